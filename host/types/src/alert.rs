@@ -1,0 +1,67 @@
+//! Alerts: what is put to a formatting policy, and the message that it makes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Finding, Metric, Severity, Subject, Timestamp};
+
+/// Why the alert is sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Occasion {
+    /// For the first time.
+    Firing,
+    /// Still firing.
+    Repeated,
+    /// Firing with a higher severity than before.
+    Escalated,
+    /// Over.
+    Resolved,
+}
+
+impl Occasion {
+    /// The name that people read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Repeated => "repeated",
+            Self::Escalated => "escalated",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// An alert before it is put into words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Derived from the decision that raised it.
+    pub id: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Why now.
+    pub occasion: Occasion,
+    /// When the oldest of its findings opened.
+    pub started: Timestamp,
+    /// Empty: raised by the host itself.
+    pub findings: Vec<Finding>,
+    /// The subject's metrics at that position.
+    pub metrics: Vec<Metric>,
+    /// What was decided, in the deciding policy's words.
+    pub reason: String,
+    /// What was done, waits for a person, or was refused by a safeguard, and why.
+    pub actions: Vec<String>,
+    /// Page of the alert on the dashboard.
+    pub link: Option<String>,
+}
+
+/// An alert in words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// One line.
+    pub title: String,
+    /// Plain text.
+    pub body: String,
+    /// The channel's own form.
+    pub rich: Option<String>,
+}

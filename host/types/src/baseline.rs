@@ -1,0 +1,82 @@
+//! What a subject's performance is held against.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, Subject, Timestamp};
+
+/// Where a baseline came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaselineSource {
+    /// Numbers that a person gave.
+    Given,
+    /// The subject's first resolved predictions.
+    First {
+        /// How many.
+        rows: u64,
+    },
+    /// Resolved predictions whose time lies in `from..until`.
+    Range {
+        /// First time that counts.
+        from: Timestamp,
+        /// First time that no longer counts.
+        until: Timestamp,
+    },
+}
+
+/// A subject's baseline: the numbers themselves, so that the log needs nothing else to fold them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Whose.
+    pub subject: Subject,
+    /// Where the numbers come from.
+    pub source: BaselineSource,
+    /// Inherited from a predecessor until validation brings its own.
+    #[serde(default)]
+    pub provisional: bool,
+    /// Resolved predictions behind it.
+    pub samples: u64,
+    /// How many independent ones they are worth: errors of real streams come in runs. At most `samples`.
+    #[serde(default)]
+    pub effective_samples: Option<f64>,
+    /// Share of right predictions, 0..1. For regression: 1 minus the mean scaled error.
+    pub accuracy: f64,
+    /// Of the predictions "up" or "positive", the share that was right.
+    #[serde(default)]
+    pub precision: Option<f64>,
+    /// Of the actual "up" or "positive", the share that was predicted.
+    #[serde(default)]
+    pub recall: Option<f64>,
+    /// Harmonic mean of precision and recall.
+    #[serde(default)]
+    pub f1: Option<f64>,
+    /// Share of right predictions that pure chance would give on the baseline's data, 0..1.
+    #[serde(default)]
+    pub chance: Option<f64>,
+}
+
+impl Baseline {
+    /// Checks names and ranges.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        self.subject.validate()?;
+        if self.samples == 0 {
+            return Err(Invalid::new("samples", "is 0; a baseline needs at least one resolved prediction"));
+        }
+        if self.effective_samples.is_some_and(|n| !(n >= 1.0 && n <= self.samples as f64)) {
+            return Err(Invalid::new("effective_samples", format!("must lie in 1..{}", self.samples)));
+        }
+        let rates = [
+            ("accuracy", Some(self.accuracy)),
+            ("precision", self.precision),
+            ("recall", self.recall),
+            ("f1", self.f1),
+            ("chance", self.chance),
+        ];
+        for (field, rate) in rates {
+            if rate.is_some_and(|rate| !(0.0..=1.0).contains(&rate)) {
+                return Err(Invalid::new(field, "must be a fraction between 0 and 1; five per cent is 0.05"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,347 @@
+//! Decisions: what a policy was asked and answered, what the safeguards made of it, and the record of both.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Alert, Digest, Estimate, Finding, Message, ModelVersion, Position, Seconds, Severity, Subject, Timestamp,
+};
+
+/// What a policy proposes. It has no effect of its own: the safeguards answer each action with a [`Verdict`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Keep watching; recorded as such.
+    Monitor,
+    /// Tell people.
+    Alert(Severity),
+    /// Plan a retrain within this time.
+    ScheduleRetrain(Seconds),
+    /// An emergency retrain.
+    RetrainNow,
+    /// Stop trading on this model.
+    KillSwitchOn,
+    /// Allow it again.
+    KillSwitchOff,
+    /// To the previous champion.
+    Rollback,
+    /// To this version.
+    RollbackTo(String),
+    /// Multiply exposure by this factor in 0..1.
+    ScaleExposure(f64),
+    /// Keep findings of the subject and do not decide on them.
+    Pause,
+    /// Decide again.
+    Resume,
+    /// End the canary.
+    StopCanary,
+    /// Serve no prediction of this model below this confidence, 0..1.
+    MinimumConfidence(f64),
+    /// Start the named detector anew.
+    ResetDetector(String),
+    /// Mark the version degraded.
+    MarkDegraded,
+}
+
+impl Action {
+    /// The name of the kind of action, without its parameter.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Monitor => "monitor",
+            Self::Alert(_) => "alert",
+            Self::ScheduleRetrain(_) => "schedule-retrain",
+            Self::RetrainNow => "retrain-now",
+            Self::KillSwitchOn => "kill-switch-on",
+            Self::KillSwitchOff => "kill-switch-off",
+            Self::Rollback => "rollback",
+            Self::RollbackTo(_) => "rollback-to",
+            Self::ScaleExposure(_) => "scale-exposure",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::StopCanary => "stop-canary",
+            Self::MinimumConfidence(_) => "minimum-confidence",
+            Self::ResetDetector(_) => "reset-detector",
+            Self::MarkDegraded => "mark-degraded",
+        }
+    }
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Alert(severity) => write!(f, " ({severity})"),
+            Self::ScheduleRetrain(within) => {
+                write!(f, " (within {})", crate::format_duration(u64::from(*within)))
+            }
+            Self::RollbackTo(version) => write!(f, " ({version})"),
+            Self::ScaleExposure(factor) | Self::MinimumConfidence(factor) => write!(f, " ({factor})"),
+            Self::ResetDetector(detector) => write!(f, " ({detector})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a drift-action policy answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// In the order in which they should happen. Empty: nothing to do.
+    pub actions: Vec<Action>,
+    /// Why, in the policy's words.
+    pub reason: String,
+}
+
+/// What the safeguards made of a proposed action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Done by the host at this position.
+    Done {
+        /// What was done.
+        what: String,
+    },
+    /// Allowed; carried out by somebody else.
+    Allowed {
+        /// By whom, or when.
+        what: String,
+    },
+    /// Held back, as the rules for alerts say.
+    Suppressed {
+        /// Which rule.
+        why: String,
+    },
+    /// Waits for a person.
+    Waits {
+        /// For what.
+        why: String,
+    },
+    /// Not done.
+    Refused {
+        /// Every reason, not only the first.
+        reasons: Vec<String>,
+    },
+}
+
+impl Verdict {
+    /// One word: `done`, `allowed`, `suppressed`, `waits` or `refused`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Allowed { .. } => "allowed",
+            Self::Suppressed { .. } => "suppressed",
+            Self::Waits { .. } => "waits",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let detail = match self {
+            Self::Done { what } | Self::Allowed { what } => what.clone(),
+            Self::Suppressed { why } | Self::Waits { why } => why.clone(),
+            Self::Refused { reasons } => reasons.join("; "),
+        };
+        if detail.is_empty() { f.write_str(self.name()) } else { write!(f, "{}: {detail}", self.name()) }
+    }
+}
+
+/// What a policy's answer may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// It is acted on, as far as the safeguards allow.
+    #[default]
+    Enforce,
+    /// It is recorded and never acted on.
+    Shadow,
+    /// The policy is not asked.
+    Off,
+}
+
+/// Which policy: its name and the digest of component and manifest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PolicyRef {
+    /// The folder's name.
+    pub name: String,
+    /// Of component and manifest, because defaults are part of a decision.
+    pub digest: Digest,
+}
+
+/// What a policy was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// These findings changed; what should be done?
+    DriftAction {
+        /// All of one subject that changed at one position, gravest first.
+        findings: Vec<Finding>,
+    },
+    /// How should this alert read?
+    AlertFormat {
+        /// The alert.
+        alert: Box<Alert>,
+        /// For which channel.
+        channel: String,
+    },
+}
+
+/// What a policy answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To `drift-action`.
+    Decision(Decision),
+    /// To `alert-format`.
+    Message(Message),
+    /// It could not answer.
+    Failed(Failure),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}: {message}", kind.name())]
+pub struct Failure {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// What happened, with the name of the policy.
+    pub message: String,
+}
+
+/// Kinds of failure of a policy call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The policy answered with an error sentence of its own.
+    Refused,
+    /// It trapped: unreachable code, a panic, an access out of bounds.
+    Trap,
+    /// It used up its fuel. Repeatable to the unit.
+    Fuel,
+    /// The safety net behind the fuel stopped it. Not repeatable: replay takes it from the record.
+    Deadline,
+    /// It wanted more memory, tables or instances than its limits allow.
+    Memory,
+    /// It called the host too often, wrote too much log, or broke a rule of an imported function.
+    HostCall,
+    /// It answered something that no policy may answer: NaN, a rate outside 0..1, too long a text.
+    InvalidAnswer,
+    /// It could not be loaded.
+    Load,
+}
+
+impl FailureKind {
+    /// The name that people read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Trap => "trap",
+            Self::Fuel => "fuel",
+            Self::Deadline => "deadline",
+            Self::Memory => "memory",
+            Self::HostCall => "host-call",
+            Self::InvalidAnswer => "invalid-answer",
+            Self::Load => "load",
+        }
+    }
+
+    /// Whether asking again gives the same failure. What is not repeatable is replayed from the record.
+    pub fn is_repeatable(self) -> bool {
+        match self {
+            Self::Deadline => false,
+            Self::Refused
+            | Self::Trap
+            | Self::Fuel
+            | Self::Memory
+            | Self::HostCall
+            | Self::InvalidAnswer
+            | Self::Load => true,
+        }
+    }
+}
+
+/// One thing that a policy read through `history` or `state`, with what it was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "fields are those of the policy interface")]
+pub enum Read {
+    Recent { metric: String, last: u32, answer: Option<Estimate> },
+    Between { metric: String, from_ago: Seconds, until_ago: Seconds, answer: Option<Estimate> },
+    Baseline { metric: String, answer: Option<Estimate> },
+    Findings { within: Seconds, at_least: Severity, limit: u32, answer: Vec<Finding> },
+    DriftCount { detector: String, answer: u32 },
+    Versions { answer: Vec<ModelVersion> },
+    SinceActivation { answer: Option<Seconds> },
+    SinceRetrain { answer: Option<Seconds> },
+    State { key: String, answer: Option<String> },
+}
+
+/// A change that a policy made to its notebook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateChange {
+    /// Which key.
+    pub key: String,
+    /// `None`: removed.
+    pub value: Option<String>,
+}
+
+/// How loud a line of a policy's log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are the field's own")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// A line that a policy wrote for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// How loud.
+    pub level: LogLevel,
+    /// What it says.
+    pub message: String,
+}
+
+/// Everything about one decision. Without `fuel` and `duration_us`, which are measurements, it is the same at each
+/// replay, byte for byte.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// Derived from position, subject, question and policy.
+    pub id: String,
+    /// Log position at which the question arose.
+    pub position: Position,
+    /// The log's clock then; what the policy's own clock says.
+    pub at: Timestamp,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// Who decided. `None`: no policy applies, and the host recorded that.
+    pub policy: Option<PolicyRef>,
+    /// Whether it was acted on.
+    pub mode: Mode,
+    /// What was asked.
+    pub question: Question,
+    /// What the policy read, in order.
+    pub reads: Vec<Read>,
+    /// What it wrote into its notebook.
+    pub notebook: Vec<StateChange>,
+    /// What it answered.
+    pub answer: Answer,
+    /// Its log.
+    pub log: Vec<LogLine>,
+    /// Each action that follows from the answer (or from the fail-safe, if there is none) with the safeguards' verdict.
+    pub verdicts: Vec<(Action, Verdict)>,
+    /// Fuel used.
+    pub fuel: u64,
+    /// How long the call took, in microseconds.
+    pub duration_us: u64,
+}
+
+impl DecisionRecord {
+    /// The record without what is only measured: what two replays must agree on.
+    #[must_use]
+    pub fn without_measurements(&self) -> Self {
+        Self { fuel: 0, duration_us: 0, ..self.clone() }
+    }
+}

@@ -1,0 +1,178 @@
+//! Log entries: everything that can change a finding or a decision.
+//!
+//! Predictions and outcomes are by far the most; the rest are rare and can grow fields, because they are stored as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Baseline, Digest, Mode, ModelKey, Outcome, PolicyRef, Prediction, Seconds, Stage, Subject, Timestamp,
+};
+
+/// A place in the log; the first entry has position 1. Order is position, never time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Position(pub u64);
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// A model predicted.
+    Prediction(Prediction),
+    /// The world answered, or an earlier answer is corrected.
+    Outcome(Outcome),
+    /// A subject is held against these numbers from here on.
+    Baseline(Baseline),
+    /// This configuration is in force from here on; its text is kept by digest.
+    Configuration(Digest),
+    /// These policies are in force from here on; their components and manifests are kept by digest.
+    PolicySet(PolicySetEntry),
+    /// Time passed.
+    Tick(Timestamp),
+    /// A job began.
+    JobStart(JobStart),
+    /// A person did something.
+    OperatorAct(OperatorAct),
+    /// A person approved or refused a proposal.
+    Approval(Approval),
+    /// Detectors start anew.
+    Reset(Reset),
+    /// A version changed its stage.
+    VersionTransition(VersionTransition),
+    /// An experiment began, paused or ended.
+    Experiment(ExperimentChange),
+    /// A trainer reported.
+    TrainerResult(TrainerResult),
+    /// A person's data were redacted.
+    Redaction(Redaction),
+}
+
+/// The policies in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PolicySetEntry {
+    /// Sorted by order, then by name.
+    pub policies: Vec<PolicyInForce>,
+}
+
+/// One policy of the set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyInForce {
+    /// Name and digest.
+    #[serde(flatten)]
+    pub policy: PolicyRef,
+    /// Whether its answers are acted on.
+    pub mode: Mode,
+    /// Those of lower order are asked first.
+    pub order: i32,
+}
+
+/// A job's start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStart {
+    /// The job's name.
+    pub job: String,
+    /// When it was due.
+    pub due: Timestamp,
+}
+
+/// Something that a person did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperatorAct {
+    /// Who.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub act: Act,
+    /// Why, in the person's words.
+    pub reason: String,
+}
+
+/// What a person can do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// Stop trading, or allow it again. `model: None`: on all models of all tenants.
+    KillSwitch {
+        /// On which model.
+        model: Option<ModelKey>,
+        /// On: trading stops.
+        on: bool,
+    },
+}
+
+/// A person's answer to a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The proposal.
+    pub proposal: String,
+    /// Digest of what was shown.
+    pub shown: Digest,
+    /// Who answered.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it may go ahead.
+    pub approved: bool,
+}
+
+/// Detectors of a subject start anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Whose.
+    pub subject: Subject,
+    /// Which; `None`: all.
+    pub detector: Option<String>,
+}
+
+/// A version changed its stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionTransition {
+    /// Whose.
+    pub model: ModelKey,
+    /// Which version.
+    pub version: String,
+    /// To which stage.
+    pub to: Stage,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An experiment changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentChange {
+    /// Which.
+    pub experiment: String,
+    /// Whose.
+    pub model: ModelKey,
+    /// The challenger's share of traffic; `None`: the experiment is over.
+    pub fraction: Option<f64>,
+}
+
+/// What a trainer reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainerResult {
+    /// Whose.
+    pub model: ModelKey,
+    /// The job.
+    pub job: String,
+    /// The new version; `None`: it failed.
+    pub version: Option<String>,
+    /// How long it took.
+    pub took: Seconds,
+}
+
+/// A redaction of features.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redaction {
+    /// Whose.
+    pub model: ModelKey,
+    /// Which predictions.
+    pub ids: Vec<String>,
+}

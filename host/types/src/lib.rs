@@ -1,0 +1,50 @@
+//! Trimtab's vocabulary: what is recorded, found, decided and said. Plain data with validation; no I/O, no clock.
+
+#![forbid(unsafe_code)]
+
+mod alert;
+mod baseline;
+mod decision;
+mod digest;
+mod entry;
+mod estimate;
+mod finding;
+mod prediction;
+mod subject;
+mod time;
+
+pub use alert::{Alert, Message, Occasion};
+pub use baseline::{Baseline, BaselineSource};
+pub use decision::{
+    Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
+    Question, Read, StateChange, Verdict,
+};
+pub use digest::{Digest, DigestBuilder};
+pub use entry::{
+    Act, Approval, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry, Position,
+    Redaction, Reset, TrainerResult, VersionTransition,
+};
+pub use estimate::{Estimate, Interval, Metric};
+pub use finding::{Finding, Phase, Severity};
+pub use prediction::{
+    Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
+};
+pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
+pub use time::{Seconds, Timestamp, format_duration, parse_duration};
+
+/// A value that is not allowed: what it is called, what it was, why it is refused and what would be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct Invalid {
+    /// The field as the caller writes it.
+    pub field: String,
+    /// What is wrong with the value and what is accepted instead.
+    pub problem: String,
+}
+
+impl Invalid {
+    /// An error about `field`.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
