@@ -1,0 +1,475 @@
+//! E-detectors: anytime-valid evidence that the mean of a bounded stream has left its allowed range.
+//! Not for unbounded data; scale them into [0, 1] first.
+//!
+//! Source: J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential change
+//! detection" (2023), e-SR and e-CUSUM procedures with a mixture over baselines. If, before a change, the
+//! conditional mean never exceeds `null_mean`, the expected number of observations up to the first alarm is at
+//! least `average_run_length`, whatever the distribution.
+//!
+//! Blocking bets on means of consecutive observations. It costs delay on independent data and makes the bets
+//! robust where neighbouring errors are correlated, because only the blocks' means enter.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{require, unit};
+use crate::proportion::beta_upper_quantile;
+use crate::{Alarm, Direction, Estimate, OnlineDetector, Signal, StatsError};
+
+/// Bets, as shares of the largest admissible one (1/mean), spaced evenly on a log scale. The best bet for a
+/// change from m to q is about (q−m)/(1−m) for single 0/1 errors and more for blocks; ten of them put one
+/// within a factor 1.3 of the best. The largest stays below 1, so that one observation never ruins a bet.
+const BETS: [f64; 10] = [0.01, 0.0166, 0.0275, 0.0456, 0.0757, 0.1255, 0.2082, 0.3453, 0.5728, 0.95];
+/// Each bet starts with the same share of the wealth: no kind of change is preferred.
+const WEIGHT: f64 = 0.1;
+/// The bet whose CUSUM dates the onset: the middle of the changes that matter in practice.
+const ONSET_BET: f64 = 0.2082;
+/// Evidence above this is recorded as this; lowering an e-value never harms its guarantee.
+pub const MAX_E_VALUE: f64 = 1e280;
+/// Means are kept this far from 0 and 1, where bets would grow without bound.
+const MARGIN: f64 = 1e-6;
+
+/// How evidence about an unknown change point is combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EDetectorKind {
+    /// Sum over all possible change points (e-SR): M ← L·(M + 1). Quicker at the same run length.
+    ShiryaevRoberts,
+    /// Maximum over all possible change points (e-CUSUM): M ← L·max(M, 1).
+    Cusum,
+}
+
+/// On which side of the mean evidence is sought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Side {
+    /// Null: the mean is at most `null_mean`. Watches for an increase, e.g. of errors.
+    Upper,
+    /// Null: the mean is at least `null_mean`. Watches for a decrease, e.g. recovery.
+    Lower,
+}
+
+/// Parameters of [`EDetector`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EDetectorConfig {
+    /// How evidence is combined.
+    pub kind: EDetectorKind,
+    /// The bound on the mean under the null, in [1e-6, 1 − 1e-6]; see [`null_mean_upper`].
+    pub null_mean: f64,
+    /// On which side evidence is sought.
+    pub side: Side,
+    /// Observations between false alarms, at least, on average; more than `block`, up to 1e15.
+    pub average_run_length: f64,
+    /// Observations whose mean is one bet, 1 to 10,000; 1 = no blocking.
+    pub block: u32,
+}
+
+impl Default for EDetectorConfig {
+    /// Watches an error rate against ½, with a false alarm in 10,000 observations and blocks of 20.
+    fn default() -> Self {
+        Self {
+            kind: EDetectorKind::ShiryaevRoberts,
+            null_mean: 0.5,
+            side: Side::Upper,
+            average_run_length: 10_000.0,
+            block: 20,
+        }
+    }
+}
+
+impl EDetectorConfig {
+    fn validate(&self) -> Result<(), StatsError> {
+        require((1..=10_000).contains(&self.block), "block", self.block.into(), "1 to 10000")?;
+        require(
+            (MARGIN..=1.0 - MARGIN).contains(&self.null_mean),
+            "null_mean",
+            self.null_mean,
+            "0.000001 to 0.999999",
+        )?;
+        require(
+            self.average_run_length > f64::from(self.block) && self.average_run_length <= 1e15,
+            "average_run_length",
+            self.average_run_length,
+            "more than one block, up to 1e15 observations",
+        )
+    }
+}
+
+/// The detector. It fires at the end of a block at which the e-value crosses the threshold from below, and
+/// does not reset itself: [`EDetector::is_above`] tells whether the evidence still stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EDetector {
+    config: EDetectorConfig,
+    wealth: [f64; BETS.len()],
+    block_sum: f64,
+    block_count: u32,
+    observations: u64,
+    above: bool,
+    onset: Onset,
+}
+
+/// A CUSUM of one bet, kept to say when the evidence began to grow.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Onset {
+    wealth: f64,
+    sum: f64,
+    count: u64,
+}
+
+impl EDetector {
+    /// A detector without observations.
+    ///
+    /// # Errors
+    /// [`StatsError::Parameter`] naming the parameter that is out of range.
+    pub fn new(config: EDetectorConfig) -> Result<Self, StatsError> {
+        config.validate()?;
+        Ok(Self {
+            config,
+            wealth: [0.0; BETS.len()],
+            block_sum: 0.0,
+            block_count: 0,
+            observations: 0,
+            above: false,
+            onset: Onset::default(),
+        })
+    }
+
+    /// The parameters.
+    pub fn config(&self) -> &EDetectorConfig {
+        &self.config
+    }
+
+    /// The mixture's present value, 0 to [`MAX_E_VALUE`]; it changes at the end of each block.
+    pub fn e_value(&self) -> f64 {
+        WEIGHT * self.wealth.iter().sum::<f64>()
+    }
+
+    /// What the e-value must reach: the average run length in blocks.
+    pub fn threshold(&self) -> f64 {
+        self.config.average_run_length / f64::from(self.config.block)
+    }
+
+    /// Observations since construction or reset.
+    pub fn observations(&self) -> u64 {
+        self.observations
+    }
+
+    /// Whether the e-value is at or above the threshold.
+    pub fn is_above(&self) -> bool {
+        self.above
+    }
+
+    /// The mean of the observations since evidence began to grow (rough: by the CUSUM of one bet); their count
+    /// dates the onset. `None` while there is no such evidence.
+    pub fn since_onset(&self) -> Option<Estimate> {
+        let Onset { sum, count, .. } = self.onset;
+        (count > 0).then(|| Estimate { mean: sum / count as f64, count })
+    }
+
+    fn bet(&mut self, mean: f64) {
+        // Upper side: 1 + λ(x − m) with λ = bet/m. The lower side is the same for 1 − x and 1 − m.
+        let (x, m) = match self.config.side {
+            Side::Upper => (mean, self.config.null_mean),
+            Side::Lower => (1.0 - mean, 1.0 - self.config.null_mean),
+        };
+        let gain = x / m - 1.0;
+        for (wealth, bet) in self.wealth.iter_mut().zip(BETS) {
+            let staked = match self.config.kind {
+                EDetectorKind::ShiryaevRoberts => *wealth + 1.0,
+                EDetectorKind::Cusum => wealth.max(1.0),
+            };
+            *wealth = ((1.0 + bet * gain) * staked).min(MAX_E_VALUE);
+        }
+        let onset = &mut self.onset;
+        onset.wealth = ((1.0 + ONSET_BET * gain) * onset.wealth.max(1.0)).min(MAX_E_VALUE);
+        if onset.wealth <= 1.0 {
+            *onset = Onset::default();
+        } else {
+            onset.sum += self.block_sum;
+            onset.count += u64::from(self.block_count);
+        }
+    }
+}
+
+impl OnlineDetector for EDetector {
+    /// Accepts [0, 1]. A drift carries the e-value, the threshold and the mean since the estimated onset.
+    fn update(&mut self, x: f64) -> Result<Signal, StatsError> {
+        let x = unit(x)?;
+        self.observations += 1;
+        self.block_sum += x;
+        self.block_count += 1;
+        if self.block_count < self.config.block {
+            return Ok(Signal::None);
+        }
+        // Rounding must not carry the mean out of the range that the bets rely on.
+        self.bet((self.block_sum / f64::from(self.block_count)).min(1.0));
+        self.block_sum = 0.0;
+        self.block_count = 0;
+
+        let (statistic, threshold) = (self.e_value(), self.threshold());
+        let was_above = core::mem::replace(&mut self.above, statistic >= threshold);
+        if was_above || !self.above {
+            return Ok(Signal::None);
+        }
+        Ok(Signal::Drift(Alarm {
+            statistic,
+            threshold,
+            p_value: None,
+            e_value: Some(statistic),
+            direction: Some(match self.config.side {
+                Side::Upper => Direction::Up,
+                Side::Lower => Direction::Down,
+            }),
+            before: None,
+            after: self.since_onset(),
+        }))
+    }
+
+    fn reset(&mut self) {
+        self.wealth = [0.0; BETS.len()];
+        self.block_sum = 0.0;
+        self.block_count = 0;
+        self.observations = 0;
+        self.above = false;
+        self.onset = Onset::default();
+    }
+}
+
+/// The `null_mean` for a baseline that was itself only estimated: the one-sided upper confidence bound of its
+/// error rate, plus the tolerated worsening, kept just below 1.
+///
+/// The bound is Clopper and Pearson's and not Wilson's, because its coverage is never below `confidence`: the
+/// promised run length then holds with at least that probability, also for rare errors, where Wilson's bound is
+/// too low. `effective_n` (0 < it ≤ n) replaces `n` where the baseline's errors are correlated; the rate stays.
+///
+/// # Errors
+/// [`StatsError::Parameter`] if `n` is 0, `errors > n`, `tolerance` is not in [0, 1), `confidence` not strictly
+/// between 0 and 1, or `effective_n` not in (0, n].
+pub fn null_mean_upper(
+    errors: u64,
+    n: u64,
+    tolerance: f64,
+    confidence: f64,
+    effective_n: Option<f64>,
+) -> Result<f64, StatsError> {
+    require(n >= 1, "n", n as f64, "1 or more")?;
+    require(errors <= n, "errors", errors as f64, "0 to n")?;
+    require((0.0..1.0).contains(&tolerance), "tolerance", tolerance, "0 up to but not 1")?;
+    require(
+        confidence > 0.0 && confidence < 1.0,
+        "confidence",
+        confidence,
+        "between 0 and 1, both excluded",
+    )?;
+    let size = effective_n.unwrap_or(n as f64);
+    require(size > 0.0 && size <= n as f64, "effective_n", size, "more than 0, up to n")?;
+    let rate = errors as f64 / n as f64;
+    let bound = if errors == n {
+        1.0
+    } else {
+        beta_upper_quantile(1.0 - confidence, rate * size + 1.0, (1.0 - rate) * size)
+    };
+    Ok((bound + tolerance).clamp(MARGIN, 1.0 - MARGIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{Rng, round_trip};
+
+    fn detector(config: EDetectorConfig) -> EDetector {
+        EDetector::new(config).expect("valid parameters")
+    }
+
+    /// Observations up to the first alarm on errors at `rate`, or `limit`.
+    fn run_length(config: EDetectorConfig, rate: f64, seed: u64, limit: u64) -> u64 {
+        let mut rng = Rng::new(seed);
+        let mut detector = detector(config);
+        (1..=limit)
+            .find(|_| detector.update(rng.bernoulli(rate)).expect("usable").drift().is_some())
+            .unwrap_or(limit)
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_named() {
+        let base = EDetectorConfig::default();
+        let cases = [
+            ("null_mean", EDetectorConfig { null_mean: 0.0, ..base }),
+            ("null_mean", EDetectorConfig { null_mean: 1.0, ..base }),
+            ("null_mean", EDetectorConfig { null_mean: f64::NAN, ..base }),
+            ("block", EDetectorConfig { block: 0, ..base }),
+            ("average_run_length", EDetectorConfig { average_run_length: 20.0, ..base }),
+            ("average_run_length", EDetectorConfig { average_run_length: f64::INFINITY, ..base }),
+        ];
+        for (name, config) in cases {
+            match EDetector::new(config) {
+                Err(StatsError::Parameter { parameter, .. }) => assert_eq!(parameter, name),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    /// The theorem: on data that satisfy the null, the mean run length is at least the promised one. Cutting
+    /// runs off can only shorten them, so the simulated mean is conservative.
+    #[test]
+    fn false_alarms_are_as_rare_as_promised() {
+        let promised = 600.0;
+        for kind in [EDetectorKind::ShiryaevRoberts, EDetectorKind::Cusum] {
+            for (side, block, rate) in [
+                (Side::Upper, 1, 0.3),
+                (Side::Upper, 1, 0.02),
+                (Side::Upper, 20, 0.3),
+                (Side::Lower, 1, 0.3),
+                (Side::Lower, 20, 0.6),
+            ] {
+                let config =
+                    EDetectorConfig { kind, side, block, null_mean: rate, average_run_length: promised };
+                let total: u64 = (0..200).map(|seed| run_length(config, rate, seed, 20_000)).sum();
+                let mean = total as f64 / 200.0;
+                assert!(mean >= promised, "{kind:?} {side:?} block {block} rate {rate}: {mean}");
+            }
+        }
+    }
+
+    /// Why blocking is the default. An error that sticks (lag-one correlation 0.6) breaks the null of the plain
+    /// form, whose next error is then likelier than `null_mean`; blocks of 20 are nearly independent.
+    #[test]
+    fn blocking_protects_against_correlated_errors() {
+        let mean_run = |block| {
+            let config = EDetectorConfig {
+                null_mean: 0.35,
+                average_run_length: 2_000.0,
+                block,
+                ..EDetectorConfig::default()
+            };
+            let total: u64 = (0..40)
+                .map(|seed| {
+                    let (mut rng, mut detector) = (Rng::new(seed), detector(config));
+                    let mut x = rng.bernoulli(0.3);
+                    (1..=20_000)
+                        .find(|_| {
+                            x = if rng.uniform() < 0.6 { x } else { rng.bernoulli(0.3) };
+                            detector.update(x).expect("usable").drift().is_some()
+                        })
+                        .unwrap_or(20_000)
+                })
+                .sum();
+            total as f64 / 40.0
+        };
+        assert!(mean_run(1) < 2_000.0, "the plain form's promise does not hold here");
+        assert!(mean_run(20) >= 2_000.0);
+    }
+
+    /// Errors go from 30 to 50 %. With the best of the bets a block of 20 multiplies wealth by about
+    /// 1 + 0.95·(0.5/0.3 − 1) = 1.63, so 500·10 (threshold over weight) takes about 18 blocks, 360 observations;
+    /// twice that is allowed. Without blocks the best bet grows by 0.087 a step (the relative entropy of the two
+    /// rates), so 10,000·10 takes about 132.
+    #[test]
+    fn a_real_change_is_seen_soon() {
+        for (block, allowed) in [(20, 720.0), (1, 264.0)] {
+            for kind in [EDetectorKind::ShiryaevRoberts, EDetectorKind::Cusum] {
+                let config = EDetectorConfig { kind, block, null_mean: 0.3, ..EDetectorConfig::default() };
+                let delays: Vec<u64> = (0..60)
+                    .map(|seed| {
+                        let (mut rng, mut detector) = (Rng::new(900 + seed), detector(config));
+                        for _ in 0..400 {
+                            detector.update(rng.bernoulli(0.25)).expect("usable");
+                        }
+                        (1..).find(|_| detector.update(rng.bernoulli(0.5)).expect("usable").drift().is_some())
+                    })
+                    .map(|delay| delay.expect("detected"))
+                    .collect();
+                let mean = delays.iter().sum::<u64>() as f64 / 60.0;
+                assert!(mean <= allowed, "{kind:?} block {block}: {mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_lower_side_sees_recovery_and_not_worsening() {
+        let config = EDetectorConfig { side: Side::Lower, null_mean: 0.4, ..EDetectorConfig::default() };
+        let mut rng = Rng::new(5);
+        let mut detector = detector(config);
+        for _ in 0..3_000 {
+            assert_eq!(detector.update(rng.bernoulli(0.7)), Ok(Signal::None));
+        }
+        let alarm =
+            (0..1_000).find_map(|_| detector.update(rng.bernoulli(0.1)).expect("usable").drift().copied());
+        let alarm = alarm.expect("recovery is seen");
+        assert_eq!(alarm.direction, Some(Direction::Down));
+        assert!((alarm.after.expect("known").mean - 0.1).abs() < 0.1);
+    }
+
+    #[test]
+    fn evidence_saturates_and_is_told_once() {
+        for (null_mean, block) in [(1e-6, 1), (0.5, 1), (0.01, 20)] {
+            let mut detector = detector(EDetectorConfig { null_mean, block, ..EDetectorConfig::default() });
+            let alarms =
+                (0..50_000).filter(|_| detector.update(1.0).expect("usable").drift().is_some()).count();
+            assert_eq!(alarms, 1);
+            assert!(detector.is_above());
+            assert!(detector.e_value() <= MAX_E_VALUE * 1.000_001 && detector.e_value() > 1e200);
+        }
+    }
+
+    #[test]
+    fn unusable_observations_change_nothing() {
+        let mut detector = detector(EDetectorConfig::default());
+        detector.update(1.0).expect("usable");
+        let before = detector.clone();
+        for x in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
+            assert!(matches!(detector.update(x), Err(StatsError::Observation { .. })), "{x}");
+        }
+        assert_eq!(detector, before);
+    }
+
+    #[test]
+    fn the_baselines_own_uncertainty_is_included() {
+        // Clopper and Pearson with no error in n: 1 - (1 - confidence)^(1/n), the "rule of three".
+        let none_in_100 = null_mean_upper(0, 100, 0.0, 0.95, None).expect("valid");
+        assert!((none_in_100 - (1.0 - libm::pow(0.05, 0.01))).abs() < 1e-12);
+        let large = null_mean_upper(3_000, 10_000, 0.02, 0.95, None).expect("valid");
+        let small = null_mean_upper(30, 100, 0.02, 0.95, None).expect("valid");
+        let correlated = null_mean_upper(3_000, 10_000, 0.02, 0.95, Some(100.0)).expect("valid");
+        assert!(0.32 < large && large < 0.33, "{large}");
+        assert!((small - correlated).abs() < 1e-12, "a hundred effective errors weigh like a hundred");
+        assert!(null_mean_upper(10, 10, 0.5, 0.95, None).expect("valid") < 1.0);
+        for (name, result) in [
+            ("n", null_mean_upper(0, 0, 0.0, 0.95, None)),
+            ("errors", null_mean_upper(2, 1, 0.0, 0.95, None)),
+            ("tolerance", null_mean_upper(1, 2, -0.1, 0.95, None)),
+            ("confidence", null_mean_upper(1, 2, 0.0, 1.0, None)),
+            ("effective_n", null_mean_upper(1, 2, 0.0, 0.95, Some(3.0))),
+        ] {
+            assert!(matches!(result, Err(StatsError::Parameter { parameter, .. }) if parameter == name));
+        }
+    }
+
+    proptest! {
+        /// One bet's expected factor is at most 1 at the null's edge, for either outcome of a 0/1 error: the
+        /// mixture is linear in it, so this is the whole of the guarantee's arithmetic.
+        #[test]
+        fn bets_are_fair_and_never_ruined(m in 1e-6..=0.999_999f64) {
+            for bet in BETS {
+                let (win, lose) = (1.0 + bet * (1.0 / m - 1.0), 1.0 - bet);
+                prop_assert!((m * win + (1.0 - m) * lose - 1.0).abs() < 1e-9);
+                prop_assert!(lose > 0.0);
+            }
+        }
+
+        #[test]
+        fn stored_state_goes_on_the_same(
+            values in prop::collection::vec(0.0..=1.0f64, 1..300), at in 0usize..300, block in 1u32..7,
+        ) {
+            let config = EDetectorConfig { block, null_mean: 0.3, average_run_length: 50.0, ..EDetectorConfig::default() };
+            let mut whole = detector(config);
+            let mut parted = detector(config);
+            for (i, &x) in values.iter().enumerate() {
+                if i == at {
+                    parted = round_trip(&parted);
+                }
+                prop_assert_eq!(whole.update(x), parted.update(x));
+            }
+            prop_assert_eq!(whole, parted);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Statistics for watching predictions: detectors, tests and metrics as pure functions and plain state.
+//!
+//! For: everything that turns numbers into evidence. Not for: deciding what to do about it, storing it, or
+//! knowing what time it is. Nothing here does I/O, reads a clock or draws random numbers, and every
+//! transcendental function comes from `libm`, so the same observations give the same bits on every machine.
+
+pub mod adwin;
+pub mod detector;
+pub mod e_detector;
+pub mod error;
+pub mod proportion;
+pub mod rolling;
+pub mod special;
+
+pub use adwin::{Adwin, AdwinConfig, AdwinVariant};
+pub use detector::{Alarm, Direction, Estimate, OnlineDetector, Signal};
+pub use e_detector::{EDetector, EDetectorConfig, EDetectorKind, Side, null_mean_upper};
+pub use error::StatsError;
+pub use proportion::{Alternative, Interval, IntervalMethod, TestResult};
+pub use rolling::{Proportion, Window};
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod testing;
