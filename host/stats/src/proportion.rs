@@ -120,12 +120,12 @@ fn binomial_two_sided(k: u64, n: u64, p: f64) -> f64 {
     let mode = (((n + 1) as f64 * p) as u64).min(n);
     // The mass rises up to the mode and falls after it, so each tail's edge is found by bisection.
     let both = if k <= mode {
-        let edge = first(mode, n + 1, |i| ln_binomial_mass(i, n, p) <= limit);
-        let upper = if edge > n { 0.0 } else { binomial_at_least(edge.max(k + 1), n, p) };
+        let edge = first(mode, n + 1, |i| ln_binomial_mass(i, n, p) <= limit).max(k + 1);
+        let upper = if edge > n { 0.0 } else { binomial_at_least(edge, n, p) };
         binomial_at_most(k, n, p) + upper
     } else {
-        let edge = first(0, mode + 1, |i| ln_binomial_mass(i, n, p) > limit);
-        let lower = if edge == 0 { 0.0 } else { binomial_at_most(edge.min(k) - 1, n, p) };
+        let edge = first(0, mode + 1, |i| ln_binomial_mass(i, n, p) > limit).min(k);
+        let lower = if edge == 0 { 0.0 } else { binomial_at_most(edge - 1, n, p) };
         binomial_at_least(k, n, p) + lower
     };
     both.min(1.0)
@@ -206,6 +206,14 @@ mod tests {
                 matches!(error, Some(StatsError::Parameter { parameter, .. }) if parameter == name),
                 "{name}: {error:?}"
             );
+        }
+    }
+
+    #[test]
+    fn an_outcome_at_the_end_of_the_range_has_no_other_tail_beyond_it() {
+        for (k, n, p, want) in [(3, 3, 0.9, 1.0), (1, 1, 0.5, 1.0), (0, 4, 0.5, 0.125), (4, 4, 0.5, 0.125)] {
+            let got = binomial_test(k, n, p, Alternative::TwoSided).expect("valid");
+            assert!((got - want).abs() < 1e-12, "{k} of {n}: {got}");
         }
     }
 
