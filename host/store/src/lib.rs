@@ -17,7 +17,7 @@ pub use error::StoreError;
 pub use group::GroupWriter;
 pub use lock::DirectoryLock;
 pub use schema::SCHEMA_VERSION;
-pub use sqlite::{SqliteReader, SqliteWriter};
+pub use sqlite::{SqliteReader, SqliteWriter, first_difference};
 
 /// Entries that are kept together or not at all, with the contents that they name by digest.
 #[derive(Debug, Clone, Default)]
@@ -156,12 +156,10 @@ pub trait Transaction {
 pub trait Reader: Send {
     /// The newest position; 0 for an empty log.
     fn head(&self) -> Result<Position, StoreError>;
-    /// How far the log is folded, and the format of the stored states.
-    fn cursor(&self) -> Result<(Position, u32), StoreError>;
     /// Up to `limit` records after `after`, in order.
     fn scan(&self, after: Position, limit: usize) -> Result<Vec<LogRecord>, StoreError>;
-    /// All stored states.
-    fn states(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+    /// How far the log is folded, the format of the stored states, and the states by key, all as of one moment.
+    fn folded_state(&self) -> Result<FoldedState, StoreError>;
     /// A content by digest.
     fn content(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
     /// A prediction and what counts as its outcome now.
@@ -184,6 +182,9 @@ pub trait Reader: Send {
     /// Rows of each kind.
     fn counts(&self) -> Result<Counts, StoreError>;
 }
+
+/// Cursor, format, and states by key.
+pub type FoldedState = (Position, u32, Vec<(String, Vec<u8>)>);
 
 /// What the fold recorded over a stretch of the log.
 #[derive(Debug, Clone, Default, PartialEq)]

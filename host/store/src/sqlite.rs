@@ -15,7 +15,7 @@ use trimtab_types::{
 };
 
 use crate::{
-    Appended, Batch, Counts, Effect, FoldCommit, Folded, Listing, LogRecord, Reader, Resolution, StoreError,
+    Appended, Batch, Counts, Effect, FoldCommit, Folded, FoldedState, Listing, LogRecord, Reader, Resolution, StoreError,
     StoredEffect, Transaction, Writer,
     codec::{self, Kind, Names},
     schema,
@@ -181,7 +181,7 @@ impl SqliteWriter {
             .query_row(params![model, prediction.id], |row| row.get(0))?;
         let names = DatabaseNames::new(&self.connection);
         let stored = read_prediction(&self.connection, &names, position)?;
-        match difference(&stored, prediction) {
+        match first_difference(&stored, prediction) {
             None => Ok(Appended::Unchanged(Position(position))),
             Some(difference) => Err(StoreError::Conflict {
                 index,
@@ -217,7 +217,7 @@ impl SqliteWriter {
                     what: "outcome",
                     model: outcome.model.clone(),
                     id: outcome.id.clone(),
-                    difference: difference(current, outcome)
+                    difference: first_difference(current, outcome)
                         .unwrap_or_else(|| "an earlier revision".to_owned()),
                     fix: "to replace it, send it with `correction` true",
                 });
@@ -459,12 +459,6 @@ impl Reader for SqliteReader {
         head(&self.connection).map(Position)
     }
 
-    fn cursor(&self) -> Result<(Position, u32), StoreError> {
-        Ok(self.connection.query_row("SELECT cursor, format FROM fold", [], |row| {
-            Ok((Position(row.get(0)?), row.get(1)?))
-        })?)
-    }
-
     fn scan(&self, after: Position, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT position, kind, link, body FROM log WHERE position > ? ORDER BY position LIMIT ?",
@@ -478,10 +472,13 @@ impl Reader for SqliteReader {
         Ok(records)
     }
 
-    fn states(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT key, bytes FROM state ORDER BY key")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    fn folded_state(&self) -> Result<FoldedState, StoreError> {
+        let moment = self.connection.unchecked_transaction()?;
+        let (cursor, format) =
+            moment.query_row("SELECT cursor, format FROM fold", [], |row| Ok((Position(row.get(0)?), row.get(1)?)))?;
+        let mut statement = moment.prepare_cached("SELECT key, bytes FROM state ORDER BY key")?;
+        let states = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        Ok((cursor, format, states))
     }
 
     fn content(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
@@ -631,8 +628,8 @@ fn from_json<T: DeserializeOwned>(text: &str, what: &'static str, position: u64)
     serde_json::from_str(text).map_err(|error| damaged(what, position, error.to_string()))
 }
 
-/// The first field in which two rows differ, with both values; `None` if they are the same.
-fn difference<T: Serialize>(stored: &T, given: &T) -> Option<String> {
+/// The first field in which two values differ, with both; `None` if they are the same.
+pub fn first_difference<T: Serialize>(stored: &T, given: &T) -> Option<String> {
     fn first(path: &str, stored: &serde_json::Value, given: &serde_json::Value) -> Option<String> {
         use serde_json::Value;
         match (stored, given) {
