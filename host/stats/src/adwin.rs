@@ -265,14 +265,11 @@ impl Adwin {
         }
         let before = Estimate { mean: dropped_total / dropped as f64, count: dropped };
         let after = Estimate { mean: self.estimate(), count: self.width };
+        let direction = Some(Direction::between(before.mean, after.mean));
         Some(Alarm {
-            statistic: cut.distance,
-            threshold: cut.threshold,
-            p_value: None,
-            e_value: None,
-            direction: Some(Direction::between(before.mean, after.mean)),
             before: Some(before),
             after: Some(after),
+            ..Alarm::of(cut.distance, cut.threshold, direction)
         })
     }
 }

@@ -68,6 +68,13 @@ pub struct Alarm {
     pub after: Option<Estimate>,
 }
 
+impl Alarm {
+    /// An alarm of which no more is known.
+    pub(crate) fn of(statistic: f64, threshold: f64, direction: Option<Direction>) -> Self {
+        Self { statistic, threshold, p_value: None, e_value: None, direction, before: None, after: None }
+    }
+}
+
 /// Which way a mean moved. For a stream of errors `Up` is worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {

@@ -46,6 +46,17 @@ pub enum Side {
     Lower,
 }
 
+/// What becomes of the evidence after an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AfterAlarm {
+    /// It starts anew with the next observation, so the run length holds between alarms too, and a change that
+    /// lasts is reported again and again.
+    Restart,
+    /// It goes on and the detector stays silent until [`OnlineDetector::reset`]: for readers of
+    /// [`EDetector::e_value`], such as a fleet's e-d-BH.
+    Continue,
+}
+
 /// Parameters of [`EDetector`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EDetectorConfig {
@@ -59,6 +70,8 @@ pub struct EDetectorConfig {
     pub average_run_length: f64,
     /// Observations whose mean is one bet, 1 to 10,000; 1 = no blocking.
     pub block: u32,
+    /// What becomes of the evidence after an alarm.
+    pub after_alarm: AfterAlarm,
 }
 
 impl Default for EDetectorConfig {
@@ -70,6 +83,7 @@ impl Default for EDetectorConfig {
             side: Side::Upper,
             average_run_length: 10_000.0,
             block: 20,
+            after_alarm: AfterAlarm::Restart,
         }
     }
 }
@@ -92,8 +106,8 @@ impl EDetectorConfig {
     }
 }
 
-/// The detector. It fires at the end of a block at which the e-value crosses the threshold from below, and
-/// does not reset itself: [`EDetector::is_above`] tells whether the evidence still stands.
+/// The detector. It fires at the end of the block at which the e-value reaches the threshold; e-value and
+/// onset can be read until the next observation even if the evidence then starts anew.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EDetector {
     config: EDetectorConfig,
@@ -101,7 +115,9 @@ pub struct EDetector {
     block_sum: f64,
     block_count: u32,
     observations: u64,
-    above: bool,
+    alarms: u64,
+    /// Whether the present evidence was reported.
+    reported: bool,
     onset: Onset,
 }
 
@@ -126,7 +142,8 @@ impl EDetector {
             block_sum: 0.0,
             block_count: 0,
             observations: 0,
-            above: false,
+            alarms: 0,
+            reported: false,
             onset: Onset::default(),
         })
     }
@@ -151,9 +168,14 @@ impl EDetector {
         self.observations
     }
 
+    /// Alarms since construction or reset.
+    pub fn alarms(&self) -> u64 {
+        self.alarms
+    }
+
     /// Whether the e-value is at or above the threshold.
     pub fn is_above(&self) -> bool {
-        self.above
+        self.e_value() >= self.threshold()
     }
 
     /// The mean of the observations since evidence began to grow (rough: by the CUSUM of one bet); their count
@@ -161,6 +183,14 @@ impl EDetector {
     pub fn since_onset(&self) -> Option<Estimate> {
         let Onset { sum, count, .. } = self.onset;
         (count > 0).then(|| Estimate { mean: sum / count as f64, count })
+    }
+
+    fn forget_evidence(&mut self) {
+        self.wealth = [0.0; BETS.len()];
+        self.block_sum = 0.0;
+        self.block_count = 0;
+        self.reported = false;
+        self.onset = Onset::default();
     }
 
     fn bet(&mut self, mean: f64) {
@@ -192,6 +222,9 @@ impl OnlineDetector for EDetector {
     /// Accepts [0, 1]. A drift carries the e-value, the threshold and the mean since the estimated onset.
     fn update(&mut self, x: f64) -> Result<Signal, StatsError> {
         let x = unit(x)?;
+        if self.reported && self.config.after_alarm == AfterAlarm::Restart {
+            self.forget_evidence();
+        }
         self.observations += 1;
         self.block_sum += x;
         self.block_count += 1;
@@ -204,31 +237,26 @@ impl OnlineDetector for EDetector {
         self.block_count = 0;
 
         let (statistic, threshold) = (self.e_value(), self.threshold());
-        let was_above = core::mem::replace(&mut self.above, statistic >= threshold);
-        if was_above || !self.above {
+        if self.reported || statistic < threshold {
             return Ok(Signal::None);
         }
+        self.reported = true;
+        self.alarms += 1;
+        let direction = match self.config.side {
+            Side::Upper => Direction::Up,
+            Side::Lower => Direction::Down,
+        };
         Ok(Signal::Drift(Alarm {
-            statistic,
-            threshold,
-            p_value: None,
             e_value: Some(statistic),
-            direction: Some(match self.config.side {
-                Side::Upper => Direction::Up,
-                Side::Lower => Direction::Down,
-            }),
-            before: None,
             after: self.since_onset(),
+            ..Alarm::of(statistic, threshold, Some(direction))
         }))
     }
 
     fn reset(&mut self) {
-        self.wealth = [0.0; BETS.len()];
-        self.block_sum = 0.0;
-        self.block_count = 0;
+        self.forget_evidence();
         self.observations = 0;
-        self.above = false;
-        self.onset = Onset::default();
+        self.alarms = 0;
     }
 }
 
@@ -321,8 +349,14 @@ mod tests {
                 (Side::Lower, 1, 0.3),
                 (Side::Lower, 20, 0.6),
             ] {
-                let config =
-                    EDetectorConfig { kind, side, block, null_mean: rate, average_run_length: promised };
+                let config = EDetectorConfig {
+                    kind,
+                    side,
+                    block,
+                    null_mean: rate,
+                    average_run_length: promised,
+                    ..EDetectorConfig::default()
+                };
                 let total: u64 = (0..200).map(|seed| run_length(config, rate, seed, 20_000)).sum();
                 let mean = total as f64 / 200.0;
                 assert!(mean >= promised, "{kind:?} {side:?} block {block} rate {rate}: {mean}");
@@ -400,9 +434,27 @@ mod tests {
     }
 
     #[test]
+    fn a_lasting_change_is_reported_again_with_fresh_evidence() {
+        let mut detector = detector(EDetectorConfig::default());
+        let mut seen = Vec::new();
+        for i in 0..2_000 {
+            if detector.update(1.0).expect("usable").drift().is_some() {
+                assert!(detector.is_above());
+                seen.push(i);
+            }
+        }
+        assert_eq!(detector.alarms(), seen.len() as u64);
+        assert!(seen.len() > 2);
+        let apart: Vec<_> = seen.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(apart.iter().all(|&gap| gap == seen[0] + 1), "each alarm is like the first: {seen:?}");
+    }
+
+    #[test]
     fn evidence_saturates_and_is_told_once() {
         for (null_mean, block) in [(1e-6, 1), (0.5, 1), (0.01, 20)] {
-            let mut detector = detector(EDetectorConfig { null_mean, block, ..EDetectorConfig::default() });
+            let after_alarm = AfterAlarm::Continue;
+            let config = EDetectorConfig { null_mean, block, after_alarm, ..EDetectorConfig::default() };
+            let mut detector = detector(config);
             let alarms =
                 (0..50_000).filter(|_| detector.update(1.0).expect("usable").drift().is_some()).count();
             assert_eq!(alarms, 1);

@@ -75,6 +75,11 @@ pub(crate) fn unit(x: f64) -> Result<f64, StatsError> {
     }
 }
 
+/// `x` if it is 0 or 1.
+pub(crate) fn bit(x: f64) -> Result<f64, StatsError> {
+    if x == 0.0 || x == 1.0 { Ok(x) } else { Err(StatsError::Observation { value: x, allowed: "0 or 1" }) }
+}
+
 /// Checks one parameter; `ok` is false for NaN when written as a comparison.
 pub(crate) fn require(
     ok: bool,

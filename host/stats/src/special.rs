@@ -56,7 +56,7 @@ pub(crate) fn ln_beta(a: f64, b: f64) -> f64 {
 }
 
 /// ln Γ(x) minus the leading part of Stirling's formula, for x ≥ 10.
-fn stirling_rest(x: f64) -> f64 {
+pub(crate) fn stirling_rest(x: f64) -> f64 {
     const TERMS: [f64; 8] = [
         1.0 / 12.0,
         -1.0 / 360.0,

@@ -5,6 +5,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 mod adwin;
+mod ks;
+mod online;
 mod proportion;
 mod rolling;
 

@@ -1,0 +1,101 @@
+//! How much a series whose neighbouring values are alike really tells. Not a model of the series.
+//!
+//! Source: C. J. Geyer, "Practical Markov Chain Monte Carlo" (1992): the initial positive sequence estimator of
+//! the variance of a mean.
+
+use crate::StatsError;
+use crate::error::finite;
+use crate::windowed::at_least;
+
+/// Lags looked at; dependence over longer distances is not seen in full.
+const MAX_LAG: usize = 500;
+
+/// Autocovariance at `lag` (divisor n) of values with their mean taken off.
+fn autocovariance(centred: &[f64], lag: usize) -> f64 {
+    let products = centred.iter().zip(&centred[lag..]).map(|(a, b)| a * b);
+    products.sum::<f64>() / centred.len() as f64
+}
+
+fn centred(values: &[f64]) -> Result<Vec<f64>, StatsError> {
+    at_least("series", values.len(), 1)?;
+    let mut sum = 0.0;
+    for &x in values {
+        sum += finite(x)?;
+    }
+    let mean = sum / values.len() as f64;
+    Ok(values.iter().map(|x| x - mean).collect())
+}
+
+/// Correlation of a series with itself `lag` steps later; 0 for a constant series or `lag ≥ n`.
+///
+/// # Errors
+/// [`StatsError`] for an empty series or unusable values.
+pub fn autocorrelation(values: &[f64], lag: usize) -> Result<f64, StatsError> {
+    let centred = centred(values)?;
+    let variance = autocovariance(&centred, 0);
+    if lag >= centred.len() || variance == 0.0 {
+        return Ok(0.0);
+    }
+    Ok(autocovariance(&centred, lag) / variance)
+}
+
+/// The number of independent values whose mean is as uncertain as that of this series (in order of time): n over
+/// 1 + 2·Σρ, between 1 and n. Negative correlation is not rewarded, and a constant series counts in full.
+///
+/// # Errors
+/// [`StatsError`] for an empty series or unusable values.
+pub fn effective_sample_size(values: &[f64]) -> Result<f64, StatsError> {
+    let centred = centred(values)?;
+    let n = centred.len();
+    let variance = autocovariance(&centred, 0);
+    if variance == 0.0 {
+        return Ok(n as f64);
+    }
+    // Sums of two neighbouring autocovariances are positive and fall; the first that is not is noise.
+    let (mut inflation, mut previous) = (-1.0, f64::INFINITY);
+    for lag in (0..MAX_LAG.min(n.saturating_sub(1))).step_by(2) {
+        let pair = (autocovariance(&centred, lag) + autocovariance(&centred, lag + 1)) / variance;
+        if pair <= 0.0 {
+            break;
+        }
+        previous = pair.min(previous);
+        inflation += 2.0 * previous;
+    }
+    Ok((n as f64 / inflation.max(1.0)).max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Rng;
+
+    /// For an AR(1) series the inflation is (1+φ)/(1−φ).
+    #[test]
+    fn an_autoregressive_series_shrinks_as_theory_says() {
+        for (phi, tolerance) in [(0.0, 0.15), (0.5, 0.25), (0.9, 0.35)] {
+            let mut rng = Rng::new(3);
+            let mut x = 0.0;
+            let series: Vec<f64> = (0..20_000)
+                .map(|_| {
+                    x = phi * x + rng.uniform() - 0.5;
+                    x
+                })
+                .collect();
+            let want = 20_000.0 * (1.0 - phi) / (1.0 + phi);
+            let got = effective_sample_size(&series).expect("valid");
+            assert!((got / want - 1.0).abs() < tolerance, "{phi}: {got} instead of {want}");
+            assert!((autocorrelation(&series, 1).expect("valid") - phi).abs() < 0.03);
+        }
+    }
+
+    #[test]
+    fn edges_are_defined() {
+        assert_eq!(effective_sample_size(&[2.0; 50]), Ok(50.0));
+        assert_eq!(effective_sample_size(&[1.0]), Ok(1.0));
+        assert_eq!(autocorrelation(&[1.0, 2.0], 5), Ok(0.0));
+        let alternating: Vec<f64> = (0..100).map(|i| f64::from(i % 2)).collect();
+        assert_eq!(effective_sample_size(&alternating), Ok(100.0));
+        assert!(effective_sample_size(&[]).is_err());
+        assert!(effective_sample_size(&[f64::INFINITY]).is_err());
+    }
+}

@@ -1,0 +1,248 @@
+//! The Kolmogorov–Smirnov test of two samples: the greatest distance of their distribution functions.
+//! Not for categories; on few distinct values its p-value is conservative.
+//!
+//! Conforms to scipy 1.14 `ks_2samp` (`exact`, `asymp` and one-sided), which ignores ties likewise.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dependence::effective_sample_size;
+use crate::kolmogorov::{
+    two_sample_asymptotic, two_sample_exact, two_sample_exact_one_sided, two_sample_one_sided,
+};
+use crate::windowed::sorted;
+use crate::{Alternative, Comparison, Direction, StatsError, WindowedTest};
+
+/// How the p-value is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KsMethod {
+    /// Exact up to [`EXACT_LIMIT`] pairs of values, else asymptotic.
+    Auto,
+    /// Exact at any size; time grows with the product of the sizes unless they are equal.
+    Exact,
+    /// By the distribution of one sample of size nm/(n+m).
+    Asymptotic,
+    /// Asymptotic with each sample's effective size, for series whose neighbouring values are alike.
+    AsymptoticDependent,
+}
+
+/// Sample sizes whose product is at most this get the exact p-value under [`KsMethod::Auto`]: a few
+/// milliseconds. (scipy's limit is 10,000 values a side.)
+pub const EXACT_LIMIT: u64 = 4_000_000;
+
+/// The test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ks {
+    /// `Less`: the current values are smaller than the baseline's; `Greater`: they are larger.
+    pub alternative: Alternative,
+    /// How the p-value is computed.
+    pub method: KsMethod,
+}
+
+impl Default for Ks {
+    fn default() -> Self {
+        Self { alternative: Alternative::TwoSided, method: KsMethod::Auto }
+    }
+}
+
+/// The extreme distances of two distribution functions, both at least 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KsDistance {
+    /// Most by which the first sample's distribution function lies above the second's (its values are smaller).
+    pub above: f64,
+    /// Most by which it lies below.
+    pub below: f64,
+    /// The value at which the larger of the two is reached first; an equal distance counts as above.
+    pub location: f64,
+}
+
+impl KsDistance {
+    /// The two-sided statistic.
+    pub fn distance(&self) -> f64 {
+        self.above.max(self.below)
+    }
+
+    /// The two-sided p-value for samples of these sizes.
+    pub fn p_value(&self, n: u64, m: u64) -> f64 {
+        if n.saturating_mul(m) <= EXACT_LIMIT {
+            two_sample_exact(self.distance(), n, m)
+        } else {
+            two_sample_asymptotic(self.distance(), n as f64, m as f64)
+        }
+    }
+}
+
+/// The distances between two samples in ascending order, neither of them empty: one pass over both.
+pub fn ks_distance_sorted(first: &[f64], second: &[f64]) -> KsDistance {
+    // In units of 1/(n·m), so that there is no rounding.
+    let (step_first, step_second) = (second.len() as i64, first.len() as i64);
+    let (mut i, mut j, mut gap) = (0, 0, 0i64);
+    let (mut above, mut below) = ((0, 0), (0, 0));
+    while i < first.len() && j < second.len() {
+        let x = if first[i] <= second[j] { first[i] } else { second[j] };
+        while i < first.len() && first[i] == x {
+            i += 1;
+            gap += step_first;
+        }
+        while j < second.len() && second[j] == x {
+            j += 1;
+            gap -= step_second;
+        }
+        if gap > above.0 {
+            above = (gap, i + j);
+        }
+        if -gap > below.0 {
+            below = (-gap, i + j);
+        }
+    }
+    // `i + j` values were passed when the extreme was reached: the last of them is where it lies.
+    let rank = if above.0 >= below.0 { above.1 } else { below.1 };
+    let unit = first.len() as f64 * second.len() as f64;
+    KsDistance {
+        above: above.0 as f64 / unit,
+        below: below.0 as f64 / unit,
+        location: nth_of_both(first, second, rank),
+    }
+}
+
+/// The `rank`-th smallest value of both samples together, counted from 1 (0 gives the smallest).
+fn nth_of_both(first: &[f64], second: &[f64], rank: usize) -> f64 {
+    let (mut i, mut j) = (0, 0);
+    let mut last = match (first.first(), second.first()) {
+        (Some(a), Some(b)) => a.min(*b),
+        _ => 0.0,
+    };
+    while i + j < rank {
+        let from_first = j == second.len() || (i < first.len() && first[i] <= second[j]);
+        if from_first {
+            last = first[i];
+            i += 1;
+        } else {
+            last = second[j];
+            j += 1;
+        }
+    }
+    last
+}
+
+impl WindowedTest for Ks {
+    type Sample = [f64];
+
+    /// Statistic: the distance, 0 to 1. `direction` says to which side the current sample lies where the
+    /// distance is greatest. Needs one value a side.
+    fn compare(&self, baseline: &[f64], current: &[f64]) -> Result<Comparison, StatsError> {
+        let (base, now) = (sorted("baseline", baseline, 1)?, sorted("current sample", current, 1)?);
+        let found = ks_distance_sorted(&base, &now);
+        let (n, m) = (base.len() as u64, now.len() as u64);
+        let statistic = match self.alternative {
+            Alternative::TwoSided => found.distance(),
+            Alternative::Greater => found.above,
+            Alternative::Less => found.below,
+        };
+        let sizes = || match self.method {
+            KsMethod::AsymptoticDependent => {
+                Ok::<_, StatsError>((effective_sample_size(baseline)?, effective_sample_size(current)?))
+            }
+            KsMethod::Auto | KsMethod::Exact | KsMethod::Asymptotic => Ok((n as f64, m as f64)),
+        };
+        let exact = match self.method {
+            KsMethod::Exact => true,
+            KsMethod::Auto => n.saturating_mul(m) <= EXACT_LIMIT,
+            KsMethod::Asymptotic | KsMethod::AsymptoticDependent => false,
+        };
+        let p_value = match (exact, self.alternative) {
+            (true, Alternative::TwoSided) => two_sample_exact(statistic, n, m),
+            (true, Alternative::Less) => two_sample_exact_one_sided(statistic, m, n),
+            (true, Alternative::Greater) => two_sample_exact_one_sided(statistic, n, m),
+            (false, Alternative::TwoSided) => sizes().map(|(n, m)| two_sample_asymptotic(statistic, n, m))?,
+            (false, Alternative::Less | Alternative::Greater) => {
+                sizes().map(|(n, m)| two_sample_one_sided(statistic, n, m))?
+            }
+        };
+        let direction = (found.distance() > 0.0).then_some(if found.above >= found.below {
+            Direction::Up
+        } else {
+            Direction::Down
+        });
+        Ok(Comparison { statistic, p_value: Some(p_value), direction, baseline_count: n, current_count: m })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::Rng;
+
+    #[test]
+    fn a_shift_is_found_with_its_side() {
+        let base: Vec<f64> = (0..50).map(f64::from).collect();
+        let up: Vec<f64> = base.iter().map(|x| x + 30.0).collect();
+        for (baseline, current, direction) in [(&base, &up, Direction::Up), (&up, &base, Direction::Down)] {
+            let found = Ks::default().compare(baseline, current).expect("valid");
+            assert!((found.statistic - 0.6).abs() < 1e-15);
+            assert_eq!(found.direction, Some(direction));
+            let side = |alternative| {
+                Ks { alternative, ..Ks::default() }.compare(baseline, current).expect("valid").p_value
+            };
+            let (seen, other) = match direction {
+                Direction::Up => (Alternative::Greater, Alternative::Less),
+                Direction::Down => (Alternative::Less, Alternative::Greater),
+            };
+            assert!(side(seen) < Some(1e-6) && side(other) == Some(1.0));
+        }
+    }
+
+    #[test]
+    fn unusable_samples_are_refused() {
+        for (baseline, current) in [(&[][..], &[1.0][..]), (&[1.0], &[]), (&[f64::NAN], &[1.0])] {
+            assert!(Ks::default().compare(baseline, current).is_err());
+        }
+    }
+
+    /// Under a strong autocorrelation the plain test cries wolf; with effective sizes it does not.
+    #[test]
+    fn effective_sizes_calm_the_test_on_dependent_series() {
+        let mut alarms = [0, 0];
+        for seed in 0..100 {
+            let mut rng = Rng::new(seed);
+            let mut level = 0.0;
+            let mut series = || {
+                (0..400)
+                    .map(|_| {
+                        level = 0.9 * level + rng.uniform() - 0.5;
+                        level
+                    })
+                    .collect::<Vec<f64>>()
+            };
+            let (baseline, current) = (series(), series());
+            for (count, method) in
+                alarms.iter_mut().zip([KsMethod::Asymptotic, KsMethod::AsymptoticDependent])
+            {
+                let found = Ks { method, ..Ks::default() }.compare(&baseline, &current).expect("valid");
+                *count += i32::from(found.p_value < Some(0.05));
+            }
+        }
+        assert!(alarms[0] > 40, "plain: {} of 100", alarms[0]);
+        assert!(alarms[1] <= 12, "with effective sizes: {} of 100", alarms[1]);
+    }
+
+    proptest! {
+        /// Against the definition, on values with many ties.
+        #[test]
+        fn distance_is_the_greatest_gap(
+            mut a in prop::collection::vec((0i32..12).prop_map(f64::from), 1..60),
+            mut b in prop::collection::vec((0i32..12).prop_map(f64::from), 1..60),
+        ) {
+            a.sort_by(f64::total_cmp);
+            b.sort_by(f64::total_cmp);
+            let share = |s: &[f64], x: f64| s.iter().filter(|&&v| v <= x).count() as f64 / s.len() as f64;
+            let gaps: Vec<f64> = (0..12).map(|x| share(&a, x.into()) - share(&b, x.into())).collect();
+            let found = ks_distance_sorted(&a, &b);
+            prop_assert!((found.above - gaps.iter().fold(0.0, |m: f64, &g| m.max(g))).abs() < 1e-12);
+            prop_assert!((found.below - gaps.iter().fold(0.0, |m: f64, &g| m.max(-g))).abs() < 1e-12);
+            let at = share(&a, found.location) - share(&b, found.location);
+            prop_assert!((at.abs() - found.distance()).abs() < 1e-12);
+        }
+    }
+}
