@@ -94,54 +94,12 @@ impl Rows {
             source,
             provisional: false,
             samples,
-            effective_samples: effective_samples(&errors),
+            effective_samples: trimtab_stats::effective_sample_size(&errors).ok(),
             accuracy: 1.0 - errors.iter().sum::<f64>() / errors.len() as f64,
             precision,
             recall,
             f1,
             chance: None,
         })
-    }
-}
-
-/// How many independent errors these are worth, by batch means: the variance of means of runs of √n errors against what
-/// it would be without correlation. `None` for fewer than 100, where the estimate would be noise.
-fn effective_samples(errors: &[f64]) -> Option<f64> {
-    let n = errors.len();
-    if n < 100 {
-        return None;
-    }
-    let run = libm::floor(libm::sqrt(n as f64)) as usize;
-    let mean = errors.iter().sum::<f64>() / n as f64;
-    let variance = errors.iter().map(|error| (error - mean) * (error - mean)).sum::<f64>() / (n - 1) as f64;
-    let means: Vec<f64> = errors.chunks_exact(run).map(|chunk| chunk.iter().sum::<f64>() / run as f64).collect();
-    let spread = means.iter().map(|m| (m - mean) * (m - mean)).sum::<f64>() / (means.len() - 1) as f64;
-    if variance == 0.0 || spread == 0.0 {
-        return None;
-    }
-    // Never more than there are, and never less than the runs themselves support.
-    Some((n as f64 * variance / (run as f64 * spread)).clamp(1.0, n as f64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each error said `times` times over is worth 1/times of its number: known without any formula.
-    #[test]
-    fn repeated_errors_count_once() {
-        let mut seed = 7_u64;
-        let mut coin = || {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            f64::from(u8::from(seed >> 33 & 3 == 0))
-        };
-        let base: Vec<f64> = (0..40_000).map(|_| coin()).collect();
-        for times in [1_usize, 4, 10] {
-            let repeated: Vec<f64> = base.iter().flat_map(|error| std::iter::repeat_n(*error, times)).collect();
-            let worth = effective_samples(&repeated).expect("enough") / 40_000.0;
-            assert!((0.8..1.25).contains(&worth), "{times}: {worth}");
-        }
-        assert_eq!(effective_samples(&[1.0; 99]), None);
-        assert_eq!(effective_samples(&[1.0; 1_000]), None);
     }
 }

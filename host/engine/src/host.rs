@@ -55,6 +55,9 @@ pub enum HostError {
         /// What is wrong, with key and fix.
         problem: String,
     },
+    /// The policies directory cannot be read.
+    #[error(transparent)]
+    Policies(#[from] trimtab_policy::PackageError),
     /// A thread cannot be started.
     #[error("cannot start the {what} thread: {source}")]
     Thread {
@@ -248,6 +251,11 @@ impl Host {
         let appended = self.writer.append_and_wait(Batch::of(entries))?;
         self.shared.advanced(&appended);
         Ok(appended)
+    }
+
+    /// Notes that effects were delivered.
+    pub fn delivered(&self, keys: Vec<String>, at: Timestamp) -> Result<(), StoreError> {
+        self.writer.delivered(keys, at)
     }
 
     /// Waits until everything that was acknowledged before is folded and its results are on disk.
@@ -544,7 +552,7 @@ fn inspect_policies(
     current: &PolicySetEntry,
 ) -> Result<Found, HostError> {
     let mut found = Found { set: PolicySetEntry::default(), packages: Vec::new(), problems: Vec::new() };
-    let folders = if directory.is_dir() { read_directory(directory) } else { Vec::new() };
+    let folders = if directory.is_dir() { read_directory(directory)? } else { Vec::new() };
     for (name, package) in folders {
         let rule = configuration.policies.get(&name).cloned().unwrap_or_default();
         let checked = match package {
@@ -561,7 +569,7 @@ fn inspect_policies(
             Ok((package, policy)) => {
                 let manifest = policy.manifest();
                 found.set.policies.push(PolicyInForce {
-                    policy: policy.reference().clone(),
+                    policy: policy.reference(),
                     mode: rule.mode.unwrap_or(manifest.mode),
                     order: rule.order.unwrap_or(manifest.order),
                     kinds: policy.kinds().iter().map(|kind| kind.name().to_owned()).collect(),

@@ -439,7 +439,7 @@ impl Pipeline {
             let formatter = policies.iter().find(|policy| {
                 policy.entry.mode == Mode::Enforce
                     && policy.answers("alert-format")
-                    && policy.policy.as_ref().map_or(true, |policy| policy.formats(&channel, &alert.subject))
+                    && policy.policy.as_ref().map_or(true, |policy| policy.formats(&channel, &alert))
             });
             let (message, by) = match formatter {
                 None => (plain(&alert, None), None),
