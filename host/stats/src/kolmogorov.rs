@@ -12,7 +12,7 @@ use crate::special::stirling_rest;
 /// P(D ≥ `distance`) for two samples of `n` and `m` independent values without ties; exact.
 ///
 /// For equal sizes this takes O(n) steps, else O(n·m·distance).
-pub fn two_sample_exact(distance: f64, n: u64, m: u64) -> f64 {
+pub(crate) fn two_sample_exact(distance: f64, n: u64, m: u64) -> f64 {
     // The statistic is a multiple of 1/lcm; rounding it there removes its floating-point error.
     let lcm = n / gcd(n, m) * m;
     let steps = libm::round(distance * lcm as f64) as u64;
@@ -26,7 +26,7 @@ pub fn two_sample_exact(distance: f64, n: u64, m: u64) -> f64 {
 }
 
 /// P(D⁺ ≥ `distance`) for two samples, one-sided; exact.
-pub fn two_sample_exact_one_sided(distance: f64, n: u64, m: u64) -> f64 {
+pub(crate) fn two_sample_exact_one_sided(distance: f64, n: u64, m: u64) -> f64 {
     let lcm = n / gcd(n, m) * m;
     let steps = libm::round(distance * lcm as f64) as i64;
     if steps <= 0 {
@@ -36,7 +36,7 @@ pub fn two_sample_exact_one_sided(distance: f64, n: u64, m: u64) -> f64 {
 }
 
 /// P(D⁺ ≥ `distance`) by Hodges' approximation, symmetric in the samples.
-pub fn two_sample_one_sided(distance: f64, n: f64, m: f64) -> f64 {
+pub(crate) fn two_sample_one_sided(distance: f64, n: f64, m: f64) -> f64 {
     let (large, small) = (n.max(m), n.min(m));
     let z2 = large * small / (large + small) * distance * distance;
     let shift = 2.0 * z2.sqrt() * (large + 2.0 * small) / (large * small * (large + small)).sqrt() / 3.0;
@@ -45,7 +45,7 @@ pub fn two_sample_one_sided(distance: f64, n: f64, m: f64) -> f64 {
 
 /// P(D ≥ `distance`) as if it were the distance of one sample of size nm/(n+m), rounded: what scipy calls
 /// "asymp". Sizes may be fractional (effective sample sizes).
-pub fn two_sample_asymptotic(distance: f64, n: f64, m: f64) -> f64 {
+pub(crate) fn two_sample_asymptotic(distance: f64, n: f64, m: f64) -> f64 {
     one_sample_sf(distance, libm::rint(n * m / (n + m)).max(1.0))
 }
 
@@ -106,7 +106,7 @@ fn unequal_sizes(n: u64, m: u64, lcm: u64, reach: u64, outside: impl Fn(i64) -> 
 }
 
 /// P(Dₙ ≥ x) for one sample of size `n` (a whole number as f64, at least 1).
-pub fn one_sample_sf(x: f64, n: f64) -> f64 {
+pub(crate) fn one_sample_sf(x: f64, n: f64) -> f64 {
     let nx = n * x;
     let nxx = nx * x;
     if nx <= 0.5 {

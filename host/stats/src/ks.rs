@@ -1,7 +1,7 @@
 //! The Kolmogorov–Smirnov test of two samples: the greatest distance of their distribution functions.
 //! Not for categories; on few distinct values its p-value is conservative.
 //!
-//! Conforms to scipy 1.14 `ks_2samp` (`exact`, `asymp` and one-sided), which ignores ties likewise.
+//! Conforms to scipy 1.14 `ks_2samp` (`exact` as far as it goes here, `asymp` and one-sided), which ignores ties likewise.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,6 @@ use crate::{Alternative, Comparison, Direction, StatsError, WindowedTest};
 pub enum KsMethod {
     /// Exact up to [`EXACT_LIMIT`] pairs of values, else asymptotic.
     Auto,
-    /// Exact at any size; time grows with the product of the sizes unless they are equal.
-    Exact,
     /// By the distribution of one sample of size nm/(n+m).
     Asymptotic,
     /// Asymptotic with each sample's effective size, for series whose neighbouring values are alike.
@@ -142,10 +140,9 @@ impl WindowedTest for Ks {
             KsMethod::AsymptoticDependent => {
                 Ok::<_, StatsError>((effective_sample_size(baseline)?, effective_sample_size(current)?))
             }
-            KsMethod::Auto | KsMethod::Exact | KsMethod::Asymptotic => Ok((n as f64, m as f64)),
+            KsMethod::Auto | KsMethod::Asymptotic => Ok((n as f64, m as f64)),
         };
         let exact = match self.method {
-            KsMethod::Exact => true,
             KsMethod::Auto => n.saturating_mul(m) <= EXACT_LIMIT,
             KsMethod::Asymptotic | KsMethod::AsymptoticDependent => false,
         };

@@ -187,6 +187,27 @@ pub fn chi_square_sf(x: f64, df: f64) -> f64 {
     gamma_sf(0.5 * df, 0.5 * x)
 }
 
+/// The value that a chi-square variable with `df` degrees of freedom stays below with probability `p`; 0 and
+/// infinity at the ends.
+pub fn chi_square_quantile(p: f64, df: f64) -> f64 {
+    if p <= 0.0 || p >= 1.0 {
+        return if p <= 0.0 { 0.0 } else { f64::INFINITY };
+    }
+    // Bisection in the upper tail, where the function above is accurate.
+    let (mut low, mut high) = (0.0, df.max(1.0));
+    while chi_square_sf(high, df) > 1.0 - p {
+        high *= 2.0;
+    }
+    for _ in 0..200 {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if chi_square_sf(middle, df) > 1.0 - p { low = middle } else { high = middle }
+    }
+    high
+}
+
 /// Probability that a Student t variable with `df` degrees of freedom exceeds `t`.
 pub fn student_t_sf(t: f64, df: f64) -> f64 {
     let squared = t * t;

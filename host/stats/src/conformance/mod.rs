@@ -9,6 +9,7 @@ mod ks;
 mod online;
 mod proportion;
 mod rolling;
+mod windowed;
 
 /// Every record of one reference file.
 #[expect(clippy::disallowed_methods, reason = "tests read their reference values from files")]
@@ -35,6 +36,23 @@ impl Series {
             Self::Numbers(numbers) => numbers,
         }
     }
+}
+
+/// A number, or nothing where the peer has no answer: `null`, or its "nan" or "inf" as text.
+pub(crate) fn if_finite<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Nothing(Option<String>),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::Number(x) => Some(x),
+        Written::Nothing(text) => {
+            assert!(text.as_deref().is_none_or(|t| ["nan", "inf", "-inf"].contains(&t)), "{text:?}");
+            None
+        }
+    })
 }
 
 /// A named input stream.

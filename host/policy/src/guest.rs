@@ -1,0 +1,460 @@
+//! The host's side of one call: what a policy is told through its imports, what it wrote, and what it used up. One of
+//! these lives in the store of each fresh instance, and is taken apart when the call is over.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use trimtab_types::{Estimate, FailureKind, LogLevel, LogLine, Read, Seconds, StateChange, Timestamp};
+use wasmtime::component::ResourceTable;
+
+use crate::bindings::trimtab::policy::{clock, history, log, settings, state, types as wit};
+use crate::convert;
+use crate::limits::Limits;
+use crate::settings::{SettingValue, Settings};
+use crate::view::View;
+use crate::wasi::EmptyWorld;
+
+/// Names that the interface lists; a policy that asks for another is told so in its log.
+const METRICS: [&str; 9] =
+    ["accuracy", "win-rate", "sharpe", "drawdown", "ece", "precision", "recall", "pr-auc", "pnl"];
+/// No more findings than this are read at once, whatever the policy asks for.
+const MOST_FINDINGS: u32 = 1000;
+const LONGEST_KEY: usize = 200;
+
+/// The host ends a call. Travels through wasmtime as the cause of the trap.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Stop {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+}
+
+fn stop<T>(kind: FailureKind, message: String) -> wasmtime::Result<T> {
+    Err(Stop { kind, message }.into())
+}
+
+/// The state of one call.
+pub(crate) struct Guest {
+    pub(crate) now: Timestamp,
+    pub(crate) limits: Limits,
+    settings: Arc<Settings>,
+    view: Arc<dyn View>,
+    notebook: BTreeMap<String, String>,
+    pub(crate) reads: Vec<Read>,
+    pub(crate) changes: Vec<StateChange>,
+    pub(crate) log: Arc<Mutex<Log>>,
+    host_calls: u64,
+    memory: usize,
+    /// Built when the guest first calls WASI; most policies never do.
+    pub(crate) world: Option<Box<EmptyWorld>>,
+    pub(crate) table: ResourceTable,
+}
+
+impl Guest {
+    pub(crate) fn new(
+        now: Timestamp,
+        limits: Limits,
+        settings: Arc<Settings>,
+        view: Arc<dyn View>,
+        notebook: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            now,
+            limits,
+            settings,
+            view,
+            notebook,
+            reads: Vec::new(),
+            changes: Vec::new(),
+            log: Arc::new(Mutex::new(Log::new(limits))),
+            host_calls: 0,
+            memory: 0,
+            world: None,
+            table: ResourceTable::new(),
+        }
+    }
+
+    /// Counts a call of an imported function that costs `1 + items`, and ends the policy's call at the limit.
+    pub(crate) fn count(&mut self, items: usize) -> wasmtime::Result<()> {
+        self.count_only();
+        self.host_calls = self.host_calls.saturating_add(items as u64);
+        match self.excess_of_host_calls() {
+            Some(excess) => Err(excess.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// For the places that cannot end the call themselves; `excess_of_host_calls` is then asked at the end.
+    pub(crate) fn count_only(&mut self) {
+        self.host_calls = self.host_calls.saturating_add(1);
+    }
+
+    /// The failure of a policy that called the host too often, however its call ended.
+    pub(crate) fn excess_of_host_calls(&self) -> Option<Stop> {
+        let most = self.limits.host_calls;
+        (self.host_calls > most).then(|| Stop {
+            kind: FailureKind::HostCall,
+            message: format!("it called the host more than {most} times; the limit is limits.host-calls"),
+        })
+    }
+
+    fn setting<T>(
+        &mut self,
+        key: &str,
+        wanted: &str,
+        read: impl Fn(&SettingValue) -> Option<T>,
+    ) -> wasmtime::Result<T> {
+        self.count(0)?;
+        let Some(value) = self.settings.get(key) else {
+            return stop(
+                FailureKind::HostCall,
+                format!("it asked for the setting `{}`, which its manifest does not declare", shorten(key)),
+            );
+        };
+        match read(value) {
+            Some(value) => Ok(value),
+            None => stop(
+                FailureKind::HostCall,
+                format!("it asked for the setting `{key}` as {wanted}; it is a {}", value.kind().name()),
+            ),
+        }
+    }
+
+    fn metric(&mut self, metric: &str, answer: Option<Estimate>) -> wasmtime::Result<Option<wit::Estimate>> {
+        if answer.is_none() && !METRICS.contains(&metric) {
+            let line = format!("history: no metric `{}`; there are {}", shorten(metric), METRICS.join(", "));
+            self.write(LogLevel::Warn, &line)?;
+        }
+        Ok(answer.as_ref().and_then(convert::estimate))
+    }
+
+    fn write(&mut self, level: LogLevel, message: &str) -> wasmtime::Result<()> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).write(level, message)?;
+        Ok(())
+    }
+
+    fn check_notebook(&self) -> wasmtime::Result<()> {
+        let keys = self.notebook.len();
+        let bytes: usize = self.notebook.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let Limits { state_keys, state, .. } = self.limits;
+        if keys > state_keys {
+            return stop(
+                FailureKind::HostCall,
+                format!("its notebook has more than {state_keys} keys; the limit is limits.state-keys"),
+            );
+        }
+        if bytes > state {
+            return stop(
+                FailureKind::HostCall,
+                format!("its notebook has {bytes} bytes; limits.state allows {state}"),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a text that a policy sent, for an error message.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+impl settings::Host for Guest {
+    fn text(&mut self, key: String) -> wasmtime::Result<String> {
+        self.setting(&key, "text", |value| match value {
+            SettingValue::Text(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+    fn texts(&mut self, key: String) -> wasmtime::Result<Vec<String>> {
+        self.setting(&key, "texts", |value| match value {
+            SettingValue::Texts(texts) => Some(texts.clone()),
+            _ => None,
+        })
+    }
+    fn number(&mut self, key: String) -> wasmtime::Result<f64> {
+        self.setting(&key, "number", |value| match value {
+            SettingValue::Number(number) => Some(*number),
+            _ => None,
+        })
+    }
+    fn count(&mut self, key: String) -> wasmtime::Result<u32> {
+        self.setting(&key, "count", |value| match value {
+            SettingValue::Count(count) => Some(*count),
+            _ => None,
+        })
+    }
+    fn duration(&mut self, key: String) -> wasmtime::Result<Seconds> {
+        self.setting(&key, "duration", |value| match value {
+            SettingValue::Duration(seconds) => Some(*seconds),
+            _ => None,
+        })
+    }
+    fn flag(&mut self, key: String) -> wasmtime::Result<bool> {
+        self.setting(&key, "flag", |value| match value {
+            SettingValue::Flag(flag) => Some(*flag),
+            _ => None,
+        })
+    }
+}
+
+impl clock::Host for Guest {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        self.count(0)?;
+        Ok(self.now.as_unix())
+    }
+    fn format(&mut self, time: u64) -> wasmtime::Result<String> {
+        self.count(0)?;
+        let millis = i64::try_from(time).ok().and_then(|seconds| seconds.checked_mul(1000));
+        let time = millis.and_then(Timestamp::from_millis).unwrap_or(Timestamp::MAX);
+        Ok(time.for_people())
+    }
+}
+
+impl log::Host for Guest {
+    fn debug(&mut self, message: String) -> wasmtime::Result<()> {
+        self.count(0)?;
+        self.write(LogLevel::Debug, &message)
+    }
+    fn info(&mut self, message: String) -> wasmtime::Result<()> {
+        self.count(0)?;
+        self.write(LogLevel::Info, &message)
+    }
+    fn warn(&mut self, message: String) -> wasmtime::Result<()> {
+        self.count(0)?;
+        self.write(LogLevel::Warn, &message)
+    }
+    fn error(&mut self, message: String) -> wasmtime::Result<()> {
+        self.count(0)?;
+        self.write(LogLevel::Error, &message)
+    }
+}
+
+impl history::Host for Guest {
+    fn recent(&mut self, metric: String, last: u32) -> wasmtime::Result<Option<wit::Estimate>> {
+        self.count(0)?;
+        let answer = self.view.recent(&metric, last);
+        let told = self.metric(&metric, answer);
+        self.reads.push(Read::Recent { metric, last, answer });
+        told
+    }
+    fn between(
+        &mut self,
+        metric: String,
+        from_ago: Seconds,
+        until_ago: Seconds,
+    ) -> wasmtime::Result<Option<wit::Estimate>> {
+        self.count(0)?;
+        let answer = self.view.between(&metric, from_ago, until_ago);
+        let told = self.metric(&metric, answer);
+        self.reads.push(Read::Between { metric, from_ago, until_ago, answer });
+        told
+    }
+    fn baseline(&mut self, metric: String) -> wasmtime::Result<Option<wit::Estimate>> {
+        self.count(0)?;
+        let answer = self.view.baseline(&metric);
+        let told = self.metric(&metric, answer);
+        self.reads.push(Read::Baseline { metric, answer });
+        told
+    }
+    fn findings(
+        &mut self,
+        within: Seconds,
+        at_least: wit::Severity,
+        limit: u32,
+    ) -> wasmtime::Result<Vec<wit::Finding>> {
+        let at_least = at_least.into();
+        let most = limit.min(MOST_FINDINGS);
+        let mut answer = self.view.findings(within, at_least, most);
+        answer.truncate(most as usize);
+        self.count(answer.len())?;
+        let told = answer.iter().map(Into::into).collect();
+        self.reads.push(Read::Findings { within, at_least, limit, answer });
+        Ok(told)
+    }
+    fn drift_count(&mut self, detector: String) -> wasmtime::Result<u32> {
+        self.count(0)?;
+        let answer = self.view.drift_count(&detector);
+        self.reads.push(Read::DriftCount { detector, answer });
+        Ok(answer)
+    }
+    fn versions(&mut self) -> wasmtime::Result<Vec<wit::ModelVersion>> {
+        let answer = self.view.versions();
+        self.count(answer.len())?;
+        let told = answer.iter().map(Into::into).collect();
+        self.reads.push(Read::Versions { answer });
+        Ok(told)
+    }
+    fn since_activation(&mut self) -> wasmtime::Result<Option<Seconds>> {
+        self.count(0)?;
+        let answer = self.view.since_activation();
+        self.reads.push(Read::SinceActivation { answer });
+        Ok(answer)
+    }
+    fn since_retrain(&mut self) -> wasmtime::Result<Option<Seconds>> {
+        self.count(0)?;
+        let answer = self.view.since_retrain();
+        self.reads.push(Read::SinceRetrain { answer });
+        Ok(answer)
+    }
+}
+
+impl state::Host for Guest {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        self.count(0)?;
+        let answer = self.notebook.get(&key).cloned();
+        self.reads.push(Read::State { key, answer: answer.clone() });
+        Ok(answer)
+    }
+    fn set(&mut self, key: String, value: String) -> wasmtime::Result<()> {
+        self.count(0)?;
+        if key.is_empty() || key.len() > LONGEST_KEY {
+            return stop(
+                FailureKind::HostCall,
+                format!("its notebook key `{}` is empty or longer than {LONGEST_KEY} bytes", shorten(&key)),
+            );
+        }
+        self.notebook.insert(key.clone(), value.clone());
+        self.check_notebook()?;
+        self.changes.push(StateChange { key, value: Some(value) });
+        Ok(())
+    }
+    fn remove(&mut self, key: String) -> wasmtime::Result<()> {
+        self.count(0)?;
+        if self.notebook.remove(&key).is_some() {
+            self.changes.push(StateChange { key, value: None });
+        }
+        Ok(())
+    }
+}
+
+/// What a policy wrote for the operator: through `log`, and to standard output (`info`) and standard error (`warn`).
+pub(crate) struct Log {
+    lines: Vec<LogLine>,
+    /// Bytes on standard output and standard error that no line end followed yet.
+    unfinished: [Vec<u8>; 2],
+    most: usize,
+    longest: usize,
+}
+
+impl Log {
+    fn new(limits: Limits) -> Self {
+        Self {
+            lines: Vec::new(),
+            unfinished: Default::default(),
+            most: limits.log_lines,
+            longest: limits.log_line,
+        }
+    }
+
+    fn write(&mut self, level: LogLevel, message: &str) -> Result<(), Stop> {
+        if self.lines.len() >= self.most {
+            return Err(Stop {
+                kind: FailureKind::HostCall,
+                message: format!(
+                    "it wrote more than {} lines of log; the limit is limits.log-lines",
+                    self.most
+                ),
+            });
+        }
+        let message = if message.len() > self.longest {
+            let end = (0..=self.longest).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+            format!("{}… ({} bytes cut)", &message[..end], message.len() - end)
+        } else {
+            message.to_owned()
+        };
+        self.lines.push(LogLine { level, message });
+        Ok(())
+    }
+
+    /// Takes what a policy wrote to standard output or standard error and makes lines of it.
+    pub(crate) fn print(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = match part {
+                [text @ .., b'\n'] => (text, true),
+                text => (text, false),
+            };
+            let unfinished = &mut self.unfinished[stream as usize];
+            // One byte more than fits, so that a line that is too long is seen to be.
+            let room = (self.longest + 1).saturating_sub(unfinished.len());
+            unfinished.extend_from_slice(&text[..text.len().min(room)]);
+            if ends {
+                self.end_line(stream)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self, stream: Stream) -> Result<(), Stop> {
+        let line = std::mem::take(&mut self.unfinished[stream as usize]);
+        let level = match stream {
+            Stream::Output => LogLevel::Info,
+            Stream::Error => LogLevel::Warn,
+        };
+        self.write(level, &String::from_utf8_lossy(&line))
+    }
+
+    /// All lines, the unfinished ones last.
+    pub(crate) fn take(&mut self) -> Vec<LogLine> {
+        for stream in [Stream::Output, Stream::Error] {
+            if !self.unfinished[stream as usize].is_empty() {
+                // At the limit the last unfinished line is lost, and nothing else.
+                drop(self.end_line(stream));
+            }
+        }
+        std::mem::take(&mut self.lines)
+    }
+}
+
+/// Where a policy prints to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stream {
+    Output = 0,
+    Error = 1,
+}
+
+/// Bytes of host memory behind one element of a table.
+const TABLE_ELEMENT: usize = size_of::<usize>();
+/// Instances, memories and tables inside one component; the pool is sized by them.
+pub(crate) const MOST_INSTANCES: u32 = 64;
+pub(crate) const MOST_MEMORIES: u32 = 8;
+pub(crate) const MOST_TABLES: u32 = 32;
+
+/// wasmtime asks about one memory or table at a time; the limit is on their sum.
+impl wasmtime::ResourceLimiter for Guest {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.grow(desired.saturating_sub(current))
+    }
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT))
+    }
+    fn instances(&self) -> usize {
+        MOST_INSTANCES as usize
+    }
+    fn memories(&self) -> usize {
+        MOST_MEMORIES as usize
+    }
+    fn tables(&self) -> usize {
+        MOST_TABLES as usize
+    }
+}
+
+impl Guest {
+    fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
+        let wanted = self.memory.saturating_add(more);
+        if wanted > self.limits.memory {
+            return stop(
+                FailureKind::Memory,
+                format!(
+                    "it wanted {} KiB in memories and tables; limits.memory allows {} KiB",
+                    wanted.div_ceil(1024),
+                    self.limits.memory / 1024
+                ),
+            );
+        }
+        self.memory = wanted;
+        Ok(true)
+    }
+}

@@ -1,0 +1,232 @@
+//! A policy's folder: its manifest and its component, as bytes. Reads policies directories and knows the one form in
+//! which a package is kept elsewhere; compiling and checking the component is `policy`'s business.
+
+use std::path::{Path, PathBuf};
+
+use trimtab_types::{Digest, DigestBuilder};
+
+use crate::manifest::{Manifest, ManifestError};
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "policy.toml";
+const LONGEST_MANIFEST: u64 = 256 << 10;
+const LONGEST_NAME: usize = 100;
+/// The largest shipped runtime, Python's, is 18 MiB.
+pub(crate) const LARGEST_COMPONENT: u64 = 64 << 20;
+/// First bytes of a kept package, with the version of the form.
+const MAGIC: &[u8; 16] = b"trimtab-policy\x00\x01";
+
+/// A policy as it was read: nothing in it is trusted yet.
+#[derive(Debug, Clone)]
+pub struct Package {
+    /// The folder's name.
+    pub name: String,
+    /// What its manifest says.
+    pub manifest: Manifest,
+    /// The manifest's text.
+    pub manifest_text: String,
+    /// The component.
+    pub component: Vec<u8>,
+    /// Of manifest and component: defaults are part of a decision.
+    pub digest: Digest,
+}
+
+/// Why there is no package.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The name cannot be a policy's.
+    #[error(
+        "`{name}` is no name for a policy; rename the folder: at most {LONGEST_NAME} lower-case letters, digits, dashes and underscores"
+    )]
+    Name {
+        /// The folder's name.
+        name: String,
+    },
+    /// The folder has no manifest.
+    #[error("{folder} has no {MANIFEST}; write one, or move the folder elsewhere", folder = folder.display())]
+    NoManifest {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("{path} cannot be read: {cause}", path = path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A file is larger than any policy needs.
+    #[error("{path} is larger than {most} bytes, the most that is read", path = path.display())]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// How large it may be.
+        most: u64,
+    },
+    /// A link leads out of the folder.
+    #[error("{path} is a link that leads out of its folder; copy the file instead", path = path.display())]
+    Outside {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The folder does not have exactly one component, and the manifest does not choose.
+    #[error("{folder} has {count} .wasm files; build the policy there, or write `component = \"FILE.wasm\"` in {MANIFEST}", folder = folder.display())]
+    Component {
+        /// Which.
+        folder: PathBuf,
+        /// How many there are.
+        count: usize,
+    },
+    /// The manifest has a mistake.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Kept bytes are no package.
+    #[error("the kept package of policy `{name}` is damaged; load the policy from its folder again")]
+    Damaged {
+        /// Which policy.
+        name: String,
+    },
+}
+
+impl Package {
+    /// Reads a policy's folder.
+    pub fn read(folder: &Path) -> Result<Self, PackageError> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        check_name(&name)?;
+        let path = folder.join(MANIFEST);
+        // `symlink_metadata`, so that a broken link is a link and not a missing file.
+        if path.symlink_metadata().is_err() {
+            return Err(PackageError::NoManifest { folder: folder.to_owned() });
+        }
+        let text = read_inside(folder, &path, LONGEST_MANIFEST)?;
+        let text = String::from_utf8(text).map_err(|_| ManifestError {
+            file: path.display().to_string(),
+            line: 1,
+            key: MANIFEST.to_owned(),
+            problem: "is not UTF-8 text; save it as UTF-8".to_owned(),
+        })?;
+        let manifest = Manifest::parse(&text, &path.display().to_string())?;
+        let component = match &manifest.component {
+            Some(file) => folder.join(file),
+            None => only_component(folder)?,
+        };
+        let component = read_inside(folder, &component, LARGEST_COMPONENT)?;
+        Ok(Self::assemble(name, manifest, text, component))
+    }
+
+    /// From what the folder would hold.
+    pub fn from_parts(
+        name: impl Into<String>,
+        manifest_text: impl Into<String>,
+        component: Vec<u8>,
+    ) -> Result<Self, PackageError> {
+        let (name, text) = (name.into(), manifest_text.into());
+        check_name(&name)?;
+        let manifest = Manifest::parse(&text, &format!("{name}/{MANIFEST}"))?;
+        Ok(Self::assemble(name, manifest, text, component))
+    }
+
+    fn assemble(name: String, manifest: Manifest, manifest_text: String, component: Vec<u8>) -> Self {
+        let digest = DigestBuilder::new("policy").part(manifest_text.as_bytes()).part(&component).finish();
+        Self { name, manifest, manifest_text, component, digest }
+    }
+
+    /// How a package is kept by its digest: magic, length of the manifest, manifest, component.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let text = self.manifest_text.as_bytes();
+        let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + text.len() + self.component.len());
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text);
+        bytes.extend_from_slice(&self.component);
+        bytes
+    }
+
+    /// The opposite of `to_bytes`.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, PackageError> {
+        let split = || {
+            let (length, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
+            let (text, component) =
+                rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+            Some((std::str::from_utf8(text).ok()?, component.to_vec()))
+        };
+        let (text, component) = split().ok_or_else(|| PackageError::Damaged { name: name.to_owned() })?;
+        Self::from_parts(name, text, component)
+    }
+}
+
+/// A folder's name and what was read from it.
+pub type Folder = (String, Result<Package, PackageError>);
+
+/// Reads all policies of a directory, sorted by name. Hidden entries and plain files are no policies; a folder that
+/// cannot be read as one is in the list with its error, so that it is reported and keeps nothing else from loading.
+pub fn read_directory(directory: &Path) -> Result<Vec<Folder>, PackageError> {
+    let error = |cause| PackageError::Read { path: directory.to_owned(), cause };
+    let mut packages = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(error)? {
+        let entry = entry.map_err(error)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        if name.starts_with('.') || !(path.is_dir() || path.is_symlink()) {
+            continue;
+        }
+        let package = inside(directory, &path).and_then(|_| Package::read(&path));
+        packages.push((name, package));
+    }
+    packages.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(packages)
+}
+
+/// A name becomes part of paths, keys and metric labels.
+fn check_name(name: &str) -> Result<(), PackageError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
+        return Err(PackageError::Name { name: name.chars().take(LONGEST_NAME).collect() });
+    }
+    Ok(())
+}
+
+fn only_component(folder: &Path) -> Result<PathBuf, PackageError> {
+    let error = |cause| PackageError::Read { path: folder.to_owned(), cause };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|extension| extension == "wasm") {
+            found.push(path);
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        several => Err(PackageError::Component { folder: folder.to_owned(), count: several.len() }),
+    }
+}
+
+/// The real path of something that must lie inside a folder.
+fn inside(folder: &Path, path: &Path) -> Result<PathBuf, PackageError> {
+    let real = |path: &Path| {
+        path.canonicalize().map_err(|cause| PackageError::Read { path: path.to_owned(), cause })
+    };
+    let (folder, found) = (real(folder)?, real(path)?);
+    if found.starts_with(&folder) { Ok(found) } else { Err(PackageError::Outside { path: path.to_owned() }) }
+}
+
+/// Reads a file of the folder at once. What is compiled and digested later is this copy, whatever happens to the file.
+#[expect(clippy::disallowed_methods, reason = "this module owns the policies directories")]
+fn read_inside(folder: &Path, path: &Path, most: u64) -> Result<Vec<u8>, PackageError> {
+    use std::io::Read as _;
+    let error = |cause| PackageError::Read { path: path.to_owned(), cause };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(inside(folder, path)?).map_err(error)?;
+    if !file.metadata().map_err(error)?.is_file() {
+        return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file")));
+    }
+    // One byte more than allowed, so that a file that grows meanwhile is caught as well.
+    file.take(most + 1).read_to_end(&mut bytes).map_err(error)?;
+    if bytes.len() as u64 > most {
+        return Err(PackageError::TooLarge { path: path.to_owned(), most });
+    }
+    Ok(bytes)
+}

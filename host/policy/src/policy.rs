@@ -1,0 +1,448 @@
+//! One policy, ready to be asked: registration with all its checks, and calls. A call is a fresh instance in an empty
+//! world with limits on everything; whatever the policy does, a call returns, and says what happened.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use trimtab_types::{
+    Alert, Decision, Failure, FailureKind, Finding, LogLine, Message, PolicyRef, Read, StateChange, Timestamp,
+};
+use wasmtime::component::{Instance, InstancePre};
+use wasmtime::{Store, Trap};
+
+use crate::answer;
+use crate::bindings::exports::trimtab::policy::{
+    alert_format, canary_promotion, cleanup, drift_action, retrain_schedule, self_check,
+};
+use crate::contract::{self, Kind};
+use crate::guest::{Guest, Stop};
+use crate::limits::{Limits, MIB};
+use crate::manifest::Manifest;
+use crate::package::{LARGEST_COMPONENT, Package};
+use crate::sandbox::{Sandbox, TICK};
+use crate::settings::{self, Settings};
+use crate::view::{NoHistory, View};
+use crate::wasi::MOST_HANDLES;
+
+/// What a policy may hand to the host at once, as an argument or an answer. Answers and texts have limits of their own.
+const MOST_AT_ONCE: usize = MIB;
+
+/// Why a policy was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// It is a core module.
+    #[error(
+        "policy `{policy}`: this is a core WebAssembly module, not a component; build it for wasm32-wasip2, or make it a component with `wasm-tools component new`"
+    )]
+    CoreModule {
+        /// Which policy.
+        policy: String,
+    },
+    /// It is not WebAssembly.
+    #[error("policy `{policy}`: this is not a WebAssembly component; build the policy for wasm32-wasip2")]
+    NotWebAssembly {
+        /// Which policy.
+        policy: String,
+    },
+    /// It is larger than any policy needs.
+    #[error("policy `{policy}`: the component has {bytes} bytes; at most {LARGEST_COMPONENT} are allowed")]
+    TooLarge {
+        /// Which policy.
+        policy: String,
+        /// How large it is.
+        bytes: usize,
+    },
+    /// It does not validate or compile.
+    #[error(
+        "policy `{policy}`: the component is damaged or uses what this host does not have: {cause}; build it again"
+    )]
+    Invalid {
+        /// Which policy.
+        policy: String,
+        /// In wasmtime's words.
+        cause: String,
+    },
+    /// It does not fit the policy interface or its grants.
+    #[error("policy `{policy}`: {}", problems.join("\n  "))]
+    Interface {
+        /// Which policy.
+        policy: String,
+        /// All that is wrong.
+        problems: Vec<String>,
+    },
+    /// Its settings are not those that the manifest declares.
+    #[error("policy `{policy}`: {}", problems.join("\n  "))]
+    Settings {
+        /// Which policy.
+        policy: String,
+        /// All that is wrong.
+        problems: Vec<String>,
+    },
+    /// It could not be instantiated, or its own check of the settings failed.
+    #[error("policy `{policy}` fails as soon as it is loaded: {failure}")]
+    Trial {
+        /// Which policy.
+        policy: String,
+        /// What happened.
+        failure: Failure,
+    },
+    /// Its own check refuses its settings.
+    #[error("policy `{policy}` refuses its settings: {}", broken.join("\n  "))]
+    SelfCheck {
+        /// Which policy.
+        policy: String,
+        /// The rules that are broken, in the policy's words.
+        broken: Vec<String>,
+    },
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call<T> {
+    /// The answer, checked; or why there is none.
+    pub answer: Result<T, Failure>,
+    /// What the policy read, in order.
+    pub reads: Vec<Read>,
+    /// What it wrote into its notebook; nothing if there is no answer.
+    pub notebook: Vec<StateChange>,
+    /// Its log.
+    pub log: Vec<LogLine>,
+    /// Fuel used: the same for the same question.
+    pub fuel: u64,
+    /// Time taken: never the same.
+    pub duration: Duration,
+}
+
+/// A registered policy. Cheap to share; holds its compiled code for as long as it lives.
+pub struct Policy {
+    sandbox: Arc<Sandbox>,
+    reference: PolicyRef,
+    manifest: Manifest,
+    settings: Arc<Settings>,
+    kinds: Vec<Kind>,
+    imports: Vec<String>,
+    keeps_notebook: bool,
+    pre: InstancePre<Guest>,
+    questions: Questions,
+}
+
+/// Where in the component its questions are; looked up once.
+#[derive(Default)]
+struct Questions {
+    drift_action: Option<drift_action::GuestIndices>,
+    alert_format: Option<alert_format::GuestIndices>,
+    canary_promotion: Option<canary_promotion::GuestIndices>,
+    cleanup: Option<cleanup::GuestIndices>,
+    retrain_schedule: Option<retrain_schedule::GuestIndices>,
+    self_check: Option<self_check::GuestIndices>,
+}
+
+impl Questions {
+    fn new(pre: &InstancePre<Guest>, found: &contract::Found) -> wasmtime::Result<Self> {
+        let mut questions = Self::default();
+        for kind in &found.kinds {
+            match kind {
+                Kind::DriftAction => questions.drift_action = Some(drift_action::GuestIndices::new(pre)?),
+                Kind::AlertFormat => questions.alert_format = Some(alert_format::GuestIndices::new(pre)?),
+                Kind::CanaryPromotion => {
+                    questions.canary_promotion = Some(canary_promotion::GuestIndices::new(pre)?);
+                }
+                Kind::Cleanup => questions.cleanup = Some(cleanup::GuestIndices::new(pre)?),
+                Kind::RetrainSchedule => {
+                    questions.retrain_schedule = Some(retrain_schedule::GuestIndices::new(pre)?);
+                }
+            }
+        }
+        if found.self_check {
+            questions.self_check = Some(self_check::GuestIndices::new(pre)?);
+        }
+        Ok(questions)
+    }
+
+    /// `GuestIndices::new` compares names only; the types are compared here.
+    fn load_all(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<()> {
+        self.drift_action.as_ref().map(|question| question.load(&mut *store, instance)).transpose()?;
+        self.alert_format.as_ref().map(|question| question.load(&mut *store, instance)).transpose()?;
+        self.canary_promotion.as_ref().map(|question| question.load(&mut *store, instance)).transpose()?;
+        self.cleanup.as_ref().map(|question| question.load(&mut *store, instance)).transpose()?;
+        self.retrain_schedule.as_ref().map(|question| question.load(&mut *store, instance)).transpose()?;
+        self.self_check.as_ref().map(|question| question.load(&mut *store, instance)).transpose()?;
+        Ok(())
+    }
+}
+
+impl Policy {
+    /// Compiles and checks a policy. `overrides` are the operator's values for its settings.
+    pub fn register(
+        sandbox: &Arc<Sandbox>,
+        package: &Package,
+        overrides: &BTreeMap<String, serde_json::Value>,
+    ) -> Result<Self, RegisterError> {
+        let policy = || package.name.clone();
+        check_header(package)?;
+        let invalid =
+            |error: wasmtime::Error| RegisterError::Invalid { policy: policy(), cause: format!("{error:#}") };
+        let component = sandbox.compile(&package.component).map_err(invalid)?;
+        let manifest = package.manifest.clone();
+        let found = contract::check(&sandbox.engine, &component.component_type(), manifest.grants)
+            .map_err(|problems| RegisterError::Interface { policy: policy(), problems })?;
+        if found.kinds.contains(&Kind::AlertFormat) && manifest.channels.is_empty() {
+            let problem = "policy.toml names no channels; an alert-format policy needs some, such as `channels = [\"chat\"]`";
+            return Err(RegisterError::Settings { policy: policy(), problems: vec![problem.to_owned()] });
+        }
+        let settings = settings::resolve(&manifest.settings, overrides)
+            .map_err(|problems| RegisterError::Settings { policy: policy(), problems })?;
+
+        let pre = sandbox.linker.instantiate_pre(&component).map_err(invalid)?;
+        let registered = Self {
+            sandbox: Arc::clone(sandbox),
+            reference: PolicyRef { name: package.name.clone(), digest: package.digest },
+            settings: Arc::new(settings),
+            keeps_notebook: found.imports.iter().any(|import| import == "state"),
+            questions: Questions::new(&pre, &found).map_err(invalid)?,
+            manifest,
+            kinds: found.kinds,
+            imports: found.imports,
+            pre,
+        };
+        registered.try_out()?;
+        Ok(registered)
+    }
+
+    /// Instantiates once and asks the policy whether its settings make sense.
+    fn try_out(&self) -> Result<(), RegisterError> {
+        let trial = self.call(Timestamp::EPOCH, Arc::new(NoHistory), &BTreeMap::new(), |store, instance| {
+            self.questions.load_all(store, instance)?;
+            let Some(self_check) = &self.questions.self_check else { return Ok(Ok(Vec::new())) };
+            Ok(Ok(self_check.load(&mut *store, instance)?.call_check_settings(store)?))
+        });
+        let policy = || self.reference.name.clone();
+        match trial.answer {
+            Ok(broken) if broken.is_empty() => Ok(()),
+            Ok(broken) => Err(RegisterError::SelfCheck { policy: policy(), broken }),
+            Err(failure) => Err(RegisterError::Trial { policy: policy(), failure }),
+        }
+    }
+
+    /// Its name and digest.
+    pub fn reference(&self) -> PolicyRef {
+        self.reference.clone()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.reference.name
+    }
+
+    /// What its manifest says.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The questions that it answers.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// The interfaces of the policy package that it imports.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether it decides on this finding. Its mode is the caller's business.
+    pub fn applies_to(&self, finding: &Finding) -> bool {
+        self.questions.drift_action.is_some() && self.manifest.applies_to.finding(finding)
+    }
+
+    /// Whether it writes this alert for this channel.
+    pub fn formats(&self, channel: &str, alert: &Alert) -> bool {
+        self.questions.alert_format.is_some()
+            && self.manifest.channels.matches(channel)
+            && self.manifest.applies_to.alert(alert)
+    }
+
+    /// Asks `drift-action`: these findings changed; what should be done? All of one subject, gravest first.
+    ///
+    /// Blocks until the policy has answered or was stopped; not for the threads of an async runtime.
+    pub fn decide(
+        &self,
+        now: Timestamp,
+        findings: &[Finding],
+        view: Arc<dyn View>,
+        notebook: &BTreeMap<String, String>,
+    ) -> Call<Decision> {
+        let call = self.call(now, view, notebook, |store, instance| {
+            let question =
+                self.questions.drift_action.as_ref().ok_or_else(|| self.not_asked(Kind::DriftAction))?;
+            let findings: Vec<_> = findings.iter().map(Into::into).collect();
+            let answer = question.load(&mut *store, instance)?.call_decide(store, &findings)?;
+            Ok(answer.map(Decision::from))
+        });
+        self.checked(call, answer::check_decision)
+    }
+
+    /// Asks `alert-format`: how should this alert read on this channel? The policy has no history to read here.
+    ///
+    /// Blocks like [`Policy::decide`].
+    pub fn render(&self, now: Timestamp, alert: &Alert, channel: &str) -> Call<Message> {
+        let call = self.call(now, Arc::new(NoHistory), &BTreeMap::new(), |store, instance| {
+            let question =
+                self.questions.alert_format.as_ref().ok_or_else(|| self.not_asked(Kind::AlertFormat))?;
+            let answer = question.load(&mut *store, instance)?.call_render(store, &alert.into(), channel)?;
+            Ok(answer.map(Message::from))
+        });
+        self.checked(call, answer::check_message)
+    }
+
+    fn not_asked(&self, kind: Kind) -> Stop {
+        Stop { kind: FailureKind::Load, message: format!("it does not export {kind}") }
+    }
+
+    /// Turns an answer that no policy may give into a failure.
+    fn checked<T>(&self, mut call: Call<T>, check: impl Fn(&T, usize) -> Result<(), String>) -> Call<T> {
+        call.answer = call.answer.and_then(|answer| match check(&answer, self.manifest.limits.answer) {
+            Ok(()) => Ok(answer),
+            Err(problem) => Err(self.failure(FailureKind::InvalidAnswer, format!("its answer {problem}"))),
+        });
+        if call.answer.is_err() {
+            call.notebook.clear();
+        }
+        call
+    }
+
+    /// One call: a fresh instance, asked once.
+    #[expect(clippy::disallowed_methods, reason = "this module measures how long calls take")]
+    fn call<T>(
+        &self,
+        now: Timestamp,
+        view: Arc<dyn View>,
+        notebook: &BTreeMap<String, String>,
+        ask: impl FnOnce(&mut Store<Guest>, &Instance) -> wasmtime::Result<Result<T, String>>,
+    ) -> Call<T> {
+        let _permit = self.sandbox.permit();
+        let started = Instant::now();
+        let limits = self.manifest.limits;
+        let notebook = if self.keeps_notebook { notebook.clone() } else { BTreeMap::new() };
+        let guest = Guest::new(now, limits, Arc::clone(&self.settings), view, notebook);
+        let mut store = Store::new(&self.sandbox.engine, guest);
+
+        let mut stage = Stage::Instantiation;
+        let asked = prepare(&mut store, limits).and_then(|()| self.pre.instantiate(&mut store)).and_then(
+            |instance| {
+                stage = Stage::Question;
+                ask(&mut store, &instance)
+            },
+        );
+
+        let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        // From here on nothing of the policy runs, and its instance is gone.
+        let guest = store.into_data();
+        let answer = match (guest.excess_of_host_calls(), asked) {
+            (Some(stop), _) => Err(self.failure(stop.kind, stop.message)),
+            (None, Ok(Ok(answer))) => Ok(answer),
+            (None, Ok(Err(sentence))) => {
+                Err(self.failure(FailureKind::Refused, excerpt(&sentence, limits.answer)))
+            }
+            (None, Err(error)) => Err(self.classify(&error, stage)),
+        };
+        let log = guest.log.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let notebook = if answer.is_ok() { guest.changes } else { Vec::new() };
+        Call { answer, reads: guest.reads, notebook, log, fuel, duration: started.elapsed() }
+    }
+
+    fn failure(&self, kind: FailureKind, what: String) -> Failure {
+        Failure { kind, message: format!("policy `{}`: {what}", self.reference.name) }
+    }
+
+    /// What ended the call, in words.
+    fn classify(&self, error: &wasmtime::Error, stage: Stage) -> Failure {
+        let limits = &self.manifest.limits;
+        let (kind, what) = if let Some(stop) = error.downcast_ref::<Stop>() {
+            (stop.kind, stop.message.clone())
+        } else if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+            (FailureKind::Trap, format!("it ended itself with exit code {}", exit.0))
+        } else if let Some(trap) = error.downcast_ref::<Trap>() {
+            match trap {
+                Trap::OutOfFuel => (
+                    FailureKind::Fuel,
+                    format!("it used up its fuel of {}; the limit is limits.fuel", limits.fuel),
+                ),
+                Trap::Interrupt => {
+                    let millis = limits.time.as_millis();
+                    (
+                        FailureKind::Deadline,
+                        format!("it was stopped after {millis} ms; the limit is limits.time"),
+                    )
+                }
+                Trap::StackOverflow => (FailureKind::Trap, "it recursed too deeply".to_owned()),
+                trap => (FailureKind::Trap, format!("it trapped: {trap}")),
+            }
+        } else {
+            match stage {
+                Stage::Instantiation => {
+                    (FailureKind::Load, format!("it could not be instantiated: {error:#}"))
+                }
+                // Whatever else goes wrong while asking is about data that the policy handed over.
+                Stage::Question => {
+                    (FailureKind::InvalidAnswer, format!("it handed over something invalid: {error:#}"))
+                }
+            }
+        };
+        self.failure(kind, what)
+    }
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy")
+            .field("reference", &self.reference)
+            .field("kinds", &self.kinds)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Instantiation,
+    Question,
+}
+
+/// Sets every limit of the store, before the first instruction of the policy: a start function is policy code, too.
+fn prepare(store: &mut Store<Guest>, limits: Limits) -> wasmtime::Result<()> {
+    store.limiter(|guest| guest);
+    store.set_fuel(limits.fuel)?;
+    // One tick more, because the current one has begun already.
+    store.set_epoch_deadline(
+        u64::try_from(limits.time.div_duration_f64(TICK) as u128).unwrap_or(u64::MAX) + 1,
+    );
+    store.set_hostcall_fuel(limits.answer.max(MOST_AT_ONCE));
+    store.set_max_component_handles(MOST_HANDLES);
+    Ok(())
+}
+
+/// The beginning of a policy's own error sentence.
+fn excerpt(sentence: &str, most: usize) -> String {
+    let end = (0..=most.min(sentence.len())).rev().find(|end| sentence.is_char_boundary(*end)).unwrap_or(0);
+    sentence[..end].to_owned()
+}
+
+/// Tells components from modules by their first eight bytes; wasmtime's own message would not say what to do.
+fn check_header(package: &Package) -> Result<(), RegisterError> {
+    let policy = || package.name.clone();
+    let bytes = package.component.len();
+    if bytes as u64 > LARGEST_COMPONENT {
+        return Err(RegisterError::TooLarge { policy: policy(), bytes });
+    }
+    match package.component.get(..8) {
+        // Magic, version, layer.
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Err(RegisterError::CoreModule { policy: policy() }),
+        _ => Err(RegisterError::NotWebAssembly { policy: policy() }),
+    }
+}

@@ -1,0 +1,239 @@
+//! The sandbox that all policies share: one wasmtime engine set up for many short calls, one linker with everything
+//! that a policy may import, and the clock that stops endless ones. It knows no policy in particular.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::bindings::trimtab::policy::{clock, history, log, settings, state};
+use crate::cache::{Cache, CacheError};
+use crate::guest::{Guest, MOST_INSTANCES, MOST_MEMORIES, MOST_TABLES};
+use crate::limits::{KIB, Limits};
+use crate::wasi;
+
+/// How often the deadline of a running call is looked at.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+/// Memory that a slot of the pool keeps between calls. At 64 KiB JavaScript and Python policies take twice as long;
+/// more than this gains nothing.
+const KEEP_RESIDENT: usize = 512 * KIB;
+/// Recursion in a policy; a quarter of the stack that Rust gives to threads.
+const STACK: usize = 512 * KIB;
+/// Elements of one table. Larger ones than the runtimes of shipped languages have are refused at instantiation.
+const TABLE_ELEMENTS: usize = 100_000;
+
+/// How a sandbox is set up.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// Directory for compiled policies, made if it is not there. `None`: compile in memory.
+    pub cache: Option<PathBuf>,
+    /// Calls at the same time; further ones wait.
+    pub parallel_calls: u32,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self { cache: None, parallel_calls: 32 }
+    }
+}
+
+/// Which way calls take, and why not the fast one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallPath {
+    /// Pooled instances whose memory is reset page by page as it was touched: about 10 µs a call.
+    Fast,
+    /// Pooled instances whose whole memory is reset: about 30 µs a call.
+    Pooled {
+        /// What is missing.
+        why: String,
+    },
+    /// Memory is mapped for each call.
+    OnDemand {
+        /// What is missing.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for CallPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fast => f.write_str("fast"),
+            Self::Pooled { why } => write!(f, "pooled, not fast: {why}"),
+            Self::OnDemand { why } => write!(f, "on demand, not fast: {why}"),
+        }
+    }
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// wasmtime refused.
+    #[error("the WebAssembly engine cannot be set up on this machine: {cause}")]
+    Engine {
+        /// In wasmtime's words.
+        cause: String,
+    },
+    /// The thread that stops endless policies did not start.
+    #[error("the thread that stops endless policies cannot be started: {0}; raise the limit on threads")]
+    Ticker(#[source] std::io::Error),
+    /// The directory for compiled policies cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// The engine and everything that calls of policies share.
+pub struct Sandbox {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<Guest>,
+    pub(crate) cache: Cache,
+    permits: Permits,
+    path: CallPath,
+}
+
+impl Sandbox {
+    /// Sets up the engine, and starts the ticker that lives as long as it.
+    pub fn new(options: &SandboxOptions) -> Result<Arc<Self>, SandboxError> {
+        let parallel = options.parallel_calls.max(1);
+        let (engine, path) =
+            engine(parallel).map_err(|error| SandboxError::Engine { cause: format!("{error:#}") })?;
+        let linker = linker(&engine).map_err(|error| SandboxError::Engine { cause: format!("{error:#}") })?;
+        let cache = Cache::open(&engine, options.cache.as_deref())?;
+        let weak = engine.weak();
+        std::thread::Builder::new()
+            .name("policy-ticker".to_owned())
+            .spawn(move || tick(&weak))
+            .map_err(SandboxError::Ticker)?;
+        Ok(Arc::new(Self { engine, linker, cache, permits: Permits::new(parallel), path }))
+    }
+
+    /// Which way calls take.
+    pub fn call_path(&self) -> &CallPath {
+        &self.path
+    }
+
+    /// Compiles a component, or takes it from memory or from the cache on disk.
+    pub(crate) fn compile(&self, component: &[u8]) -> wasmtime::Result<Arc<Component>> {
+        self.cache.compile(&self.engine, component)
+    }
+
+    /// Waits for a place in the pool.
+    pub(crate) fn permit(&self) -> Permit<'_> {
+        self.permits.take()
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn tick(engine: &EngineWeak) {
+    // A weak reference, so that the last user of the engine ends this thread.
+    while let Some(engine) = engine.upgrade() {
+        engine.increment_epoch();
+        drop(engine);
+        std::thread::sleep(TICK);
+    }
+}
+
+/// The best engine that this machine has.
+fn engine(parallel: u32) -> wasmtime::Result<(Engine, CallPath)> {
+    if !PoolingAllocationConfig::is_pagemap_scan_available() {
+        let why = "the kernel has no PAGEMAP_SCAN (Linux 6.7 has)".to_owned();
+        return match Engine::new(&config(Some(pool(parallel, Enabled::No)))) {
+            Ok(engine) => Ok((engine, CallPath::Pooled { why })),
+            Err(error) => on_demand(&error),
+        };
+    }
+    match Engine::new(&config(Some(pool(parallel, Enabled::Yes)))) {
+        Ok(engine) => Ok((engine, CallPath::Fast)),
+        Err(error) => on_demand(&error),
+    }
+}
+
+fn on_demand(error: &wasmtime::Error) -> wasmtime::Result<(Engine, CallPath)> {
+    let why = format!("no pool of instances ({error:#}); limits on address space are a usual cause");
+    Ok((Engine::new(&config(None))?, CallPath::OnDemand { why }))
+}
+
+fn config(pool: Option<PoolingAllocationConfig>) -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        // The same bits on every machine.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .max_wasm_stack(STACK)
+        // Neither async nor threads: a call is one thread from beginning to end.
+        .concurrency_support(false)
+        // Errors name the policy and the cause; a backtrace of the guest costs time on every trap.
+        .wasm_backtrace_max_frames(None);
+    if let Some(pool) = pool {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}
+
+/// A pool in which `parallel` calls of the largest allowed component always find room.
+fn pool(parallel: u32, pagemap_scan: Enabled) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(parallel)
+        .total_core_instances(parallel * MOST_INSTANCES)
+        .total_memories(parallel * MOST_MEMORIES)
+        .total_tables(parallel * MOST_TABLES)
+        .max_core_instances_per_component(MOST_INSTANCES)
+        .max_memories_per_component(MOST_MEMORIES)
+        .max_tables_per_component(MOST_TABLES)
+        .max_memory_size(Limits::MOST.memory)
+        .table_elements(TABLE_ELEMENTS)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .pagemap_scan(pagemap_scan);
+    pool
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    wasi::add_to_linker(&mut linker)?;
+    settings::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    clock::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    log::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    history::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    state::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    Ok(linker)
+}
+
+/// Places in the pool. A call that finds none waits for one that ends; all calls end.
+struct Permits {
+    free: Mutex<u32>,
+    freed: Condvar,
+}
+
+impl Permits {
+    fn new(free: u32) -> Self {
+        Self { free: Mutex::new(free), freed: Condvar::new() }
+    }
+
+    fn take(&self) -> Permit<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Permit(self)
+    }
+}
+
+/// One place in the pool, given back when it is dropped.
+pub(crate) struct Permit<'a>(&'a Permits);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}

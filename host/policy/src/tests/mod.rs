@@ -1,0 +1,94 @@
+//! Tests of this crate, in one binary: components written as text, and the shipped policies as they are built.
+
+mod shipped;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+use trimtab_types::{Estimate, Finding, Phase, Position, Severity, Subject, Timestamp};
+
+use crate::{Package, Policy, Sandbox, SandboxOptions};
+
+/// One sandbox for all tests, as a host has one for all policies.
+fn sandbox() -> &'static Arc<Sandbox> {
+    static SANDBOX: OnceLock<Arc<Sandbox>> = OnceLock::new();
+    SANDBOX.get_or_init(|| Sandbox::new(&SandboxOptions::default()).expect("a sandbox"))
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The shipped policies, built once. A target directory of their own, because the outer cargo holds the lock on its.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+        let target = target.join("test-policies");
+        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--quiet", "--profile", "policy", "--target", "wasm32-wasip2"])
+            .args(["-p", "drift-ladder", "-p", "chat-alert", "--target-dir"])
+            .arg(&target)
+            .current_dir(repository())
+            .status()
+            .expect("cargo runs");
+        assert!(
+            status.success(),
+            "the shipped policies do not build; is the target wasm32-wasip2 installed?"
+        );
+        target.join("wasm32-wasip2/policy")
+    })
+}
+
+/// A shipped policy with the manifest of the repository.
+#[expect(clippy::disallowed_methods, reason = "tests read what was built")]
+fn shipped(name: &str) -> Package {
+    let component =
+        std::fs::read(built().join(format!("{}.wasm", name.replace('-', "_")))).expect("was built");
+    let manifest = repository().join("policies").join(name).join(crate::MANIFEST);
+    Package::from_parts(name, std::fs::read_to_string(manifest).expect("a manifest"), component)
+        .expect("a package")
+}
+
+fn register(package: &Package) -> Policy {
+    Policy::register(sandbox(), package, &BTreeMap::new()).expect("is accepted")
+}
+
+fn noon() -> Timestamp {
+    Timestamp::parse("2026-11-20T12:00:00Z").expect("a time")
+}
+
+fn subject() -> Subject {
+    Subject { tenant: "acme".into(), model: "btc".into(), version: "v7".into(), segment: "BTC/USDT".into() }
+}
+
+fn estimate(value: f64, samples: u32) -> Estimate {
+    Estimate { value, samples, interval: None, from_outcomes: true }
+}
+
+/// An open finding of an accuracy that fell from 68 % to 61 %.
+fn finding(severity: Severity) -> Finding {
+    let subject = subject();
+    Finding {
+        id: Finding::episode_id(&subject, "e-sr", "accuracy", Position(7)),
+        subject,
+        phase: Phase::Opened,
+        position: Position(7),
+        at: noon(),
+        opened: noon(),
+        detector: "e-sr".into(),
+        quantity: "accuracy".into(),
+        severity,
+        statistic: 12_345.6,
+        threshold: 10_000.0,
+        p_value: None,
+        e_value: Some(12_345.6),
+        significant: true,
+        baseline: Some(estimate(0.68, 1000)),
+        current: Some(estimate(0.61, 200)),
+        window: "last 200 against the baseline".into(),
+    }
+}
