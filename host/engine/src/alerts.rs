@@ -8,7 +8,7 @@ use crate::{config::AlertRules, fold::SentAlert};
 /// Decides about an alert of `severity`. `sent` is the newest one of the same model, segment and kind.
 ///
 /// The answer is the occasion and the severity to send it with, or the rule that suppresses it.
-pub fn consider(
+pub(crate) fn consider(
     severity: Severity,
     findings: &[Finding],
     sent: Option<&SentAlert>,
@@ -41,7 +41,7 @@ pub fn consider(
 }
 
 /// What groups alerts besides model and segment.
-pub fn kind_of(findings: &[Finding]) -> String {
+pub(crate) fn kind_of(findings: &[Finding]) -> String {
     findings.first().map_or_else(|| "host".to_owned(), |gravest| gravest.detector.clone())
 }
 

@@ -3,90 +3,90 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use trimtab_types::{Entry, Timestamp};
+use trimtab_types::Timestamp;
 
-/// Puts entries in the order of arrival. Rows come in the order of a file; an outcome waits until its time has come.
+/// What arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrived<T> {
+    /// A row.
+    Row(T),
+    /// Time has passed.
+    Tick(Timestamp),
+}
+
+/// Puts rows in the order of arrival. They come in the order of a file; an outcome waits until its time has come.
 ///
 /// Of what arrives at the same time, outcomes come before predictions, and each kind in the file's order.
-#[derive(Debug, Default)]
-pub struct Arrivals {
-    waiting: BinaryHeap<Reverse<(Timestamp, u64, Waiting)>>,
-    rows: u64,
+#[derive(Debug)]
+pub struct Arrivals<T> {
+    waiting: BinaryHeap<Reverse<(Timestamp, u64, Waiting<T>)>>,
+    outcomes: u64,
     /// Ticks are put in whenever this many seconds have passed.
     tick: Option<u64>,
     clock: Option<Timestamp>,
 }
 
-/// An entry that compares as equal: order is by time and row alone.
+/// A row that compares as equal: order is by time and place alone.
 #[derive(Debug)]
-struct Waiting(Entry);
+struct Waiting<T>(T);
 
-impl PartialEq for Waiting {
+impl<T> PartialEq for Waiting<T> {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
-impl Eq for Waiting {}
-impl PartialOrd for Waiting {
+impl<T> Eq for Waiting<T> {}
+impl<T> PartialOrd for Waiting<T> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Waiting {
+impl<T> Ord for Waiting<T> {
     fn cmp(&self, _: &Self) -> std::cmp::Ordering {
         std::cmp::Ordering::Equal
     }
 }
 
-impl Arrivals {
-    /// Without ticks, for an import into a host that has its own clock.
-    pub fn without_ticks() -> Self {
-        Self::default()
+impl<T> Arrivals<T> {
+    /// With a tick whenever so many seconds have passed; without, for a host that has its own clock.
+    pub fn new(tick: Option<u64>) -> Self {
+        Self { waiting: BinaryHeap::new(), outcomes: 0, tick: tick.map(|seconds| seconds.max(1)), clock: None }
     }
 
-    /// With a tick whenever `seconds` have passed.
-    pub fn with_ticks(seconds: u64) -> Self {
-        Self { tick: Some(seconds.max(1)), ..Self::default() }
+    /// A prediction, after everything that has become known by its time.
+    pub fn prediction(&mut self, time: Timestamp, row: T, mut arrive: impl FnMut(Arrived<T>)) {
+        self.pass(time, &mut arrive);
+        self.advance(time, &mut arrive);
+        arrive(Arrived::Row(row));
     }
 
-    /// Takes a row of the file and passes on everything that has arrived by the time of its prediction.
-    pub fn row(&mut self, prediction: Option<Entry>, outcome: Option<Entry>, mut arrive: impl FnMut(Entry)) {
-        self.rows += 1;
-        if let Some(Entry::Prediction(row)) = &prediction {
-            self.pass(row.time, &mut arrive);
-            self.advance(row.time, &mut arrive);
-        }
-        prediction.into_iter().for_each(&mut arrive);
-        if let Some(entry) = outcome {
-            let time = match &entry {
-                Entry::Outcome(outcome) => outcome.time,
-                _ => Timestamp::EPOCH,
-            };
-            self.waiting.push(Reverse((time, self.rows, Waiting(entry))));
-        }
+    /// An outcome, which waits.
+    pub fn outcome(&mut self, time: Timestamp, row: T) {
+        self.outcomes += 1;
+        self.waiting.push(Reverse((time, self.outcomes, Waiting(row))));
     }
 
     /// Passes on what is still waiting, at the end of the file.
-    pub fn finish(&mut self, mut arrive: impl FnMut(Entry)) {
+    pub fn finish(&mut self, mut arrive: impl FnMut(Arrived<T>)) {
         self.pass(Timestamp::MAX, &mut arrive);
     }
 
-    fn pass(&mut self, until: Timestamp, arrive: &mut impl FnMut(Entry)) {
+    fn pass(&mut self, until: Timestamp, arrive: &mut impl FnMut(Arrived<T>)) {
         while self.waiting.peek().is_some_and(|Reverse((time, ..))| *time <= until) {
-            if let Some(Reverse((time, _, Waiting(entry)))) = self.waiting.pop() {
+            if let Some(Reverse((time, _, Waiting(row)))) = self.waiting.pop() {
                 self.advance(time, arrive);
-                arrive(entry);
+                arrive(Arrived::Row(row));
             }
         }
     }
 
     /// At most one tick a step: an hour without rows is one piece of news, not sixty.
-    fn advance(&mut self, time: Timestamp, arrive: &mut impl FnMut(Entry)) {
+    fn advance(&mut self, time: Timestamp, arrive: &mut impl FnMut(Arrived<T>)) {
         let Some(seconds) = self.tick else { return };
         let due = self.clock.is_some_and(|clock| time.as_unix() / seconds > clock.as_unix() / seconds);
         if due {
             let start = time.as_unix() / seconds * seconds;
-            arrive(Entry::Tick(Timestamp::EPOCH.plus(start)));
+            arrive(Arrived::Tick(Timestamp::EPOCH.plus(start)));
         }
         self.clock = self.clock.max(Some(time));
     }
@@ -95,42 +95,20 @@ impl Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::{OutcomeRow, PredictionRow};
 
-    fn at(minute: u32) -> String {
-        format!("2026-01-01T{:02}:{:02}:00Z", minute / 60, minute % 60)
-    }
-
-    fn check(rows: &[(u32, u32)], tick: Option<u64>, expected: &str) {
-        let mut arrivals = tick.map_or_else(Arrivals::without_ticks, Arrivals::with_ticks);
+    fn check(rows: &[(u64, u64)], tick: Option<u64>, expected: &str) {
+        let mut arrivals = Arrivals::new(tick);
         let mut seen = Vec::new();
-        let mut note = |entry: Entry| {
-            seen.push(match entry {
-                Entry::Prediction(row) => format!("p{}", row.id),
-                Entry::Outcome(row) => format!("o{}", row.id),
-                Entry::Tick(time) => format!("t{}", time.as_unix() % 86_400 / 60),
-                other => format!("{other:?}"),
+        let mut note = |arrived: Arrived<String>| {
+            seen.push(match arrived {
+                Arrived::Row(row) => row,
+                Arrived::Tick(time) => format!("t{}", time.as_unix() / 60),
             });
         };
+        let at = |minute: u64| Timestamp::EPOCH.plus(minute * 60);
         for (id, (predicted, known)) in rows.iter().enumerate() {
-            let prediction = PredictionRow {
-                id: Some(id.to_string()),
-                model: "m".into(),
-                version: "v".into(),
-                time: at(*predicted),
-                score: Some(0.5),
-                ..PredictionRow::default()
-            };
-            let outcome = OutcomeRow {
-                id: id.to_string(),
-                model: "m".into(),
-                time: at(*known),
-                label: Some(1),
-                ..OutcomeRow::default()
-            };
-            let prediction = Entry::Prediction(prediction.prediction().expect("valid"));
-            let outcome = Entry::Outcome(outcome.outcome().expect("valid"));
-            arrivals.row(Some(prediction), Some(outcome), &mut note);
+            arrivals.prediction(at(*predicted), format!("p{id}"), &mut note);
+            arrivals.outcome(at(*known), format!("o{id}"));
         }
         arrivals.finish(&mut note);
         assert_eq!(seen.join(" "), expected);

@@ -94,7 +94,7 @@ impl Rows {
             source,
             provisional: false,
             samples,
-            effective_samples: trimtab_stats::effective_sample_size(&errors).ok(),
+            effective_samples: trimtab_stats::dependence::effective_sample_size(&errors).ok(),
             accuracy: 1.0 - errors.iter().sum::<f64>() / errors.len() as f64,
             precision,
             recall,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use trimtab_stats::{AdwinConfig, AdwinVariant};
 use trimtab_types::{Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, format_duration, parse_duration};
+use wildmatch::WildMatch;
 
 /// Everything that an operator configures.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -180,15 +181,52 @@ pub enum ReleaseStage {
     Act,
 }
 
+/// A pattern in which `*` stands for any text, `/` included.
+#[derive(Debug, Clone)]
+pub struct Glob {
+    text: String,
+    pattern: WildMatch,
+}
+
+impl Glob {
+    /// Whether it matches.
+    pub fn matches(&self, text: &str) -> bool {
+        self.pattern.matches(text)
+    }
+
+    fn any() -> Self {
+        Self { text: "*".to_owned(), pattern: WildMatch::new("*") }
+    }
+}
+
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Serialize for Glob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Glob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self { pattern: WildMatch::new(&text), text })
+    }
+}
+
 /// What may be done to the models that match.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ModelRule {
-    /// Glob on the tenant.
-    #[serde(default = "any")]
-    pub tenant: String,
-    /// Glob on the model.
-    pub model: String,
+    /// Which tenants.
+    #[serde(default = "Glob::any")]
+    pub tenant: Glob,
+    /// Which models.
+    pub model: Glob,
     /// How far a decision may go.
     #[serde(default)]
     pub stage: ReleaseStage,
@@ -198,10 +236,6 @@ pub struct ModelRule {
     /// Accuracy that pure chance gives; 0.5 for binary tasks and directions where nothing is said.
     #[serde(default)]
     pub chance: Option<f64>,
-}
-
-fn any() -> String {
-    "*".to_owned()
 }
 
 /// What no policy can switch off.
@@ -219,7 +253,7 @@ pub struct RetrainSafeguards {
     /// The master switch.
     pub enabled: bool,
     /// The tenants that may; `*` for all.
-    pub tenants: Vec<String>,
+    pub tenants: Vec<Glob>,
     /// Time between two retrains of a model.
     pub cooldown: Duration,
     /// Resolved predictions since the last retrain.
@@ -320,7 +354,7 @@ impl Configuration {
     pub fn rule(&self, model: &ModelKey) -> Option<&ModelRule> {
         self.models
             .iter()
-            .find(|rule| trimtab_policy::glob(&rule.tenant, &model.tenant) && trimtab_policy::glob(&rule.model, &model.model))
+            .find(|rule| rule.tenant.matches(&model.tenant) && rule.model.matches(&model.model))
     }
 
     /// How far a decision about a model may go.
@@ -375,7 +409,7 @@ impl Configuration {
         for rule in &self.models {
             need(
                 rule.chance.is_none_or(|chance| (0.0..1.0).contains(&chance)),
-                &format!("models.chance (of `{}`)", rule.model),
+                &format!("models.chance (of `{}`)", rule.model.text),
                 "must be at least 0 and below 1",
             );
         }

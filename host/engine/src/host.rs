@@ -13,12 +13,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use trimtab_policy::{Package, Policy, Sandbox, read_directory};
+use trimtab_policy::{Package, Policy, RegisterError, Sandbox, read_directory};
 use trimtab_store::{
     Appended, Batch, DirectoryLock, GroupWriter, Reader, SqliteReader, SqliteWriter, StoreError,
 };
 use trimtab_types::{
-    Act, Entry, Mode, ModelKey, OperatorAct, PolicyInForce, PolicySetEntry, Position, Subject, Timestamp,
+    Act, Entry, ModelKey, OperatorAct, PolicyInForce, PolicySetEntry, Position, Subject, Timestamp,
 };
 
 use crate::{
@@ -558,7 +558,9 @@ fn inspect_policies(
         let checked = match package {
             Ok(package) => match Policy::register(sandbox, &package, &rule.settings) {
                 Ok(policy) => Ok((package, policy)),
-                Err(error) if error.is_about_settings() && !rule.settings.is_empty() => {
+                Err(error @ (RegisterError::Settings { .. } | RegisterError::SelfCheck { .. }))
+                    if !rule.settings.is_empty() =>
+                {
                     return Err(HostError::PolicySettings { policy: name, problem: error.to_string() });
                 }
                 Err(error) => Err(error.to_string()),

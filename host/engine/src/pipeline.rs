@@ -266,7 +266,14 @@ impl Pipeline {
         }
         let failed = |message: String| Asked {
             answer: Answer::Failed(Failure { kind: FailureKind::Load, message }),
-            call: Call::default(),
+            call: Call {
+                answer: Ok(()),
+                reads: Vec::new(),
+                notebook: Vec::new(),
+                log: Vec::new(),
+                fuel: 0,
+                duration: std::time::Duration::ZERO,
+            },
         };
         let Some(in_force) = policy else { return failed("no policy applies to this".to_owned()) };
         let policy = match &in_force.policy {
@@ -509,7 +516,7 @@ fn fail_safe(policy: &InForce, answer: &Answer) -> (Vec<Action>, String) {
     let actions = policy
         .policy
         .as_ref()
-        .map_or_else(|_| vec![Action::Alert(Severity::Critical)], |policy| policy.manifest().fail_safe.actions.clone());
+        .map_or_else(|_| vec![Action::Alert(Severity::Critical)], |policy| policy.manifest().fail_safe.clone());
     (actions, reason)
 }
 

@@ -205,9 +205,9 @@ pub const LONGEST_LINE: usize = 1 << 20;
 
 /// What is wrong with one row of a request or file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {problem}")]
+#[error("row {line}: {problem}")]
 pub struct BadRow {
-    /// From 1, in the request or file.
+    /// From 1, in the request: the line, for NDJSON.
     pub line: u64,
     /// With field or column, cause and fix.
     pub problem: String,
@@ -254,14 +254,14 @@ mod tests {
         check(&p(r#","score":0.7"#), "r-");
         check(&p(r#","id":"a","direction":-1,"segment":"BTC/USDT""#), "a m@v1[BTC/USDT] Direction(-1)");
         check(&p(r#","score":1.7"#), "score: is 1.7; it must lie between 0 and 1");
-        check(&p(r#","score":NaN"#), "line 7: column");
+        check(&p(r#","score":NaN"#), "row 7: column");
         check(&p(r#","score":1e999"#), "number out of range");
         check(&p(""), "exactly one of `direction`, `score`, `class` and `value`");
         check(&p(r#","score":0.1,"value":3"#), "exactly one of");
         check(&p(r#","scoer":0.1"#), "unknown field `scoer`");
         check(&p(r#","score":0.1,"horizon":"soon""#), "horizon: `soon` is not a length of time");
         check(&p(r#","score":0.1,"features":{"a":1,"b":"x"}"#), "Binary");
-        check(&p(r#","score":0.1,"features":{"a":[1]}"#), "line 7: column");
+        check(&p(r#","score":0.1,"features":{"a":[1]}"#), "row 7: column");
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":1}}"#, "a Some(Label(1))");
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00","label":1}}"#, "with a zone");
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z"}}"#, "says nothing");

@@ -122,7 +122,7 @@ fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verd
         }
     };
     unless(rules.enabled, &|| "the master switch `safeguards.retrain.enabled` is off".to_owned());
-    unless(rules.tenants.iter().any(|tenant| trimtab_policy::glob(tenant, &model.tenant)), &|| {
+    unless(rules.tenants.iter().any(|tenant| tenant.matches(&model.tenant)), &|| {
         format!("tenant `{}` is not in `safeguards.retrain.tenants`", model.tenant)
     });
     unless(case.configuration.rule(model).is_some_and(|rule| rule.retrain), &|| {

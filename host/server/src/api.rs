@@ -240,13 +240,7 @@ async fn append(service: Arc<Service>, entries: Vec<Entry>, with_ids: bool) -> A
     service.host.append(entries, move |result| {
         sender.send(result).ok();
     });
-    let appended = receiver.await.unwrap_or(Err(trimtab_store::StoreError::Stopped)).map_err(|error| match error {
-        // The store counts from 0; people and files count lines from 1.
-        trimtab_store::StoreError::Conflict { index, what, model, id, difference, fix } => {
-            trimtab_store::StoreError::Conflict { index: index + 1, what, model, id, difference, fix }
-        }
-        other => other,
-    })?;
+    let appended = receiver.await.unwrap_or(Err(trimtab_store::StoreError::Stopped))?;
     let new = appended.iter().filter(|appended| matches!(appended, Appended::New(_))).count() as u64;
     let rows = appended.len() as u64;
     Ok(Reply(Accepted { rows, new, unchanged: rows - new, ids }))

@@ -39,14 +39,14 @@ pub(crate) fn deliver(host: &Host) -> Result<usize, Failure> {
         .collect();
     let content = serde_json::json!({ "schema_version": crate::SCHEMA_VERSION, "alerts": alerts });
     let bytes = serde_json::to_vec_pretty(&content).map_err(|error| Failure::files(error.to_string()))?;
-    replace(&host.directory().join(FILE), &bytes)?;
+    replace_file(&host.directory().join(FILE), &bytes)?;
     let count = waiting.len();
     host.delivered(waiting.into_iter().map(|stored| stored.effect.key).collect(), clock::now())?;
     Ok(count)
 }
 
 /// Replaces a file atomically and durably.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let failed = |source| StoreError::Directory { action: "write", path: path.to_owned(), source };
     let mut temporary = PathBuf::from(path);
     temporary.set_extension("json.new");

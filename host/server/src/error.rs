@@ -78,6 +78,9 @@ pub struct Failure {
     pub message: String,
     /// The exit code of a command that meets it.
     pub exit_code: u8,
+    /// Which row of the request, from 1, if it is about one; the message begins with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
 }
 
 impl std::fmt::Display for Failure {
@@ -90,7 +93,7 @@ impl std::error::Error for Failure {}
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, kind: &str, exit: ExitCode, message: impl Into<String>) -> Self {
-        Self { status: status.as_u16(), kind: kind.to_owned(), message: message.into(), exit_code: exit as u8 }
+        Self { status: status.as_u16(), kind: kind.to_owned(), message: message.into(), exit_code: exit as u8, row: None }
     }
 
     /// Something that was given is wrong.
@@ -118,7 +121,12 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
         let (status, kind, exit) = match error {
-            StoreError::Conflict { .. } => (StatusCode::CONFLICT, "conflict", ExitCode::Data),
+            StoreError::Conflict { index, .. } => {
+                let row = index as u64 + 1;
+                let message = format!("row {row}: {message}. Nothing of this request was kept");
+                let failure = Self::new(StatusCode::CONFLICT, "conflict", ExitCode::Data, message);
+                return Self { row: Some(row), ..failure };
+            }
             StoreError::Busy => (StatusCode::TOO_MANY_REQUESTS, "busy", ExitCode::Unavailable),
             StoreError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "closing", ExitCode::Unavailable),
             StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "full", ExitCode::Files),
@@ -169,7 +177,8 @@ impl From<PipelineError> for Failure {
 
 impl From<BadRow> for Failure {
     fn from(error: BadRow) -> Self {
-        Self::invalid(format!("{error}. Nothing of this request was kept"))
+        let row = Some(error.line);
+        Self { row, ..Self::invalid(format!("{error}. Nothing of this request was kept")) }
     }
 }
 

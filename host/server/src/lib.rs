@@ -9,6 +9,7 @@ mod error;
 mod serve;
 mod wire;
 
+pub use delivery::replace_file;
 pub use api::{SCHEMA_VERSION, Service, router};
 pub use error::{ExitCode, Failure};
 pub use serve::{ServeError, serve};

@@ -51,7 +51,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The same id with other content.
-    #[error("row {index}: {what} `{id}` of model `{model}` exists with other content ({difference}); {fix}")]
+    #[error("{what} `{id}` of model `{model}` exists with other content ({difference}); {fix}")]
     Conflict {
         /// Which entry of the batch, from 0.
         index: usize,

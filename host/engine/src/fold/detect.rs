@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{
-    Adwin, AdwinVariant, Alternative, Direction, EDetector, EDetectorConfig, EDetectorKind, OnlineDetector, Side,
+    Adwin, AdwinVariant, AfterAlarm, Alternative, Direction, EDetector, EDetectorConfig, EDetectorKind, OnlineDetector, Side,
     null_mean_upper, proportion,
 };
 use trimtab_types::{Baseline, Estimate, Finding, Interval, Phase, Position, Severity, Subject, Timestamp};
@@ -397,6 +397,7 @@ impl Detector {
                         side,
                         average_run_length: settings.e_sr.run_length,
                         block: settings.e_sr.block,
+                        after_alarm: AfterAlarm::Continue,
                     })
                     .ok()
                 };
