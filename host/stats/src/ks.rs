@@ -58,14 +58,17 @@ impl KsDistance {
     pub fn distance(&self) -> f64 {
         self.above.max(self.below)
     }
+}
 
-    /// The two-sided p-value for samples of these sizes.
-    pub fn p_value(&self, n: u64, m: u64) -> f64 {
-        if n.saturating_mul(m) <= EXACT_LIMIT {
-            two_sample_exact(self.distance(), n, m)
-        } else {
-            two_sample_asymptotic(self.distance(), n as f64, m as f64)
-        }
+/// Two-sided p-value of a distance between samples of these sizes, as [`KsMethod::Auto`] computes it; 1 for an empty
+/// sample.
+pub fn ks_p_value(distance: f64, n: u64, m: u64) -> f64 {
+    if n == 0 || m == 0 {
+        1.0
+    } else if n.saturating_mul(m) <= EXACT_LIMIT {
+        two_sample_exact(distance, n, m)
+    } else {
+        two_sample_asymptotic(distance, n as f64, m as f64)
     }
 }
 
