@@ -10,6 +10,7 @@ mod bindings;
 mod cache;
 mod contract;
 mod convert;
+mod fixture;
 mod guest;
 mod limits;
 mod manifest;
@@ -23,6 +24,7 @@ mod wasi;
 
 pub use cache::CacheError;
 pub use contract::Kind;
+pub use fixture::{FIXTURES, FixtureReport, run_fixtures};
 pub use limits::Limits;
 pub use manifest::{AppliesTo, Globs, Grants, Manifest, ManifestError};
 pub use package::{Folder, MANIFEST, Package, PackageError, read_directory};

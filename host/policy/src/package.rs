@@ -215,7 +215,7 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, PackageError> {
 
 /// Reads a file of the folder at once. What is compiled and digested later is this copy, whatever happens to the file.
 #[expect(clippy::disallowed_methods, reason = "this module owns the policies directories")]
-fn read_inside(folder: &Path, path: &Path, most: u64) -> Result<Vec<u8>, PackageError> {
+pub(crate) fn read_inside(folder: &Path, path: &Path, most: u64) -> Result<Vec<u8>, PackageError> {
     use std::io::Read as _;
     let error = |cause| PackageError::Read { path: path.to_owned(), cause };
     let mut bytes = Vec::new();

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use trimtab_types::{
     Alert, Decision, Failure, FailureKind, Finding, LogLine, Message, PolicyRef, Read, StateChange, Timestamp,
 };
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{Instance, InstancePre, ResourceTableError};
 use wasmtime::{Store, Trap};
+use wasmtime_wasi::I32Exit;
 
 use crate::answer;
 use crate::bindings::exports::trimtab::policy::{
@@ -362,27 +363,15 @@ impl Policy {
 
     /// What ended the call, in words.
     fn classify(&self, error: &wasmtime::Error, stage: Stage) -> Failure {
-        let limits = &self.manifest.limits;
         let (kind, what) = if let Some(stop) = error.downcast_ref::<Stop>() {
             (stop.kind, stop.message.clone())
-        } else if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-            (FailureKind::Trap, format!("it ended itself with exit code {}", exit.0))
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
-            match trap {
-                Trap::OutOfFuel => (
-                    FailureKind::Fuel,
-                    format!("it used up its fuel of {}; the limit is limits.fuel", limits.fuel),
-                ),
-                Trap::Interrupt => {
-                    let millis = limits.time.as_millis();
-                    (
-                        FailureKind::Deadline,
-                        format!("it was stopped after {millis} ms; the limit is limits.time"),
-                    )
-                }
-                Trap::StackOverflow => (FailureKind::Trap, "it recursed too deeply".to_owned()),
-                trap => (FailureKind::Trap, format!("it trapped: {trap}")),
-            }
+            self.classify_trap(*trap)
+        } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            (FailureKind::Trap, format!("it ended itself with exit code {}", exit.0))
+        } else if error.is::<ResourceTableError>() {
+            let what = format!("it held more than {MOST_HANDLES} WASI handles, or used one that is gone");
+            (FailureKind::HostCall, what)
         } else {
             match stage {
                 Stage::Instantiation => {
@@ -395,6 +384,21 @@ impl Policy {
             }
         };
         self.failure(kind, what)
+    }
+
+    fn classify_trap(&self, trap: Trap) -> (FailureKind, String) {
+        let Limits { fuel, time, .. } = self.manifest.limits;
+        match trap {
+            Trap::OutOfFuel => {
+                (FailureKind::Fuel, format!("it used up its fuel of {fuel}; the limit is limits.fuel"))
+            }
+            Trap::Interrupt => {
+                let millis = time.as_millis();
+                (FailureKind::Deadline, format!("it was stopped after {millis} ms; the limit is limits.time"))
+            }
+            Trap::StackOverflow => (FailureKind::Trap, "it recursed too deeply".to_owned()),
+            trap => (FailureKind::Trap, format!("it trapped: {trap}")),
+        }
     }
 }
 
@@ -418,9 +422,8 @@ fn prepare(store: &mut Store<Guest>, limits: Limits) -> wasmtime::Result<()> {
     store.limiter(|guest| guest);
     store.set_fuel(limits.fuel)?;
     // One tick more, because the current one has begun already.
-    store.set_epoch_deadline(
-        u64::try_from(limits.time.div_duration_f64(TICK) as u128).unwrap_or(u64::MAX) + 1,
-    );
+    let ticks = limits.time.as_millis() / TICK.as_millis() + 1;
+    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
     store.set_hostcall_fuel(limits.answer.max(MOST_AT_ONCE));
     store.set_max_component_handles(MOST_HANDLES);
     Ok(())

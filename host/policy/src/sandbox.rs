@@ -2,7 +2,7 @@
 //! that a policy may import, and the clock that stops endless ones. It knows no policy in particular.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -188,6 +188,8 @@ fn pool(parallel: u32, pagemap_scan: Enabled) -> PoolingAllocationConfig {
         .max_core_instances_per_component(MOST_INSTANCES)
         .max_memories_per_component(MOST_MEMORIES)
         .max_tables_per_component(MOST_TABLES)
+        .max_memories_per_module(MOST_MEMORIES)
+        .max_tables_per_module(MOST_TABLES)
         .max_memory_size(Limits::MOST.memory)
         .table_elements(TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
@@ -209,22 +211,33 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
 
 /// Places in the pool. A call that finds none waits for one that ends; all calls end.
 struct Permits {
-    free: Mutex<u32>,
+    places: Mutex<Places>,
     freed: Condvar,
+}
+
+struct Places {
+    free: u32,
+    waiting: u32,
 }
 
 impl Permits {
     fn new(free: u32) -> Self {
-        Self { free: Mutex::new(free), freed: Condvar::new() }
+        Self { places: Mutex::new(Places { free, waiting: 0 }), freed: Condvar::new() }
     }
 
     fn take(&self) -> Permit<'_> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.lock();
+        while places.free == 0 {
+            places.waiting += 1;
+            places = self.freed.wait(places).unwrap_or_else(PoisonError::into_inner);
+            places.waiting -= 1;
         }
-        *free -= 1;
+        places.free -= 1;
         Permit(self)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -233,7 +246,11 @@ pub(crate) struct Permit<'a>(&'a Permits);
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
+        let mut places = self.0.lock();
+        places.free += 1;
+        // Waking nobody is a system call, too.
+        if places.waiting > 0 {
+            self.0.freed.notify_one();
+        }
     }
 }

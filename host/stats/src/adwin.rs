@@ -78,11 +78,27 @@ impl Bucket {
     }
 }
 
-/// Where a window splits into two parts with different means.
+/// A window as two parts: their sizes, sums and how far apart their means have to be to differ.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
-    distance: f64,
+    older: (f64, f64),
+    newer: (f64, f64),
     threshold: f64,
+}
+
+impl Cut {
+    fn means(&self) -> (f64, f64) {
+        (self.older.1 / self.older.0, self.newer.1 / self.newer.0)
+    }
+
+    fn distance(&self) -> f64 {
+        let (older, newer) = self.means();
+        (older - newer).abs()
+    }
+
+    fn differs(&self) -> bool {
+        self.distance() > self.threshold
+    }
 }
 
 /// The detector. Memory grows with the logarithm of the window: 16 bytes a bucket, about
@@ -199,8 +215,7 @@ impl Adwin {
         }
     }
 
-    /// Drops the oldest bucket and returns how many observations it held and their sum.
-    fn drop_oldest(&mut self) -> (u64, f64) {
+    fn drop_oldest(&mut self) {
         let row = self.rows.len() - 1;
         let oldest = self.buckets.remove(0);
         let count = 1u64 << row;
@@ -213,71 +228,65 @@ impl Adwin {
         let (n, rest) = (count as f64, self.width as f64);
         let gap = oldest.total / n - self.total / rest;
         self.spread -= oldest.spread + n * rest * gap * gap / (n + rest);
-        (count, oldest.total)
     }
 
-    /// The first split, from the oldest end, whose two means differ by more than the bound.
-    fn find_cut(&self) -> Option<Cut> {
-        let width = self.width as f64;
+    /// Every split between two buckets that leaves enough on both sides, from the oldest end.
+    fn cuts(&self) -> impl Iterator<Item = Cut> {
+        let (width, total) = (self.width as f64, self.total);
         let min = f64::from(self.config.min_window_length);
         let log_term = libm::log(2.0 * libm::log(width) / self.config.delta);
         // Cancellation can leave a spread a hair below zero; the bound then is its variance-free part.
         let variance_term = 2.0 * self.variance() * log_term;
         let range_term = 2.0 / 3.0 * log_term;
 
-        let (mut n0, mut u0) = (0.0, 0.0);
-        let mut oldest_first = self.buckets.iter();
-        for (row, &count) in self.rows.iter().enumerate().rev() {
-            let size = (1u64 << row) as f64;
-            for bucket in oldest_first.by_ref().take(count.into()) {
-                n0 += size;
-                u0 += bucket.total;
-                let n1 = width - n0;
-                if n1 < min {
-                    return None;
-                }
-                if n0 < min {
-                    continue;
-                }
-                let u1 = self.total - u0;
-                let distance = (u0 / n0 - u1 / n1).abs();
-                let m = 1.0 / (n0 - min + 1.0) + 1.0 / (n1 - min + 1.0);
-                let threshold = (variance_term * m).sqrt() + range_term * m;
-                if distance > threshold {
-                    return Some(Cut { distance, threshold });
-                }
-            }
-        }
-        None
+        let sizes = self.rows.iter().enumerate().rev();
+        let sizes = sizes.flat_map(|(row, &count)| core::iter::repeat_n((1u64 << row) as f64, count.into()));
+        let sums = self.buckets.iter().zip(sizes).scan((0.0, 0.0), |older, (bucket, size)| {
+            older.0 += size;
+            older.1 += bucket.total;
+            Some(*older)
+        });
+        let long_enough =
+            sums.skip_while(move |older| older.0 < min).take_while(move |older| width - older.0 >= min);
+        long_enough.map(move |older| {
+            let newer = (width - older.0, total - older.1);
+            let m = 1.0 / (older.0 - min + 1.0) + 1.0 / (newer.0 - min + 1.0);
+            Cut { older, newer, threshold: (variance_term * m).sqrt() + range_term * m }
+        })
     }
 
-    /// Sheds old buckets until no split is left; tells about the first split found.
+    fn has_cut(&self) -> bool {
+        self.cuts().any(|cut| cut.differs())
+    }
+
+    /// Sheds old buckets until no split has different means; tells about the clearest split before that.
+    ///
+    /// What is shed first can by chance lie on the wrong side of what is kept, which still holds much of the old
+    /// regime. The clearest split says reliably which way the mean went.
     fn check(&mut self) -> Option<Alarm> {
-        let cut = self.find_cut()?;
-        let (mut dropped, mut dropped_total) = (0, 0.0);
-        loop {
-            let (count, total) = self.drop_oldest();
-            dropped += count;
-            dropped_total += total;
-            if self.find_cut().is_none() {
-                break;
-            }
+        if !self.has_cut() {
+            return None;
         }
-        let before = Estimate { mean: dropped_total / dropped as f64, count: dropped };
-        let after = Estimate { mean: self.estimate(), count: self.width };
-        let direction = Some(Direction::between(before.mean, after.mean));
+        let clearer =
+            |a: &Cut, b: &Cut| (a.distance() / a.threshold).total_cmp(&(b.distance() / b.threshold));
+        let clearest = self.cuts().filter(Cut::differs).max_by(clearer)?;
+        while self.has_cut() {
+            self.drop_oldest();
+        }
+        let (before, after) = clearest.means();
+        let estimate = |mean, count: f64| Some(Estimate { mean, count: count as u64 });
         Some(Alarm {
-            before: Some(before),
-            after: Some(after),
-            ..Alarm::of(cut.distance, cut.threshold, direction)
+            before: estimate(before, clearest.older.0),
+            after: estimate(after, clearest.newer.0),
+            ..Alarm::of(clearest.distance(), clearest.threshold, Some(Direction::between(before, after)))
         })
     }
 }
 
 impl OnlineDetector for Adwin {
-    /// Accepts any finite number up to 1e100 in size; the guarantee holds for [0, 1]. A drift carries the
-    /// dropped older part as `before` and the kept newer part as `after`, and the mean distance and bound of
-    /// the first split found as statistic and threshold.
+    /// Accepts any finite number up to 1e100 in size; the guarantee holds for [0, 1]. A drift tells about the split
+    /// of the window whose means differ most clearly: their distance and its bound, and both parts' means.
+    /// [`Adwin::estimate`] is the mean of what is kept.
     fn update(&mut self, x: f64) -> Result<Signal, StatsError> {
         let x = finite(x)?;
         if self.restart {

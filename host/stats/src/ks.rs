@@ -49,7 +49,8 @@ pub struct KsDistance {
     pub above: f64,
     /// Most by which it lies below.
     pub below: f64,
-    /// The value at which the larger of the two is reached first; an equal distance counts as above.
+    /// The value at which the larger of the two is reached first (the lowest value if there is no distance); an
+    /// equal distance counts as above.
     pub location: f64,
 }
 
@@ -58,23 +59,27 @@ impl KsDistance {
     pub fn distance(&self) -> f64 {
         self.above.max(self.below)
     }
+}
 
-    /// The two-sided p-value for samples of these sizes.
-    pub fn p_value(&self, n: u64, m: u64) -> f64 {
-        if n.saturating_mul(m) <= EXACT_LIMIT {
-            two_sample_exact(self.distance(), n, m)
-        } else {
-            two_sample_asymptotic(self.distance(), n as f64, m as f64)
-        }
+/// Two-sided p-value of a distance between samples of these sizes, as [`KsMethod::Auto`] computes it; 1 for an empty
+/// sample.
+pub fn ks_p_value(distance: f64, n: u64, m: u64) -> f64 {
+    if n == 0 || m == 0 {
+        1.0
+    } else if n.saturating_mul(m) <= EXACT_LIMIT {
+        two_sample_exact(distance, n, m)
+    } else {
+        two_sample_asymptotic(distance, n as f64, m as f64)
     }
 }
 
 /// The distances between two samples in ascending order, neither of them empty: one pass over both.
-pub fn ks_distance_sorted(first: &[f64], second: &[f64]) -> KsDistance {
+pub(crate) fn ks_distance_sorted(first: &[f64], second: &[f64]) -> KsDistance {
     // In units of 1/(n·m), so that there is no rounding.
     let (step_first, step_second) = (second.len() as i64, first.len() as i64);
     let (mut i, mut j, mut gap) = (0, 0, 0i64);
-    let (mut above, mut below) = ((0, 0), (0, 0));
+    let lowest = first[0].min(second[0]);
+    let (mut above, mut below) = ((0, lowest), (0, lowest));
     while i < first.len() && j < second.len() {
         let x = if first[i] <= second[j] { first[i] } else { second[j] };
         while i < first.len() && first[i] == x {
@@ -86,40 +91,18 @@ pub fn ks_distance_sorted(first: &[f64], second: &[f64]) -> KsDistance {
             gap -= step_second;
         }
         if gap > above.0 {
-            above = (gap, i + j);
+            above = (gap, x);
         }
         if -gap > below.0 {
-            below = (-gap, i + j);
+            below = (-gap, x);
         }
     }
-    // `i + j` values were passed when the extreme was reached: the last of them is where it lies.
-    let rank = if above.0 >= below.0 { above.1 } else { below.1 };
     let unit = first.len() as f64 * second.len() as f64;
     KsDistance {
         above: above.0 as f64 / unit,
         below: below.0 as f64 / unit,
-        location: nth_of_both(first, second, rank),
+        location: if above.0 >= below.0 { above.1 } else { below.1 },
     }
-}
-
-/// The `rank`-th smallest value of both samples together, counted from 1 (0 gives the smallest).
-fn nth_of_both(first: &[f64], second: &[f64], rank: usize) -> f64 {
-    let (mut i, mut j) = (0, 0);
-    let mut last = match (first.first(), second.first()) {
-        (Some(a), Some(b)) => a.min(*b),
-        _ => 0.0,
-    };
-    while i + j < rank {
-        let from_first = j == second.len() || (i < first.len() && first[i] <= second[j]);
-        if from_first {
-            last = first[i];
-            i += 1;
-        } else {
-            last = second[j];
-            j += 1;
-        }
-    }
-    last
 }
 
 impl WindowedTest for Ks {

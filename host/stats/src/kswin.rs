@@ -8,8 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{finite, require};
-use crate::kolmogorov::{two_sample_asymptotic, two_sample_exact};
-use crate::ks::{EXACT_LIMIT, ks_distance_sorted};
+use crate::ks::{ks_distance_sorted, ks_p_value};
 use crate::moments::Moments;
 use crate::{Alarm, Direction, Estimate, OnlineDetector, Signal, StatsError};
 
@@ -74,12 +73,7 @@ impl Kswin {
 
     fn p_value_of(&self, distance: f64) -> f64 {
         let recent = u64::from(self.config.stat_size);
-        let older = u64::from(self.config.window_size) - recent;
-        if older * recent <= EXACT_LIMIT {
-            two_sample_exact(distance, older, recent)
-        } else {
-            two_sample_asymptotic(distance, older as f64, recent as f64)
-        }
+        ks_p_value(distance, u64::from(self.config.window_size) - recent, recent)
     }
 }
 

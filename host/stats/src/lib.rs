@@ -5,22 +5,31 @@
 //! transcendental function comes from `libm`, so the same observations give the same bits on every machine.
 
 pub mod adwin;
+pub mod calibration;
 pub mod categorical;
+pub mod cbpe;
+pub mod classification;
 pub mod ddm;
 pub mod dependence;
 pub mod detector;
 pub mod e_detector;
+pub mod ensemble;
 pub mod error;
 pub mod hddm;
 mod kolmogorov;
 pub mod ks;
 pub mod kswin;
 pub mod moments;
+pub mod multiplicity;
+pub mod own_past;
 pub mod page_hinkley;
 pub mod proportion;
 pub mod psi;
 pub mod rolling;
+pub mod sketch;
 pub mod special;
+pub mod timeline;
+pub mod trading;
 pub mod two_sample;
 pub mod windowed;
 
@@ -34,10 +43,13 @@ pub use hddm::{HddmA, HddmAConfig, HddmW, HddmWConfig};
 pub use ks::{Ks, KsDistance, KsMethod};
 pub use kswin::{Kswin, KswinConfig};
 pub use moments::{Mean, Moments};
+pub use own_past::{OwnPast, OwnPastConfig};
 pub use page_hinkley::{PageHinkley, PageHinkleyConfig, Sides};
 pub use proportion::{Alternative, Interval, IntervalMethod, TestResult};
 pub use psi::{Bins, EmptyBins, Psi};
 pub use rolling::{Proportion, Window};
+pub use sketch::Kll;
+pub use timeline::SketchTimeline;
 pub use two_sample::{MannWhitney, MeanDifference, Welch};
 pub use windowed::{Comparison, WindowedTest};
 

@@ -130,26 +130,28 @@ pub fn psi(baseline: &[u64], current: &[u64], empty: EmptyBins) -> Result<f64, S
     let (n, m): (u64, u64) = (baseline.iter().sum(), current.iter().sum());
     at_least("baseline", n as usize, 1)?;
     at_least("current sample", m as usize, 1)?;
-    let bins = baseline.len() as f64;
-    let share = |count: u64, total: u64| {
-        let plain = count as f64 / total as f64;
-        match empty {
-            EmptyBins::HalfCount => (count as f64 + 0.5) / (total as f64 + 0.5 * bins),
-            EmptyBins::Floor(least) => plain.max(least),
-            EmptyBins::Zero(instead) => {
-                if count == 0 {
-                    instead
-                } else {
-                    plain
-                }
-            }
-        }
-    };
+    let bins = baseline.len();
     let terms = baseline.iter().zip(current).map(|(&b, &c)| {
-        let (p, q) = (share(b, n), share(c, m));
+        let (p, q) = (smoothed_share(b, n, bins, empty), smoothed_share(c, m, bins, empty));
         (q - p) * libm::log(q / p)
     });
     Ok(terms.sum())
+}
+
+/// What share a bin counts as.
+pub(crate) fn smoothed_share(count: u64, total: u64, bins: usize, empty: EmptyBins) -> f64 {
+    let plain = count as f64 / total as f64;
+    match empty {
+        EmptyBins::HalfCount => (count as f64 + 0.5) / (total as f64 + 0.5 * bins as f64),
+        EmptyBins::Floor(least) => plain.max(least),
+        EmptyBins::Zero(instead) => {
+            if count == 0 {
+                instead
+            } else {
+                plain
+            }
+        }
+    }
 }
 
 /// Probability of an index at least this large without drift. Sizes may be effective ones.

@@ -8,8 +8,8 @@
 //! | critical, or accuracy significantly below chance | kill switch on, retrain now, alert |
 //! | none: everything closed | alert that it recovered, monitor; lifts the kill switch only if `recover` is set |
 //!
-//! Rounding: severities are the host's. The one number compared here, accuracy against chance, is compared as it is;
-//! only what the reason shows is rounded, to one decimal of a per cent.
+//! Rounding: severities are the host's. The one number compared here, accuracy against chance, is compared as it is.
+//! Only what the reason shows is rounded, halves away from zero, by integer arithmetic: the same in every language.
 
 use crate::bindings::exports::trimtab::policy::drift_action::{Action, Decision};
 use crate::bindings::trimtab::policy::types::{Estimate, Finding, Phase, Severity};
@@ -177,13 +177,17 @@ fn describe(finding: &Finding) -> String {
         }
         (None, Some(now)) => text += &format!(", {} now ({} samples)", percent(now.value), now.samples),
         _ => {
-            text +=
-                &format!(", statistic {:.3} against a limit of {:.3}", finding.statistic, finding.threshold)
+            text += &format!(
+                ", statistic {} against a limit of {}",
+                decimal(finding.statistic, 3),
+                decimal(finding.threshold, 3)
+            )
         }
     }
     match (finding.e_value, finding.p_value) {
-        (Some(e), _) => text += &format!("; e-value {e:.1}"),
-        (None, Some(p)) => text += &format!("; p-value {p:.4}"),
+        (Some(e), _) => text += &format!("; e-value {}", decimal(e, 1)),
+        (None, Some(p)) if p < 0.0001 => text += "; p-value below 0.0001",
+        (None, Some(p)) => text += &format!("; p-value {}", decimal(p, 4)),
         (None, None) => {}
     }
     text + if finding.significant { ", significant." } else { ", not significant." }
@@ -203,7 +207,20 @@ fn recently(evidence: &Evidence) -> String {
 }
 
 fn percent(fraction: f64) -> String {
-    format!("{:.1} %", fraction * 100.0)
+    format!("{} %", decimal(fraction * 100.0, 1))
+}
+
+/// With so many decimals. Programming languages disagree on how to print 0.25 with one decimal; integers they agree on.
+fn decimal(value: f64, places: u32) -> String {
+    const MOST: f64 = 1e9;
+    if value.abs() >= MOST {
+        return if value > 0.0 { "over 1000000000".to_owned() } else { "under -1000000000".to_owned() };
+    }
+    let unit = 10_u64.pow(places);
+    let rounded = (value.abs() * unit as f64 + 0.5).floor() as u64;
+    let sign = if value < 0.0 && rounded > 0 { "-" } else { "" };
+    let (whole, part) = (rounded / unit, rounded % unit);
+    format!("{sign}{whole}.{part:0width$}", width = places as usize)
 }
 
 fn duration(seconds: u32) -> String {
@@ -211,5 +228,114 @@ fn duration(seconds: u32) -> String {
         s if s >= 3600 && s.is_multiple_of(3600) => format!("{} h", s / 3600),
         s if s >= 60 && s.is_multiple_of(60) => format!("{} min", s / 60),
         s => format!("{s} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::trimtab::policy::types::Subject;
+
+    const RULE: Rule = Rule { watch_retrain_within: 172_800, act_exposure: 0.5, chance: 0.5, recover: false };
+
+    fn finding(id: &str, severity: Severity, phase: Phase, accuracy: f64) -> Finding {
+        let estimate = |value| Some(Estimate { value, samples: 200, interval: None, from_outcomes: true });
+        Finding {
+            id: id.into(),
+            subject: Subject {
+                tenant: "t".into(),
+                model: "m".into(),
+                version: "v".into(),
+                segment: String::new(),
+            },
+            phase,
+            opened: 0,
+            detector: "e-sr".into(),
+            quantity: "accuracy".into(),
+            severity,
+            statistic: 1.0,
+            threshold: 1.0,
+            p_value: None,
+            e_value: None,
+            significant: true,
+            baseline: estimate(0.7),
+            current: estimate(accuracy),
+            window: String::new(),
+        }
+    }
+
+    fn names(rule: &Rule, findings: &[Finding], others: Vec<Finding>) -> Vec<&'static str> {
+        let evidence = Evidence { window: 100, recent: None, others };
+        let name = |action: &Action| match action {
+            Action::Monitor => "monitor",
+            Action::Alert(_) => "alert",
+            Action::ScheduleRetrain(_) => "schedule-retrain",
+            Action::RetrainNow => "retrain-now",
+            Action::KillSwitchOn => "kill-switch-on",
+            Action::KillSwitchOff => "kill-switch-off",
+            Action::ScaleExposure(_) => "scale-exposure",
+            _ => "another",
+        };
+        decide(rule, findings, &evidence).actions.iter().map(name).collect()
+    }
+
+    #[test]
+    fn each_step_of_the_ladder() {
+        use Phase::{Closed, Opened, Raised};
+        use Severity::{Critical, High, Info, Low, Medium};
+        let halt: &[&str] = &["kill-switch-on", "retrain-now", "alert"];
+        let act: &[&str] = &["retrain-now", "scale-exposure", "alert"];
+        let watch: &[&str] = &["monitor", "schedule-retrain"];
+        let cases: &[(&[(Severity, Phase, f64)], &[&str])] = &[
+            (&[(Info, Opened, 0.6)], &["monitor"]),
+            (&[(Low, Opened, 0.6)], &["monitor"]),
+            (&[(Medium, Opened, 0.6)], watch),
+            (&[(High, Opened, 0.6)], act),
+            (&[(Critical, Raised, 0.6)], halt),
+            (&[(Medium, Opened, 0.499_999)], halt),
+            (&[(High, Opened, 0.5)], act),
+            // The worst open one decides, wherever it stands; what closed does not count.
+            (&[(High, Opened, 0.6), (Medium, Opened, 0.4)], halt),
+            (&[(Critical, Closed, 0.6), (Medium, Opened, 0.6)], watch),
+        ];
+        for (findings, expected) in cases {
+            let findings: Vec<_> = findings.iter().map(|(s, p, a)| finding("f", *s, *p, *a)).collect();
+            assert_eq!(names(&RULE, &findings, Vec::new()), *expected, "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn recovery_is_careful() {
+        use Phase::{Closed, Opened};
+        let closed = [finding("a", Severity::Critical, Closed, 0.6)];
+        let other = |phase| vec![finding("b", Severity::High, phase, 0.6)];
+        let rule = |recover| Rule { recover, ..RULE };
+        assert_eq!(names(&rule(false), &closed, Vec::new()), ["alert", "monitor"]);
+        assert_eq!(names(&rule(true), &closed, other(Closed)), ["kill-switch-off", "alert", "monitor"]);
+        assert_eq!(names(&rule(true), &closed, other(Opened)), ["monitor"]);
+        // Its own earlier change does not count; the newest change of another does.
+        assert_eq!(
+            names(&rule(true), &closed, vec![finding("a", Severity::Critical, Opened, 0.6)]),
+            ["kill-switch-off", "alert", "monitor"]
+        );
+        let closed_then_opened = [other(Closed), other(Opened)].concat();
+        assert_eq!(names(&rule(true), &closed, closed_then_opened).len(), 3);
+    }
+
+    #[test]
+    fn reasons_read_well() {
+        assert_eq!(duration(172_800), "48 h");
+        assert_eq!(duration(90), "90 s");
+        assert_eq!(duration(120), "2 min");
+        for (value, places, text) in [
+            (61.25, 1, "61.3"),
+            (0.25, 1, "0.3"),
+            (-0.04, 1, "0.0"),
+            (-1.06, 1, "-1.1"),
+            (0.0123, 4, "0.0123"),
+            (1e300, 1, "over 1000000000"),
+        ] {
+            assert_eq!(decimal(value, places), text);
+        }
     }
 }

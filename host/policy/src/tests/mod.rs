@@ -1,5 +1,7 @@
 //! Tests of this crate, in one binary: components written as text, and the shipped policies as they are built.
 
+mod core;
+mod hostile;
 mod shipped;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,507 @@
+//! What a policy may do to the host: nothing. Every case is refused or stopped with an error that names it, and the
+//! next call of the same policy and of another works.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use trimtab_types::{FailureKind, Severity};
+
+use super::core::{Core, WIT, component_on};
+use super::{finding, noon, register, sandbox, shipped};
+use crate::{Call, NoHistory, Package, Policy, RegisterError};
+
+/// A manifest with these lines; further tables can follow.
+fn manifest(lines: &str) -> String {
+    format!("summary = \"a test\"\n{lines}")
+}
+
+fn package(lines: &str, component: Vec<u8>) -> Package {
+    Package::from_parts("case", manifest(lines), component).expect("a package")
+}
+
+fn decide(policy: &Policy) -> Call<trimtab_types::Decision> {
+    policy.decide(noon(), &[finding(Severity::High)], Arc::new(NoHistory), &BTreeMap::new())
+}
+
+/// The boundary of registration: this package is refused with an error that says all of this.
+#[track_caller]
+fn check_refused(lines: &str, component: Vec<u8>, says: &[&str]) {
+    let error = Policy::register(sandbox(), &package(lines, component), &BTreeMap::new())
+        .map(|_| ())
+        .expect_err("must be refused")
+        .to_string();
+    for part in says {
+        assert!(error.contains(part), "should say `{part}`: {error}");
+    }
+    assert!(error.contains("policy `case`"), "should name the policy: {error}");
+}
+
+/// The boundary of a call: it fails in this way, says this, and a policy that was there before is as good as ever.
+#[track_caller]
+fn check_stopped(lines: &str, core: &Core, kind: FailureKind, says: &str) {
+    let policy = register(&package(lines, core.component()));
+    // Twice: the first failure must not have spoilt anything.
+    for _ in 0..2 {
+        let call = decide(&policy);
+        let failure = call.answer.expect_err("must fail");
+        assert_eq!(failure.kind, kind, "{failure}");
+        assert!(failure.message.contains(says), "should say `{says}`: {failure}");
+        assert!(failure.message.contains("policy `case`"), "should name the policy: {failure}");
+        assert!(call.notebook.is_empty(), "a failed call writes nothing");
+    }
+    let harmless = register(&package("", Core::default().component()));
+    assert_eq!(decide(&harmless).answer.expect("another policy works").reason, "fine.");
+}
+
+const LOG: &str = r#"(import "trimtab:policy/log@0.1.0" "info" (func $info (param i32 i32)))"#;
+const FLAG: &str =
+    r#"(import "trimtab:policy/settings@0.1.0" "flag" (func $flag (param i32 i32) (result i32)))"#;
+
+#[test]
+fn what_is_no_policy_is_refused_by_name() {
+    let harmless = Core::default().component();
+    check_refused(
+        "",
+        wat::parse_str("(module)").expect("parses"),
+        &["core WebAssembly module", "wasm32-wasip2"],
+    );
+    check_refused("", harmless[..harmless.len() / 2].to_vec(), &["damaged"]);
+    check_refused("", Vec::new(), &["not a WebAssembly component"]);
+    check_refused("", b"#!/bin/sh\nexit 0\n".to_vec(), &["not a WebAssembly component"]);
+    check_refused(
+        "",
+        wat::parse_str("(component)").expect("parses"),
+        &["answers no question", "drift-action"],
+    );
+}
+
+#[test]
+fn other_versions_of_the_interface_are_named() {
+    let renamed = |version: &str| {
+        let wit = WIT.replace("trimtab:policy@0.1.0;", &format!("trimtab:policy@{version};"));
+        let at = format!("@{version}");
+        let (world, core) = (Core::default().world(), Core { imports: FLAG, ..Core::default() }.module());
+        component_on(&wit, &world.replace("@0.1.0", &at), &core.replace("@0.1.0", &at))
+    };
+    let settings = "[settings.x]\ntype=\"flag\"\ndefault=true\nsummary=\"\"";
+    for version in ["0.2.0", "0.0.9", "1.0.0", "0.10.0"] {
+        check_refused(settings, renamed(version), &[version, "this host serves 0.1"]);
+    }
+    // Built against a later 0.1 that added nothing which this policy uses: fine.
+    assert!(decide(&register(&package(settings, renamed("0.1.7")))).answer.is_ok());
+}
+
+#[test]
+fn everything_that_does_not_fit_is_listed_at_once() {
+    let grown = WIT
+        .replace(
+            "    flag: func(key: string) -> bool;",
+            "    flag: func(key: string) -> bool;\n    colour: func() -> u32;",
+        )
+        .replace("drift-count: func(detector: string) -> u32;", "drift-count: func(detector: string) -> u64;")
+        .replace("        significant: bool,\n", "");
+    let core = Core {
+        world: "import other:place/thing@1.0.0; import trimtab:policy/state@0.1.0;",
+        imports: r#"
+            (import "other:place/thing@1.0.0" "act" (func))
+            (import "trimtab:policy/settings@0.1.0" "colour" (func (result i32)))
+            (import "trimtab:policy/history@0.1.0" "drift-count" (func (param i32 i32) (result i64)))
+            (import "trimtab:policy/state@0.1.0" "remove" (func (param i32 i32)))"#,
+        ..Core::default()
+    };
+    check_refused(
+        "",
+        component_on(&grown, &core.world(), &core.module()),
+        &[
+            "`other:place/thing@1.0.0`, which this host does not have",
+            "settings.colour, which this host does not have",
+            "history, which is not granted; write `history = true` under [grants]",
+            "state, which is not granted",
+            "history.drift-count with a type that differs",
+            "drift-action.decide with a type that differs",
+        ],
+    );
+}
+
+#[test]
+fn grants_open_what_they_name() {
+    let core = Core {
+        world: "import trimtab:policy/state@0.1.0;",
+        imports: r#"(import "trimtab:policy/state@0.1.0" "remove" (func (param i32 i32)))"#,
+        ..Core::default()
+    };
+    check_refused("[grants]\nhistory = true", core.component(), &["state, which is not granted"]);
+    let granted = register(&package("[grants]\nstate = true", core.component()));
+    assert_eq!(granted.imports(), ["state"]);
+}
+
+#[test]
+fn settings_are_held_against_the_manifest() {
+    let lines = "[settings.rate]\ntype=\"number\"\ndefault=0.5\nmin=0\nmax=1\nsummary=\"\"\n[settings.to]\ntype=\"text\"\ndefault=\"a\"\nchoices=[\"a\",\"b\"]\nsummary=\"\"";
+    let package = package(lines, Core::default().component());
+    let overrides = BTreeMap::from([
+        ("rate".to_owned(), serde_json::json!(1.5)),
+        ("rat".to_owned(), serde_json::json!(1)),
+        ("to".to_owned(), serde_json::json!("c")),
+    ]);
+    let error = Policy::register(sandbox(), &package, &overrides).expect_err("refused");
+    let RegisterError::Settings { problems, .. } = error else { panic!("{error}") };
+    assert_eq!(
+        problems,
+        [
+            "settings.rat: no such setting; there are rate, to",
+            "settings.rate: is 1.5; the largest allowed is 1",
+            "settings.to: \"c\" is not one of [\"a\", \"b\"]",
+        ]
+    );
+}
+
+#[test]
+fn loading_cannot_hang() {
+    let endless = || Core { items: "(func $start (loop br 0)) (start $start)", ..Core::default() };
+    check_refused("", endless().component(), &["as soon as it is loaded", "used up its fuel"]);
+    let net = "[limits]\nfuel = 10_000_000_000\ntime = \"20ms\"";
+    check_refused(net, endless().component(), &["as soon as it is loaded", "stopped after 20 ms"]);
+}
+
+#[test]
+fn work_has_limits() {
+    let endless = Core { decide: "(loop br 0)", ..Core::default() };
+    check_stopped("", &endless, FailureKind::Fuel, "used up its fuel of 50000000; the limit is limits.fuel");
+    let net = "[limits]\nfuel = 10_000_000_000\ntime = \"20ms\"";
+    check_stopped(net, &endless, FailureKind::Deadline, "stopped after 20 ms; the limit is limits.time");
+
+    let recursion = Core { items: "(func $deeper call $deeper)", decide: "call $deeper", ..Core::default() };
+    check_stopped("", &recursion, FailureKind::Trap, "recursed too deeply");
+    let trap = Core { decide: "unreachable", ..Core::default() };
+    check_stopped("", &trap, FailureKind::Trap, "unreachable");
+    let outside = Core { decide: "(drop (i32.load (i32.const 0x7fffffff)))", ..Core::default() };
+    check_stopped("", &outside, FailureKind::Trap, "out of bounds");
+    let exit = Core {
+        world: "import wasi:cli/exit@0.2.0;",
+        imports: r#"(import "wasi:cli/exit@0.2.0" "exit" (func $exit (param i32)))"#,
+        decide: "(call $exit (i32.const 1))",
+        ..Core::default()
+    };
+    check_stopped("", &exit, FailureKind::Trap, "ended itself with exit code 1");
+}
+
+#[test]
+fn memory_has_one_limit_for_all_of_it() {
+    let bomb = Core { decide: "(loop (drop (memory.grow (i32.const 10))) br 0)", ..Core::default() };
+    check_stopped("", &bomb, FailureKind::Memory, "limits.memory allows 16384 KiB");
+    // 10 MiB each; 16 MiB are allowed.
+    let two = Core {
+        items: "(memory $second 1)",
+        decide: "(drop (memory.grow 0 (i32.const 160))) (drop (memory.grow $second (i32.const 160)))",
+        ..Core::default()
+    };
+    check_stopped("", &two, FailureKind::Memory, "limits.memory");
+    let tables = Core {
+        items: "(table $a 1 funcref) (table $b 1 funcref)",
+        decide: "(drop (table.grow $a (ref.null func) (i32.const 50000)))
+                 (drop (table.grow $b (ref.null func) (i32.const 50000)))",
+        ..Core::default()
+    };
+    check_stopped("[limits]\nmemory = \"512KiB\"", &tables, FailureKind::Memory, "limits.memory");
+    let large = Core { memory: 257, ..Core::default() };
+    check_refused("", large.component(), &["limits.memory"]);
+}
+
+#[test]
+fn answers_are_checked() {
+    let check = |decide: &'static str, says: &str| {
+        check_stopped("", &Core { decide, ..Core::default() }, FailureKind::InvalidAnswer, says);
+    };
+    // The action at 64 becomes scale-exposure or minimum-confidence with this parameter.
+    check(
+        "(i32.store8 (i32.const 64) (i32.const 8)) (f64.store (i32.const 72) (f64.const nan))",
+        "scale-exposure(NaN)",
+    );
+    check(
+        "(i32.store8 (i32.const 64) (i32.const 8)) (f64.store (i32.const 72) (f64.const inf))",
+        "scale-exposure(inf)",
+    );
+    check(
+        "(i32.store8 (i32.const 64) (i32.const 8)) (f64.store (i32.const 72) (f64.const 1.5))",
+        "must lie in 0..1",
+    );
+    check(
+        "(i32.store8 (i32.const 64) (i32.const 12)) (f64.store (i32.const 72) (f64.const -0.1))",
+        "minimum-confidence(-0.1)",
+    );
+    check(
+        "(i32.store8 (i32.const 64) (i32.const 7)) (i32.store (i32.const 76) (i32.const 0))",
+        "rollback-to with a name",
+    );
+    check("(i32.store8 (i32.const 64) (i32.const 99))", "something invalid");
+    check("(i32.store (i32.const 32) (i32.const 0))", "has no reason");
+    check(
+        "(i32.store (i32.const 28) (i32.const 8192)) (i32.store (i32.const 32) (i32.const 5000))",
+        "a reason of 5000 bytes; at most 4096",
+    );
+    check("(i32.store8 (i32.const 130) (i32.const 255))", "something invalid");
+    check(
+        "(i32.store (i32.const 20) (i32.const 8192)) (i32.store (i32.const 24) (i32.const 33))",
+        "33 actions; at most 32",
+    );
+    check("(i32.store (i32.const 32) (i32.const 0x7fffffff))", "something invalid");
+    check("(i32.store (i32.const 28) (i32.const -4))", "something invalid");
+    check("(i32.store (i32.const 24) (i32.const 0x10000000))", "something invalid");
+    let huge =
+        Core { memory: 1700, decide: "(i32.store (i32.const 32) (i32.const 104857600))", ..Core::default() };
+    check_stopped("[limits]\nmemory = \"128MiB\"", &huge, FailureKind::InvalidAnswer, "too much data");
+    let wordy = Core { decide: "(i32.store (i32.const 32) (i32.const 300))", ..Core::default() };
+    check_stopped(
+        "[limits]\nanswer = \"256B\"",
+        &wordy,
+        FailureKind::InvalidAnswer,
+        "limits.answer allows 256",
+    );
+    let refused = Core {
+        decide: "(i32.store8 (i32.const 16) (i32.const 1)) (i64.store (i32.const 20) (i64.const 0x500000080))",
+        ..Core::default()
+    };
+    check_stopped("", &refused, FailureKind::Refused, "fine.");
+}
+
+#[test]
+fn memory_for_arguments_is_checked() {
+    let realloc = |body: &'static str| Core { items: body, ..Core::default() };
+    let outside = r#"(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const -16))"#;
+    check_stopped("", &realloc(outside), FailureKind::InvalidAnswer, "something invalid");
+    let again = Core {
+        imports: LOG,
+        items: r#"(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+            (call $info (i32.const 128) (i32.const 5)) (i32.const 4096))"#,
+        ..Core::default()
+    };
+    check_stopped("", &again, FailureKind::Trap, "cannot leave");
+}
+
+#[test]
+fn the_host_cannot_be_flooded() {
+    let settings = "[settings.x]\ntype=\"flag\"\ndefault=true\nsummary=\"\"";
+    let log = Core {
+        imports: LOG,
+        decide: "(loop (call $info (i32.const 128) (i32.const 5)) br 0)",
+        ..Core::default()
+    };
+    check_stopped(
+        "",
+        &log,
+        FailureKind::HostCall,
+        "more than 100 lines of log; the limit is limits.log-lines",
+    );
+    let calls = Core {
+        imports: FLAG,
+        items: r#"(data (i32.const 200) "x")"#,
+        decide: "(loop (drop (call $flag (i32.const 200) (i32.const 1))) br 0)",
+        ..Core::default()
+    };
+    check_stopped(
+        settings,
+        &calls,
+        FailureKind::HostCall,
+        "called the host more than 10000 times; the limit is limits.host-calls",
+    );
+    // WASI functions that cannot end the call themselves: it goes on until the fuel ends, and is still told apart.
+    let wasi = Core {
+        world: "import wasi:random/random@0.2.0;",
+        imports: r#"(import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))"#,
+        decide: "(loop (drop (call $random)) br 0)",
+        ..Core::default()
+    };
+    check_stopped("[limits]\nfuel = 1_000_000", &wasi, FailureKind::HostCall, "limits.host-calls");
+    let handles = Core {
+        world: "import wasi:cli/stdout@0.2.0;",
+        imports: r#"(import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))"#,
+        decide: "(loop (drop (call $stdout)) br 0)",
+        ..Core::default()
+    };
+    check_stopped("", &handles, FailureKind::HostCall, "more than 256 WASI handles");
+    let printed = Core {
+        world: "import wasi:cli/stdout@0.2.0;",
+        imports: r#"
+            (import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
+            (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
+                (func $print (param i32 i32 i32 i32)))"#,
+        items: r#"(data (i32.const 200) "\0a\0a\0a\0a")"#,
+        decide: "(local.set 2 (call $stdout))
+                 (loop (call $print (local.get 2) (i32.const 200) (i32.const 4) (i32.const 300)) br 0)",
+        ..Core::default()
+    };
+    check_stopped("", &printed, FailureKind::HostCall, "lines of log");
+    let undeclared = Core {
+        imports: FLAG,
+        decide: "(drop (call $flag (i32.const 128) (i32.const 4)))",
+        ..Core::default()
+    };
+    check_stopped(
+        settings,
+        &undeclared,
+        FailureKind::HostCall,
+        "the setting `fine`, which its manifest does not declare",
+    );
+    let other_type = "[settings.fine]\ntype=\"count\"\ndefault=1\nsummary=\"\"";
+    check_stopped(other_type, &undeclared, FailureKind::HostCall, "`fine` as flag; it is a count");
+}
+
+#[test]
+fn notebooks_have_limits_and_belong_to_the_decision() {
+    let imports = r#"
+        (import "trimtab:policy/state@0.1.0" "get" (func $get (param i32 i32 i32)))
+        (import "trimtab:policy/state@0.1.0" "set" (func $set (param i32 i32 i32 i32)))
+        (import "trimtab:policy/state@0.1.0" "remove" (func $remove (param i32 i32)))"#;
+    let core =
+        |decide| Core { world: "import trimtab:policy/state@0.1.0;", imports, decide, ..Core::default() };
+    let granted = "[grants]\nstate = true\n[limits]\nstate-keys = 3\nstate = \"64B\"";
+    // Keys of one, two, three and four zero bytes.
+    let keys = core(
+        "(loop (local.set 2 (i32.add (local.get 2) (i32.const 1)))
+               (call $set (i32.const 300) (local.get 2) (i32.const 128) (i32.const 1)) br 0)",
+    );
+    check_stopped(granted, &keys, FailureKind::HostCall, "more than 3 keys; the limit is limits.state-keys");
+    let bytes = core("(call $set (i32.const 128) (i32.const 4) (i32.const 300) (i32.const 100))");
+    check_stopped(granted, &bytes, FailureKind::HostCall, "has 104 bytes; limits.state allows 64");
+    let empty = core("(call $set (i32.const 128) (i32.const 0) (i32.const 128) (i32.const 1))");
+    check_stopped(granted, &empty, FailureKind::HostCall, "notebook key");
+    let then_trap =
+        core("(call $set (i32.const 128) (i32.const 4) (i32.const 128) (i32.const 1)) unreachable");
+    check_stopped(granted, &then_trap, FailureKind::Trap, "unreachable");
+
+    // Reads `fine` before and after it sets it, and removes `old`.
+    let policy = register(&package(
+        granted,
+        Core {
+            items: r#"(data (i32.const 200) "old")"#,
+            ..core(
+                "(call $get (i32.const 128) (i32.const 4) (i32.const 400))
+                 (call $set (i32.const 128) (i32.const 4) (i32.const 132) (i32.const 1))
+                 (call $get (i32.const 128) (i32.const 4) (i32.const 400))
+                 (call $remove (i32.const 200) (i32.const 3))",
+            )
+        }
+        .component(),
+    ));
+    let notebook =
+        BTreeMap::from([("fine".to_owned(), "before".to_owned()), ("old".to_owned(), "1".to_owned())]);
+    let call = policy.decide(noon(), &[finding(Severity::High)], Arc::new(NoHistory), &notebook);
+    call.answer.expect("a decision");
+    let read = |answer: &str| trimtab_types::Read::State { key: "fine".into(), answer: Some(answer.into()) };
+    assert_eq!(call.reads, [read("before"), read(".")]);
+    let change = |key: &str, value: Option<&str>| trimtab_types::StateChange {
+        key: key.into(),
+        value: value.map(Into::into),
+    };
+    assert_eq!(call.notebook, [change("fine", Some(".")), change("old", None)]);
+}
+
+#[test]
+fn time_stands_still_and_chance_repeats() {
+    // Traps unless both clocks say what the question says, before and after an hour of sleep.
+    let clocks = Core {
+        world: "import wasi:clocks/wall-clock@0.2.0; import wasi:clocks/monotonic-clock@0.2.0;",
+        imports: r#"
+            (import "wasi:clocks/wall-clock@0.2.0" "now" (func $wall (param i32)))
+            (import "wasi:clocks/monotonic-clock@0.2.0" "now" (func $monotonic (result i64)))
+            (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $sleep (param i64) (result i32)))
+            (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
+            (import "trimtab:policy/clock@0.1.0" "now" (func $now (result i64)))"#,
+        items: "(func $check
+            (call $wall (i32.const 512))
+            (if (i64.ne (i64.load (i32.const 512)) (call $now)) (then unreachable))
+            (if (i64.ne (call $monotonic) (i64.mul (call $now) (i64.const 1000000000))) (then unreachable))
+            (if (i64.ne (call $now) (i64.const 1795176000)) (then unreachable)))",
+        decide: "call $check (call $block (call $sleep (i64.const 3600000000000))) call $check",
+        ..Core::default()
+    };
+    decide(&register(&package("", clocks.component()))).answer.expect("time stands still");
+
+    // The reason is eight random letters.
+    let random = Core {
+        world: "import wasi:random/random@0.2.0;",
+        imports: r#"(import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))"#,
+        decide: "(i64.store (i32.const 128)
+                    (i64.or (i64.and (call $random) (i64.const 0x0f0f0f0f0f0f0f0f)) (i64.const 0x6060606060606060)))
+                 (i32.store (i32.const 32) (i32.const 8))",
+        ..Core::default()
+    };
+    let policy = register(&package("", random.component()));
+    let (first, second) = (decide(&policy), decide(&policy));
+    assert_eq!(first.answer, second.answer);
+    assert_eq!(first.fuel, second.fuel);
+}
+
+#[test]
+fn what_is_printed_is_logged() {
+    let printed = Core {
+        world: "import wasi:cli/stdout@0.2.0;",
+        imports: r#"
+            (import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
+            (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
+                (func $print (param i32 i32 i32 i32)))
+            (import "trimtab:policy/log@0.1.0" "info" (func $info (param i32 i32)))"#,
+        items: r#"(data (i32.const 200) "one\0atwo\0athree, which is too long for one line")"#,
+        decide: "(call $print (call $stdout) (i32.const 200) (i32.const 43) (i32.const 300))
+                 (call $info (i32.const 128) (i32.const 5))",
+        ..Core::default()
+    };
+    let policy = register(&package("[limits]\nlog-line = \"16B\"", printed.component()));
+    let lines: Vec<_> = decide(&policy).log.into_iter().map(|line| line.message).collect();
+    assert_eq!(lines, ["one", "two", "fine.", "three, which is … (1 bytes cut)"]);
+}
+
+#[test]
+fn a_policy_checks_its_own_settings() {
+    let answer = |lists: &str| {
+        let core = Core {
+            world: "export trimtab:policy/self-check@0.1.0;",
+            items: r#"(func (export "trimtab:policy/self-check@0.1.0#check-settings") (result i32) (i32.const 500))"#,
+            ..Core::default()
+        };
+        // At 500 a list of texts: address 508; there one text, `fine.`.
+        let data = format!(r#"(data (i32.const 500) "{lists}\80\00\00\00\05\00\00\00")"#);
+        component_on(
+            WIT,
+            &core.world(),
+            &core.module().replace("(global $heap", &format!("{data} (global $heap")),
+        )
+    };
+    check_refused("", answer(r"\fc\01\00\00\01\00\00\00"), &["refuses its settings: fine."]);
+    assert!(decide(&register(&package("", answer(r"\fc\01\00\00\00\00\00\00")))).answer.is_ok());
+}
+
+#[test]
+fn policies_do_not_touch_each_other() {
+    let ladder = register(&shipped("drift-ladder"));
+    let expected = decide(&ladder);
+    let bomb = register(&package(
+        "",
+        Core { decide: "(loop (drop (memory.grow (i32.const 10))) br 0)", ..Core::default() }.component(),
+    ));
+    let endless = register(&package("", Core { decide: "(loop br 0)", ..Core::default() }.component()));
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..20).for_each(|_| assert!(decide(&bomb).answer.is_err())));
+        scope.spawn(|| (0..3).for_each(|_| assert!(decide(&endless).answer.is_err())));
+        for _ in 0..200 {
+            let call = decide(&ladder);
+            assert_eq!(call.answer, expected.answer);
+            assert_eq!(call.reads, expected.reads);
+            assert_eq!(call.fuel, expected.fuel);
+        }
+    });
+}
+
+#[test]
+fn more_calls_than_places_wait_their_turn() {
+    let sandbox = crate::Sandbox::new(&crate::SandboxOptions { parallel_calls: 1, ..Default::default() })
+        .expect("a sandbox");
+    let policy = Policy::register(&sandbox, &package("", Core::default().component()), &BTreeMap::new())
+        .expect("accepted");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| assert!(decide(&policy).answer.is_ok())));
+        }
+    });
+}

@@ -1,0 +1,506 @@
+//! KLL: a small, mergeable summary of many numbers from which ranks and quantiles are read with a known error.
+//! Not for extremes beyond the error, except that the least and greatest value are exact.
+//!
+//! Source: Z. Karnin, K. Lang, E. Liberty, "Optimal Quantile Approximation in Streams" (2016). The error constants
+//! are those that the Apache DataSketches project measured for this layout (levels shrink by 2/3 down to 8 items).
+//! Its published Rust crate is not used because it draws its coin flips from the operating system's randomness, so
+//! two replays would differ; here they come from a seed that is part of the state.
+
+use serde::{Deserialize, Serialize};
+
+use crate::StatsError;
+use crate::error::{finite, require};
+use crate::psi::{Bins, EmptyBins, psi, smoothed_share};
+use crate::windowed::at_least;
+
+/// Fewest items that a level may hold before it is compacted.
+const LEAST_CAPACITY: f64 = 8.0;
+/// Each level holds this share of the one above it.
+const SHRINK: f64 = 2.0 / 3.0;
+
+/// The sketch. Up to `k` values it is exact; beyond that it holds about 3·k numbers, however many were added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kll {
+    k: u16,
+    /// Smallest `k` of any sketch that was merged in: it governs the error.
+    error_k: u16,
+    count: u64,
+    range: Option<(f64, f64)>,
+    /// Each item of level `h` stands for 2^h values. Level 0 is in order of arrival, the others ascend.
+    levels: Vec<Vec<f64>>,
+    coin: u64,
+}
+
+impl Kll {
+    /// The usual size: 1.3 % error of a rank.
+    pub const DEFAULT_K: u16 = 200;
+
+    /// An empty sketch. `seed` starts its coin flips; give different sketches different seeds.
+    ///
+    /// # Errors
+    /// [`StatsError::Parameter`] unless `k` is 8 to 32768.
+    pub fn new(k: u16, seed: u64) -> Result<Self, StatsError> {
+        require((8..=32_768).contains(&k), "k", k.into(), "8 to 32768")?;
+        Ok(Self { k, error_k: k, count: 0, range: None, levels: vec![Vec::new()], coin: seed })
+    }
+
+    /// Adds one value.
+    ///
+    /// # Errors
+    /// [`StatsError::Observation`] for NaN, infinities and numbers beyond 1e100.
+    pub fn add(&mut self, x: f64) -> Result<(), StatsError> {
+        let x = finite(x)? + 0.0;
+        self.count += 1;
+        self.widen((x, x));
+        self.levels[0].push(x);
+        self.compress();
+        Ok(())
+    }
+
+    /// Adds everything that another sketch has seen. The error becomes that of the coarser of the two.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        if let Some(range) = other.range {
+            self.widen(range);
+        }
+        if other.levels.len() > 1 {
+            self.error_k = self.error_k.min(other.error_k);
+        }
+        while self.levels.len() < other.levels.len() {
+            self.levels.push(Vec::new());
+        }
+        for (height, items) in other.levels.iter().enumerate() {
+            if height == 0 {
+                self.levels[0].extend_from_slice(items);
+            } else {
+                self.levels[height] = merged(&self.levels[height], items.iter().copied());
+            }
+        }
+        self.compress();
+    }
+
+    /// Values seen.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Least and greatest value seen, exactly.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        self.range
+    }
+
+    /// All values in order of arrival, as long as none had to be thrown away.
+    pub fn exact(&self) -> Option<&[f64]> {
+        (self.levels.len() == 1).then(|| self.levels[0].as_slice())
+    }
+
+    /// How far an estimated rank may be off, as a share of all values, with 99 % confidence; 0 while exact.
+    pub fn rank_error(&self) -> f64 {
+        if self.exact().is_some() { 0.0 } else { 2.296 / libm::pow(f64::from(self.error_k), 0.9723) }
+    }
+
+    /// How far the estimated share between two values may be off, and likewise the rank at the worst of all
+    /// values, with 99 % confidence; 0 while exact.
+    pub fn share_error(&self) -> f64 {
+        if self.exact().is_some() { 0.0 } else { 2.446 / libm::pow(f64::from(self.error_k), 0.9433) }
+    }
+
+    /// Bytes that the items take, in memory or stored.
+    pub fn bytes(&self) -> usize {
+        let items: usize = self.levels.iter().map(Vec::len).sum();
+        8 * items + 2 * self.levels.len() + 40
+    }
+
+    /// A sorted view, for any number of queries.
+    pub fn view(&self) -> SketchView {
+        let mut items: Vec<(f64, u64)> = Vec::new();
+        for (height, level) in self.levels.iter().enumerate() {
+            items.extend(level.iter().map(|&x| (x, 1u64 << height)));
+        }
+        items.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (mut values, mut cumulative, mut sum) = (Vec::new(), Vec::new(), 0);
+        for (x, weight) in items {
+            sum += weight;
+            values.push(x);
+            cumulative.push(sum);
+        }
+        SketchView { values, cumulative, range: self.range }
+    }
+
+    fn widen(&mut self, (low, high): (f64, f64)) {
+        let range = self.range.get_or_insert((low, high));
+        *range = (range.0.min(low), range.1.max(high));
+    }
+
+    fn capacity(&self, height: usize) -> usize {
+        let depth = self.levels.len() - 1 - height;
+        let scaled = (0..depth).fold(f64::from(self.k), |capacity, _| capacity * SHRINK);
+        libm::ceil(scaled).max(LEAST_CAPACITY) as usize
+    }
+
+    /// Halves the lowest full level until everything fits.
+    fn compress(&mut self) {
+        // The usual case is decided without adding up.
+        if self.levels[0].len() <= LEAST_CAPACITY as usize {
+            return;
+        }
+        loop {
+            let held: usize = self.levels.iter().map(Vec::len).sum();
+            let room: usize = (0..self.levels.len()).map(|height| self.capacity(height)).sum();
+            if held <= room {
+                return;
+            }
+            let full = (0..self.levels.len()).find(|&h| self.levels[h].len() > self.capacity(h));
+            match full {
+                Some(height) => self.halve(height),
+                None => return,
+            }
+        }
+    }
+
+    /// Every second item of a level goes up, for two; which ones a coin decides. An odd one stays behind.
+    fn halve(&mut self, height: usize) {
+        let mut items = core::mem::take(&mut self.levels[height]);
+        if height == 0 {
+            items.sort_unstable_by(f64::total_cmp);
+        }
+        if items.len() % 2 == 1 {
+            let odd = if self.flip() { items.remove(0) } else { items.pop().unwrap_or_default() };
+            self.levels[height].push(odd);
+        }
+        let offset = usize::from(self.flip());
+        if height + 1 == self.levels.len() {
+            self.levels.push(Vec::new());
+        }
+        let promoted = items.into_iter().skip(offset).step_by(2);
+        self.levels[height + 1] = merged(&self.levels[height + 1], promoted);
+    }
+
+    /// SplitMix64's top bit.
+    fn flip(&mut self) -> bool {
+        self.coin = self.coin.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.coin;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) >> 63 == 1
+    }
+}
+
+/// Two ascending sequences as one.
+fn merged(left: &[f64], right: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut all = Vec::with_capacity(left.len() + right.size_hint().0);
+    let mut left = left.iter().copied().peekable();
+    for x in right {
+        while let Some(smaller) = left.next_if(|&y| y <= x) {
+            all.push(smaller);
+        }
+        all.push(x);
+    }
+    all.extend(left);
+    all
+}
+
+/// What a sketch says, sorted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SketchView {
+    values: Vec<f64>,
+    cumulative: Vec<u64>,
+    range: Option<(f64, f64)>,
+}
+
+impl SketchView {
+    /// Values seen.
+    pub fn count(&self) -> u64 {
+        self.cumulative.last().copied().unwrap_or(0)
+    }
+
+    /// Estimated number of values up to and including `x`.
+    pub fn count_up_to(&self, x: f64) -> u64 {
+        self.before(self.values.partition_point(|&value| value <= x))
+    }
+
+    /// Estimated number of values below `x`.
+    pub fn count_below(&self, x: f64) -> u64 {
+        self.before(self.values.partition_point(|&value| value < x))
+    }
+
+    fn before(&self, items: usize) -> u64 {
+        items.checked_sub(1).map_or(0, |last| self.cumulative[last])
+    }
+
+    /// Estimated value that a share `q` of all does not exceed; the exact extremes at 0 and 1. `None` for an empty
+    /// sketch or `q` outside [0, 1].
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        let (low, high) = self.range?;
+        if !(0.0..=1.0).contains(&q) {
+            return None;
+        }
+        if q == 0.0 || q == 1.0 {
+            return Some(if q == 0.0 { low } else { high });
+        }
+        let rank = libm::ceil(q * self.count() as f64) as u64;
+        let item = self.cumulative.partition_point(|&sum| sum < rank);
+        self.values.get(item).copied()
+    }
+
+    /// Bins of about equal mass, cut as [`Bins::quantiles`] cuts a sample.
+    ///
+    /// # Errors
+    /// [`StatsError`] for an empty sketch or `count` outside 2 to 1000.
+    pub fn bins(&self, count: u32) -> Result<Bins, StatsError> {
+        at_least("baseline", self.values.len(), 1)?;
+        require((2..=1000).contains(&count), "bins", count.into(), "2 to 1000")?;
+        let (low, high) = self.range.unwrap_or((0.0, 0.0));
+        if low == high {
+            return Bins::between(vec![low, low.next_up()]);
+        }
+        let quantiles = (1..count).filter_map(|i| self.quantile(f64::from(i) / f64::from(count)));
+        let mut edges: Vec<f64> = quantiles.filter(|&edge| low < edge && edge < high).collect();
+        edges.dedup();
+        Bins::between(edges)
+    }
+
+    /// Estimated number of values in each bin.
+    pub fn counts(&self, bins: &Bins) -> Vec<u64> {
+        let mut below = 0;
+        let mut counts: Vec<u64> = bins
+            .edges()
+            .iter()
+            .map(|&edge| {
+                let upto = self.count_below(edge);
+                upto - core::mem::replace(&mut below, upto)
+            })
+            .collect();
+        counts.push(self.count() - below);
+        counts
+    }
+}
+
+/// An estimate, and the range in which the true value lies with about 98 % confidence (99 % for each sketch).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bounded {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end; the estimate itself where both sketches are exact.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// Kolmogorov–Smirnov distance of what two sketches have seen. A test that must not cry wolf takes the p-value of
+/// `low` (see [`crate::ks::ks_p_value`]).
+///
+/// # Errors
+/// [`StatsError::TooFew`] if either is empty.
+pub fn sketch_ks(first: &Kll, second: &Kll) -> Result<Bounded, StatsError> {
+    at_least("first sketch", first.count as usize, 1)?;
+    at_least("second sketch", second.count as usize, 1)?;
+    let (a, b) = (first.view(), second.view());
+    let (n, m) = (a.count() as f64, b.count() as f64);
+    let gaps = a
+        .values
+        .iter()
+        .chain(&b.values)
+        .map(|&x| (a.count_up_to(x) as f64 / n - b.count_up_to(x) as f64 / m).abs());
+    let value = gaps.fold(0.0, f64::max);
+    let error = first.share_error() + second.share_error();
+    Ok(Bounded { value, low: (value - error).max(0.0), high: (value + error).min(1.0) })
+}
+
+/// Population stability index of what two sketches have seen, over quantile bins of the first.
+///
+/// # Errors
+/// [`StatsError`] if either is empty, or for parameters that [`psi`] or [`SketchView::bins`] refuse.
+pub fn sketch_psi(baseline: &Kll, current: &Kll, bins: u32, empty: EmptyBins) -> Result<Bounded, StatsError> {
+    at_least("current sample", current.count as usize, 1)?;
+    let (base, now) = (baseline.view(), current.view());
+    let bins = base.bins(bins)?;
+    let (expected, seen) = (base.counts(&bins), now.counts(&bins));
+    let value = psi(&expected, &seen, empty)?;
+    let (mut low, mut high) = (0.0, 0.0);
+    for (&b, &c) in expected.iter().zip(&seen) {
+        let p = ShareRange::of(b, base.count(), bins.len(), empty, baseline.share_error());
+        let q = ShareRange::of(c, now.count(), bins.len(), empty, current.share_error());
+        // A term grows with the distance of its two shares, so its extremes lie at the ranges' ends.
+        low += if p.high < q.low {
+            term(p.high, q.low)
+        } else if q.high < p.low {
+            term(q.high, p.low)
+        } else {
+            0.0
+        };
+        high += term(p.low, q.high).max(term(p.high, q.low));
+    }
+    Ok(Bounded { value, low: low.min(value), high: high.max(value) })
+}
+
+fn term(p: f64, q: f64) -> f64 {
+    (q - p) * libm::log(q / p)
+}
+
+/// The range in which a bin's true share lies, never below what an empty bin counts as.
+struct ShareRange {
+    low: f64,
+    high: f64,
+}
+
+impl ShareRange {
+    fn of(count: u64, total: u64, bins: usize, empty: EmptyBins, error: f64) -> Self {
+        let share = smoothed_share(count, total, bins, empty);
+        let least = smoothed_share(0, total, bins, empty);
+        Self { low: (share - error).max(least.min(share)), high: (share + error).min(1.0).max(share) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ks::ks_distance_sorted;
+    use crate::testing::{Rng, round_trip};
+
+    fn sketch_of(values: &[f64], seed: u64) -> Kll {
+        let mut sketch = Kll::new(Kll::DEFAULT_K, seed).expect("valid");
+        values.iter().for_each(|&x| sketch.add(x).expect("usable"));
+        sketch
+    }
+
+    /// The greatest error over all ranks of a sorted sample, as a share.
+    fn worst_rank_error(sorted: &[f64], view: &SketchView) -> f64 {
+        let n = sorted.len() as f64;
+        let errors =
+            sorted.iter().enumerate().map(|(i, &x)| ((i + 1) as f64 - view.count_up_to(x) as f64).abs() / n);
+        errors.fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn small_samples_are_kept_exactly() {
+        let values: Vec<f64> = (0..200).map(|i| f64::from(i * 37 % 101)).collect();
+        let sketch = sketch_of(&values, 1);
+        assert_eq!(sketch.exact(), Some(values.as_slice()));
+        assert_eq!((sketch.rank_error(), sketch.share_error()), (0.0, 0.0));
+        assert_eq!(sketch.range(), Some((0.0, 100.0)));
+    }
+
+    /// The stated errors hold in 99 of 100 sketches: of one rank, and uniformly over all ranks.
+    #[test]
+    fn errors_are_as_stated() {
+        let n = 30_000;
+        let (mut median_off, mut worst_off, mut largest) = (0, 0, 0);
+        let runs = 200;
+        for seed in 0..runs {
+            let mut rng = Rng::new(seed);
+            let mut values: Vec<f64> = (0..n).map(|_| rng.uniform()).collect();
+            let sketch = sketch_of(&values, seed);
+            values.sort_by(f64::total_cmp);
+            let view = sketch.view();
+            assert_eq!(view.count(), n);
+            let rank = view.count_up_to(values[n as usize / 2 - 1]) as f64 / n as f64;
+            median_off += i32::from((rank - 0.5).abs() > sketch.rank_error());
+            worst_off += i32::from(worst_rank_error(&values, &view) > sketch.share_error());
+            largest = largest.max(sketch.bytes());
+        }
+        assert!(median_off <= 4, "{median_off} of {runs}");
+        assert!(worst_off <= 4, "{worst_off} of {runs}");
+        assert!(largest < 6_000, "{largest} bytes");
+    }
+
+    /// Merging hours loses nothing against one long sketch.
+    #[test]
+    fn merged_sketches_are_as_good_as_one() {
+        let mut worst_off = 0;
+        for seed in 0..100 {
+            let mut rng = Rng::new(1_000 + seed);
+            let mut values: Vec<f64> = (0..24 * 700).map(|_| rng.uniform() * rng.uniform()).collect();
+            let mut day = Kll::new(Kll::DEFAULT_K, seed).expect("valid");
+            for (hour, part) in values.chunks(700).enumerate() {
+                day.merge(&sketch_of(part, seed * 24 + hour as u64));
+            }
+            assert_eq!(day.count(), values.len() as u64);
+            values.sort_by(f64::total_cmp);
+            worst_off += i32::from(worst_rank_error(&values, &day.view()) > day.share_error());
+        }
+        assert!(worst_off <= 3, "{worst_off} of 100");
+    }
+
+    #[test]
+    fn distances_lie_within_their_bounds() {
+        let (mut ks_off, mut psi_off) = (0, 0);
+        for seed in 0..60 {
+            let mut rng = Rng::new(5_000 + seed);
+            let mut a: Vec<f64> = (0..8_000).map(|_| rng.uniform()).collect();
+            let mut b: Vec<f64> = (0..6_000).map(|_| rng.uniform() * 0.8 + 0.1 * rng.uniform()).collect();
+            let (first, second) = (sketch_of(&a, seed), sketch_of(&b, 77 + seed));
+            let ks = sketch_ks(&first, &second).expect("valid");
+            let index = sketch_psi(&first, &second, 10, EmptyBins::HalfCount).expect("valid");
+            // The index is defined by its bins, so the true one is taken over the same.
+            let bins = first.view().bins(10).expect("valid");
+            let count = |values: &[f64]| bins.count(values).expect("valid");
+            let true_psi = psi(&count(&a), &count(&b), EmptyBins::HalfCount).expect("valid");
+            a.sort_by(f64::total_cmp);
+            b.sort_by(f64::total_cmp);
+            let true_ks = ks_distance_sorted(&a, &b).distance();
+            ks_off += i32::from(!(ks.low..=ks.high).contains(&true_ks));
+            psi_off += i32::from(!(index.low..=index.high).contains(&true_psi));
+            assert!(ks.high - ks.low < 0.1 && index.high - index.low < 2.0 * index.value + 0.3, "{index:?}");
+        }
+        assert!(ks_off <= 2 && psi_off <= 2, "{ks_off} {psi_off}");
+    }
+
+    #[test]
+    fn exact_sketches_give_exact_distances() {
+        let (a, b): (Vec<f64>, Vec<f64>) =
+            ((0..100).map(f64::from).collect(), (30..130).map(f64::from).collect());
+        let (first, second) = (sketch_of(&a, 1), sketch_of(&b, 2));
+        let ks = sketch_ks(&first, &second).expect("valid");
+        assert!((ks.value - 0.3).abs() < 1e-15 && ks.low == ks.value && ks.high == ks.value);
+        let index = sketch_psi(&first, &second, 5, EmptyBins::Floor(1e-4)).expect("valid");
+        assert!((index.low - index.high).abs() < 1e-12);
+        let empty = Kll::new(200, 0).expect("valid");
+        assert!(
+            sketch_ks(&first, &empty).is_err()
+                && sketch_psi(&empty, &first, 5, EmptyBins::HalfCount).is_err()
+        );
+    }
+
+    #[test]
+    fn bad_input_is_refused() {
+        assert!(Kll::new(7, 0).is_err());
+        let mut sketch = sketch_of(&[1.0, 2.0], 0);
+        let before = sketch.clone();
+        assert!(sketch.add(f64::NAN).is_err());
+        assert_eq!(sketch, before);
+        let view = sketch.view();
+        assert_eq!((view.quantile(-0.1), view.quantile(f64::NAN)), (None, None));
+        assert_eq!(Kll::new(200, 0).expect("valid").view().quantile(0.5), None);
+        assert!(view.bins(1).is_err());
+    }
+
+    proptest! {
+        /// Every value counts once, whatever was compacted, and the same values give the same sketch.
+        #[test]
+        fn weights_add_up(
+            values in prop::collection::vec(-1e6..1e6f64, 1..3000), k in 8u16..60, split in 0usize..3000,
+        ) {
+            let build = || {
+                let (head, tail) = values.split_at(split.min(values.len()));
+                let [mut first, mut second] = [Kll::new(k, 1).expect("valid"), Kll::new(k + 3, 2).expect("valid")];
+                head.iter().for_each(|&x| first.add(x).expect("usable"));
+                tail.iter().for_each(|&x| second.add(x).expect("usable"));
+                first.merge(&second);
+                first
+            };
+            let sketch = build();
+            let view = sketch.view();
+            prop_assert_eq!(view.count(), values.len() as u64);
+            prop_assert_eq!(sketch.count(), values.len() as u64);
+            prop_assert_eq!(&build(), &sketch);
+            prop_assert_eq!(&round_trip(&sketch), &sketch);
+            let (low, high) = sketch.range().expect("not empty");
+            prop_assert_eq!((view.quantile(0.0), view.quantile(1.0)), (Some(low), Some(high)));
+            let bins = view.bins(7).expect("valid");
+            prop_assert_eq!(view.counts(&bins).iter().sum::<u64>(), values.len() as u64);
+        }
+    }
+}
