@@ -1,1 +1,85 @@
-fn main() {}
+//! The commands of this repository: `cargo xtask demo`, `test`, `policies`, `bench`, `lint`. No dependencies, so that it is
+//! there at once on a fresh machine.
+
+mod demo;
+mod tools;
+
+use std::process::ExitCode;
+
+use tools::{Failed, cargo, repository, run};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo [--exit]   build host and policies and play a story: a model that degrades, and what becomes of it
+  test            run all tests
+  policies        build the shipped policies into policies/
+  bench [NAME]    measure against peers, as ratios
+  lint            formatting and lints, as CI has them";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args.as_slice() {
+        ["demo"] => demo::demo(false),
+        ["demo", "--exit"] => demo::demo(true),
+        ["test", rest @ ..] => test(rest),
+        ["policies"] => policies(),
+        ["bench", rest @ ..] => bench(rest),
+        ["lint"] => lint(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The crates of the shipped policies; a policy's folder has its crate's name.
+const POLICIES: &[&str] = &["chat-alert", "drift-ladder"];
+
+/// Builds the shipped policies and puts each into its folder.
+fn policies() -> Result<(), Failed> {
+    tools::ensure_target("wasm32-wasip2")?;
+    let mut build = cargo(&["build", "--quiet", "--profile", "policy", "--target", "wasm32-wasip2"]);
+    for policy in POLICIES {
+        build.args(["--package", policy]);
+    }
+    run(&mut build)?;
+    for policy in POLICIES {
+        let built = tools::target_directory()
+            .join("wasm32-wasip2/policy")
+            .join(format!("{}.wasm", policy.replace('-', "_")));
+        let place = repository().join("policies").join(policy).join(format!("{policy}.wasm"));
+        tools::place(&built, &place)?;
+    }
+    Ok(())
+}
+
+/// Everything that a test needs, and then all tests in one build.
+fn test(rest: &[&str]) -> Result<(), Failed> {
+    policies()?;
+    // The integration tests run the real program.
+    run(&mut cargo(&["build", "--workspace"]))?;
+    run(cargo(&["test", "--workspace", "--all-targets", "--exclude", "trimtab-bench"]).args(rest))
+}
+
+fn bench(rest: &[&str]) -> Result<(), Failed> {
+    policies()?;
+    run(cargo(&["run", "--quiet", "--profile", "bench", "--package", "trimtab-bench", "--"]).args(rest))
+}
+
+fn lint() -> Result<(), Failed> {
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}

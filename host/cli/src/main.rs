@@ -1,1 +1,83 @@
-fn main() {}
+//! `trimtab`: the command line. A command reads as: load, ask, show. What a host does is behind the HTTP interface, so that
+//! every command works with a running host and without one.
+
+mod args;
+mod commands;
+mod connect;
+mod import;
+mod output;
+
+use std::process;
+
+use clap::Parser;
+use trimtab_server::{ExitCode, Failure};
+
+use crate::args::{Cli, Command};
+use crate::output::Output;
+
+fn main() -> process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are not errors; anything else is a mistake on the command line.
+            error.print().ok();
+            return code(if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok } as u8);
+        }
+    };
+    log_to_stderr(cli.global.verbose);
+    let mut output = Output::new(cli.global.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.failure(&Failure::files(format!("cannot start the runtime: {error}")));
+            return code(ExitCode::Broken as u8);
+        }
+    };
+    match runtime.block_on(run(cli, &mut output)) {
+        Ok(exit) => code(exit as u8),
+        // The reader of a pipe went away: nobody is left to tell.
+        Err(_) if output.is_closed() => code(ExitCode::Ok as u8),
+        Err(failure) => {
+            output.failure(&failure);
+            code(failure.exit_code)
+        }
+    }
+}
+
+fn code(number: u8) -> process::ExitCode {
+    process::ExitCode::from(number)
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TRIMTAB_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("off,trimtab={level}")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::colour(&std::io::stderr()))
+        .init();
+}
+
+async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Init(args) => commands::init::run(&global, &args, output),
+        Command::Serve(args) => commands::serve::run(&global, &args, output).await,
+        Command::Import(args) => commands::import::run(&global, &args, output).await,
+        Command::Baseline(args) => commands::baseline::run(&global, &args, output).await,
+        Command::Status(args) => commands::status::run(&global, &args, output).await,
+        Command::Check(args) => commands::check::run(&global, &args, output).await,
+        Command::Findings(args) => commands::findings::run(&global, &args, output).await,
+        Command::Decisions(args) => commands::decisions::run(&global, &args, output).await,
+        Command::MayTrade(args) => commands::trade::may_trade(&global, &args, output).await,
+        Command::Kill(args) => commands::trade::kill(&global, &args, output).await,
+        Command::Verify(args) => commands::verify::run(&global, &args, output).await,
+        Command::Backtest(args) => commands::backtest::run(&global, &args, output).await,
+        Command::Policy(args) => commands::policy::run(&global, &args, output).await,
+    }
+}

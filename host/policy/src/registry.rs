@@ -37,6 +37,7 @@ impl Snapshot {
             policy: policy.reference(),
             mode: policy.manifest().mode,
             order: policy.manifest().order,
+            kinds: policy.kinds().iter().map(|kind| kind.name().to_owned()).collect(),
         };
         PolicySetEntry { policies: self.policies.iter().map(in_force).collect() }
     }

@@ -1,1 +1,18 @@
-//! placeholder
+//! The service: one HTTP interface on a local socket, on loopback if asked, and in-process for commands that open a data
+//! directory themselves. Commands, dashboards and other programs all speak it, so there is one way to do a thing.
+
+mod api;
+pub mod client;
+pub mod clock;
+mod delivery;
+mod error;
+mod serve;
+mod wire;
+
+pub use delivery::replace_file;
+pub use api::{SCHEMA_VERSION, Service, router};
+pub use error::{ExitCode, Failure};
+pub use serve::{ServeError, serve};
+pub use wire::{
+    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status, SubjectStatus,
+};

@@ -70,6 +70,8 @@ pub struct PolicyInForce {
     pub mode: Mode,
     /// Those of lower order are asked first.
     pub order: i32,
+    /// The questions that it answers: `drift-action`, `alert-format`, …
+    pub kinds: Vec<String>,
 }
 
 /// A job's start.

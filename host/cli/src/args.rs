@@ -1,0 +1,282 @@
+//! The command line: what can be said. Each flag's documentation stands beside it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done; check: no drift; verify: identical; may-trade: yes
+  1   check: a warning            2   check: critical drift
+  3   verify: a difference        4   may-trade: no
+  64  wrong command line          65  wrong data: a row, a file, a name
+  66  not found                   69  host unreachable, overloaded or closing
+  70  host broken                 74  a file or disk problem
+  75  another host has the data   78  wrong configuration";
+
+/// Watches the predictions of machine-learning models for drift, and acts by your own rules.
+#[derive(Debug, Parser)]
+#[command(name = "trimtab", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The data directory.
+    #[arg(long, global = true, env = "TRIMTAB_DATA", default_value = "trimtab-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Write JSON to stdout, with a schema version.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more on stderr; twice for all.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a data directory with a documented configuration.
+    Init(InitArgs),
+    /// Run the host: take rows over HTTP, fold, decide, deliver alerts.
+    Serve(ServeArgs),
+    /// Bring predictions and outcomes in from a file or from stdin.
+    Import(ImportArgs),
+    /// Set or show what subjects are held against.
+    Baseline(BaselineArgs),
+    /// Show the host, its models, subjects and policies.
+    Status(FilterArgs),
+    /// Say by exit code whether anything drifts, and write a report.
+    Check(CheckArgs),
+    /// List findings, newest first.
+    Findings(FindingsArgs),
+    /// List decisions, newest first, or show one with everything that led to it.
+    Decisions(DecisionsArgs),
+    /// May I trade on this model, and how much?
+    MayTrade(MayTradeArgs),
+    /// Stop trading on a model, or allow it again.
+    Kill(KillArgs),
+    /// Fold the whole log again, ask the recorded policies again, and compare.
+    Verify(VerifyArgs),
+    /// Play a file of history through the same pipe into a scratch store.
+    Backtest(BacktestArgs),
+    /// List the policies in force, or inspect one.
+    Policy(PolicyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The policies directory; `policies` in the data directory where nothing is said.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policies: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Serve on this loopback address too, such as 127.0.0.1:7878; overrides the configuration.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Comma-separated values; needs a map.
+    Csv,
+    /// `{"prediction": {…}}` or `{"outcome": {…}}` on each line.
+    Ndjson,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// The file; `-` for stdin.
+    pub(crate) file: PathBuf,
+    /// What the columns mean, in TOML; needed for CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: Option<PathBuf>,
+    /// By the file's name where nothing is said.
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Rows of one request: kept whole or not at all.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) batch: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BaselineArgs {
+    #[command(subcommand)]
+    pub(crate) command: BaselineCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BaselineCommand {
+    /// Set a baseline: from the first rows, from a stretch of time, or from numbers.
+    Set(BaselineSetArgs),
+    /// Show the baselines.
+    Show(FilterArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BaselineSetArgs {
+    #[arg(long)]
+    pub(crate) model: String,
+    #[arg(long)]
+    pub(crate) version: String,
+    #[arg(long, default_value = "")]
+    pub(crate) segment: String,
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// From the first so many resolved predictions.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) first: Option<u64>,
+    /// From the resolved predictions made at this time or later …
+    #[arg(long, value_name = "TIME", requires = "until")]
+    pub(crate) from: Option<String>,
+    /// … and before this time.
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub(crate) until: Option<String>,
+    /// By hand: resolved predictions behind the numbers.
+    #[arg(long, requires = "accuracy")]
+    pub(crate) samples: Option<u64>,
+    /// By hand: share of right predictions, 0..1.
+    #[arg(long, requires = "samples")]
+    pub(crate) accuracy: Option<f64>,
+    #[arg(long)]
+    pub(crate) precision: Option<f64>,
+    #[arg(long)]
+    pub(crate) recall: Option<f64>,
+    #[arg(long)]
+    pub(crate) f1: Option<f64>,
+}
+
+#[derive(Debug, Args, Default)]
+pub(crate) struct FilterArgs {
+    /// Only this model.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Of this tenant.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Where the report goes; `check_report.json` in the data directory where nothing is said.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindingsArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Only episodes that are open.
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecisionsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DecisionsCommand>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DecisionsCommand {
+    /// Show one decision with everything that led to it.
+    Show {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MayTradeArgs {
+    /// The model.
+    pub(crate) model: String,
+    /// Its owner.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// Stop trading.
+    On,
+    /// Allow it again, in full.
+    Off,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// Stop, or allow again.
+    pub(crate) switch: Switch,
+    /// The model.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) model: Option<String>,
+    /// Its owner.
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) tenant: Option<String>,
+    /// All models of all tenants.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Why; kept in the log.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    /// Who; the name of the user where nothing is said.
+    #[arg(long)]
+    pub(crate) actor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {}
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The configuration to run with; the defaults where nothing is said.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The policies to run with; without, every finding becomes an alert of the host's own.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policies: Option<PathBuf>,
+    /// Keep the scratch store here, to look at it with the other commands.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// The policies in force, and folders that are not and why.
+    List,
+    /// What a policy's folder holds: kinds, interface, imports and grants, limits, settings.
+    Inspect {
+        /// The policy's folder, or its name in the policies directory.
+        policy: PathBuf,
+    },
+}

@@ -1,0 +1,154 @@
+//! `trimtab backtest`: a file of history through the same pipe, into a scratch store.
+
+use std::{path::PathBuf, sync::Arc};
+
+use serde::Serialize;
+use trimtab_engine::{Configuration, Host, HostOptions, verify::Report};
+use trimtab_server::{ExitCode, Failure, Service, Status, client::Client};
+use trimtab_types::{Baseline, Finding};
+
+use super::show;
+use crate::{
+    args::{BacktestArgs, Global},
+    connect,
+    import::{Feed, Source},
+    output::{Output, percent},
+};
+
+/// Rows of one transaction.
+const BATCH: usize = 5_000;
+/// Time between two ticks of the log's clock.
+const TICK: u64 = 3_600;
+/// Findings that are listed.
+const LISTED: u32 = 10_000;
+
+#[derive(Serialize)]
+struct BacktestReport {
+    file: String,
+    lines: u64,
+    rows: u64,
+    baselines: Vec<Baseline>,
+    status: Status,
+    /// Oldest first.
+    findings: Vec<Finding>,
+    verify: Report,
+    kept: Option<PathBuf>,
+}
+
+pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let source = Source::open(&args.source)?;
+    let scratch = Scratch::new(args.keep.clone())?;
+    let service = {
+        let (directory, args_config, policies) = (scratch.path.clone(), args.config.clone(), args.policies.clone());
+        connect::blocking(move || open(directory, args_config, policies)).await?
+    };
+    for problem in service.host().policy_problems() {
+        return Err(Failure::invalid(problem.problem));
+    }
+    let client = Client::local(Arc::clone(&service));
+    let name = source.name.clone();
+    let feed = Feed::new(&client, BATCH, Some(TICK));
+    let fed = feed.run(source, |fed| output.progress(&format!("{name}: {} lines", fed.lines))).await;
+    output.progress("");
+    let fed = fed?;
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        findings: Vec<Finding>,
+    }
+    let mut found: Answer = client.get(&format!("/v1/findings?settled=true&limit={LISTED}")).await?;
+    found.findings.reverse();
+    let status: Status = client.get("/v1/status").await?;
+    let verify: Report = client.post("/v1/verify", &()).await?;
+    drop((client, service));
+    let report = BacktestReport {
+        file: name,
+        lines: fed.lines,
+        rows: fed.new,
+        baselines: fed.baselines,
+        status,
+        findings: found.findings,
+        verify,
+        kept: args.keep.clone(),
+    };
+    if output.is_json() {
+        output.json(&report)?;
+        return Ok(if report.verify.difference.is_none() { ExitCode::Ok } else { ExitCode::Different });
+    }
+    output.line(format!("{}: {} lines, {} rows", report.file, report.lines, report.rows))?;
+    for baseline in &report.baselines {
+        output.line(format!(
+            "baseline of {}: {} over {}",
+            baseline.subject,
+            percent(baseline.accuracy),
+            baseline.samples
+        ))?;
+    }
+    output.line("")?;
+    if report.findings.is_empty() {
+        output.line("nothing was found")?;
+    } else {
+        output.table(&show::findings(&report.findings))?;
+    }
+    output.line("")?;
+    output.table(&show::subjects(&report.status.subjects))?;
+    output.line("")?;
+    output.line(format!("{} decisions, {} alerts", report.status.counts.decisions, report.status.counts.effects))?;
+    let exit = super::verify::show(&report.verify, output)?;
+    if let Some(kept) = &report.kept {
+        output.line(format!("kept in `{0}`; look at it with trimtab --data {0} decisions", kept.display()))?;
+    }
+    Ok(exit)
+}
+
+fn open(directory: PathBuf, config: Option<PathBuf>, policies: Option<PathBuf>) -> Result<Arc<Service>, Failure> {
+    let (text, configuration) = match &config {
+        Some(path) => (connect::read_text(path)?, connect::read_configuration(path)?),
+        None => (String::new(), Configuration::default()),
+    };
+    // With its configuration beside it, a store that is kept can be opened by the other commands.
+    let path = directory.join(connect::CONFIG);
+    let kept = match &policies {
+        Some(policies) if config.is_none() => {
+            let policies = std::fs::canonicalize(policies)
+                .map_err(|error| Failure::files(format!("cannot find `{}`: {error}", policies.display())))?;
+            format!("[host]\npolicies = {}\n", toml::Value::String(policies.display().to_string()))
+        }
+        _ => text,
+    };
+    trimtab_server::replace_file(&path, kept.as_bytes())?;
+    let policies = policies.unwrap_or_else(|| connect::policies_directory(&directory, &configuration));
+    let sandbox = connect::sandbox(Some(directory.join("cache")))?;
+    let host = Host::open(HostOptions { directory, policies, configuration, sandbox })?;
+    Ok(Arc::new(Service::new(host, || Ok(Configuration::default()))))
+}
+
+/// A directory for the time of a backtest, unless it is to be kept.
+struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    fn new(keep: Option<PathBuf>) -> Result<Self, Failure> {
+        let keeps = keep.is_some();
+        let path = keep.unwrap_or_else(|| std::env::temp_dir().join(format!("trimtab-backtest-{}", std::process::id())));
+        if path.join("trimtab.db").exists() {
+            return Err(Failure::invalid(format!(
+                "`{}` holds a store already; a backtest starts from nothing. Name another directory",
+                path.display()
+            )));
+        }
+        std::fs::create_dir_all(&path)
+            .map_err(|error| Failure::files(format!("cannot create `{}`: {error}", path.display())))?;
+        Ok(Self { path, keep: keeps })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.keep {
+            // What cannot be removed from the temporary directory is its owner's to clean.
+            std::fs::remove_dir_all(&self.path).ok();
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `trimtab baseline`: what subjects are held against.
+
+use trimtab_server::{BaselineRequest, ExitCode, Failure};
+use trimtab_types::{Baseline, BaselineSource, Timestamp};
+
+use super::{filtered, query};
+use crate::{
+    args::{BaselineArgs, BaselineCommand, BaselineSetArgs, Global},
+    connect,
+    output::{Output, Table, cell, percent},
+};
+
+pub(crate) async fn run(global: &Global, args: &BaselineArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let baselines: Vec<Baseline> = match &args.command {
+        BaselineCommand::Set(args) => {
+            let request = request(args)?;
+            vec![connect::connect(global).await?.post("/v1/baselines", &request).await?]
+        }
+        BaselineCommand::Show(filter) => {
+            #[derive(serde::Deserialize)]
+            struct Answer {
+                baselines: Vec<Baseline>,
+            }
+            let answer: Answer =
+                connect::connect(global).await?.get(&query("/v1/baselines", &filtered(filter))).await?;
+            answer.baselines
+        }
+    };
+    if output.is_json() {
+        output.json(&serde_json::json!({ "baselines": baselines }))?;
+        return Ok(ExitCode::Ok);
+    }
+    let mut table = Table::new(&["subject", "accuracy", "samples", "worth", "from"]);
+    for baseline in &baselines {
+        let from = match &baseline.source {
+            BaselineSource::Given => "given by hand".to_owned(),
+            BaselineSource::First { rows } => format!("the first {rows} resolved"),
+            BaselineSource::Range { from, until } => format!("{from} to {until}"),
+        };
+        let worth = baseline.effective_samples.map_or("-".to_owned(), |worth| format!("{worth:.0}"));
+        table.row([
+            cell(&baseline.subject),
+            cell(percent(baseline.accuracy)),
+            cell(baseline.samples),
+            cell(worth),
+            cell(from),
+        ]);
+    }
+    if table.is_empty() {
+        output.line("no baseline is set; every subject's health is unknown")?;
+    } else {
+        output.table(&table)?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn request(args: &BaselineSetArgs) -> Result<BaselineRequest, Failure> {
+    let time = |flag: &str, text: &Option<String>| {
+        let parse = |text: &String| {
+            Timestamp::parse(text).map_err(|invalid| Failure::invalid(format!("--{flag}: {}", invalid.problem)))
+        };
+        text.as_ref().map(parse).transpose()
+    };
+    Ok(BaselineRequest {
+        tenant: args.tenant.clone(),
+        model: args.model.clone(),
+        version: args.version.clone(),
+        segment: args.segment.clone(),
+        first: args.first,
+        from: time("from", &args.from)?,
+        until: time("until", &args.until)?,
+        samples: args.samples,
+        accuracy: args.accuracy,
+        precision: args.precision,
+        recall: args.recall,
+        f1: args.f1,
+    })
+}

@@ -1,0 +1,38 @@
+//! `trimtab check`: whether anything drifts, by exit code, with a report.
+
+use trimtab_server::{CheckReport, ExitCode, Failure, replace_file};
+
+use super::{filtered, query, show};
+use crate::{
+    args::{CheckArgs, Global},
+    connect,
+    output::Output,
+};
+
+pub(crate) async fn run(global: &Global, args: &CheckArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let report: CheckReport =
+        connect::connect(global).await?.get(&query("/v1/check", &filtered(&args.filter))).await?;
+    let path = args.report.clone().unwrap_or_else(|| global.data.join("check_report.json"));
+    let versioned = serde_json::json!({ "schema_version": trimtab_server::SCHEMA_VERSION, "report": report });
+    let bytes = serde_json::to_vec_pretty(&versioned).map_err(|error| Failure::files(error.to_string()))?;
+    replace_file(&path, &bytes)?;
+    if output.is_json() {
+        output.json(&report)?;
+    } else {
+        output.line(format!(
+            "ok {}  warning {}  critical {}  unknown {}",
+            report.ok, report.warning, report.critical, report.unknown
+        ))?;
+        if !report.subjects.is_empty() {
+            output.table(&show::subjects(&report.subjects))?;
+        }
+        output.note(format!("report: {}", path.display()));
+    }
+    Ok(if report.critical > 0 {
+        ExitCode::Critical
+    } else if report.warning > 0 {
+        ExitCode::Warning
+    } else {
+        ExitCode::Ok
+    })
+}

@@ -1,0 +1,49 @@
+//! `trimtab import`: rows from a file into the log.
+
+use trimtab_server::{ExitCode, Failure, client::Client};
+
+use crate::{
+    args::{Global, ImportArgs},
+    connect,
+    import::{Feed, Source},
+    output::Output,
+};
+
+pub(crate) async fn run(global: &Global, args: &ImportArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let source = Source::open(&args.source)?;
+    let client = connect::connect(global).await?;
+    let name = source.name.clone();
+    let feed = Feed::new(&client, args.batch as usize, None);
+    let fed = feed
+        .run(source, |fed| output.progress(&format!("{name}: {} lines, {} rows new", fed.lines, fed.new)))
+        .await;
+    output.progress("");
+    let fed = fed?;
+    // What was imported is folded and decided before the command ends.
+    let status: trimtab_server::Status = client.get("/v1/status?settled=true").await?;
+    if let Client::Local(_, service) = &client {
+        let service = std::sync::Arc::clone(service);
+        connect::blocking(move || service.deliver()).await?;
+    }
+    if output.is_json() {
+        output.json(&serde_json::json!({
+            "lines": fed.lines, "new": fed.new, "unchanged": fed.unchanged,
+            "baselines": fed.baselines, "position": status.head,
+        }))?;
+        return Ok(ExitCode::Ok);
+    }
+    output.line(format!("{name}: {} lines; {} rows new, {} already there", fed.lines, fed.new, fed.unchanged))?;
+    for baseline in &fed.baselines {
+        output.line(format!(
+            "baseline of {}: {} over {}",
+            baseline.subject,
+            crate::output::percent(baseline.accuracy),
+            baseline.samples
+        ))?;
+    }
+    output.line(format!(
+        "log: {} entries; {} findings, {} decisions",
+        status.head, status.counts.findings, status.counts.decisions
+    ))?;
+    Ok(ExitCode::Ok)
+}

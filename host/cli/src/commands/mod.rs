@@ -1,0 +1,45 @@
+//! One file a command.
+
+pub(crate) mod backtest;
+pub(crate) mod baseline;
+pub(crate) mod check;
+pub(crate) mod decisions;
+pub(crate) mod findings;
+pub(crate) mod import;
+pub(crate) mod init;
+pub(crate) mod policy;
+pub(crate) mod serve;
+mod show;
+pub(crate) mod status;
+pub(crate) mod trade;
+pub(crate) mod verify;
+
+use crate::args::FilterArgs;
+
+/// A query for the interface; parts that are `None` are left out.
+pub(crate) fn query(path: &str, parts: &[(&str, Option<String>)]) -> String {
+    let parts: Vec<_> = parts
+        .iter()
+        .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", escape(value))))
+        .collect();
+    if parts.is_empty() { path.to_owned() } else { format!("{path}?{}", parts.join("&")) }
+}
+
+/// The parts that most questions have: which model, and that the answer waits for the fold.
+pub(crate) fn filtered(filter: &FilterArgs) -> Vec<(&'static str, Option<String>)> {
+    vec![
+        ("tenant", filter.tenant.clone()),
+        ("model", filter.model.clone()),
+        ("settled", Some("true".to_owned())),
+    ]
+}
+
+/// Percent-encodes everything that is not unreserved (RFC 3986).
+pub(crate) fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,57 @@
+//! `trimtab serve`: the host, until it is asked to stop.
+
+use trimtab_server::{ExitCode, Failure, ServeError, serve};
+
+use crate::{
+    args::{Global, ServeArgs},
+    connect,
+    output::Output,
+};
+
+pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let data = global.data.clone();
+    let service = connect::blocking(move || connect::open(&data)).await?;
+    let listen = match args.listen {
+        Some(address) => Some(address),
+        None => configured(&global.data)?,
+    };
+    for problem in service.host().policy_problems() {
+        output.note(format!(
+            "warning: {}{}",
+            problem.problem,
+            if problem.still_serving { " (the version before keeps serving)" } else { "" }
+        ));
+    }
+    let json = output.is_json();
+    let ready = |socket: &std::path::Path, address: Option<std::net::SocketAddr>| {
+        // Those who started the host wait for this line.
+        let told = if json {
+            output.json(&serde_json::json!({ "ready": true, "socket": socket, "address": address }))
+        } else {
+            let address = address.map(|address| format!(" and http://{address}")).unwrap_or_default();
+            output.line(format!("ready: serving `{}` on {}{address}", global.data.display(), socket.display()))
+        };
+        told.ok();
+    };
+    serve(service, listen, ready).await.map_err(|error| {
+        let exit = match error {
+            ServeError::Socket { .. } | ServeError::Io(_) => ExitCode::Files,
+            ServeError::Listen { .. } | ServeError::NotLoopback(_) => ExitCode::Config,
+        };
+        Failure { exit_code: exit as u8, ..Failure::files(error.to_string()) }
+    })?;
+    Ok(ExitCode::Ok)
+}
+
+fn configured(data: &std::path::Path) -> Result<Option<std::net::SocketAddr>, Failure> {
+    let path = data.join(connect::CONFIG);
+    let configuration = connect::read_configuration(&path)?;
+    let Some(text) = configuration.host.listen else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let message = format!(
+            "{}: `host.listen` is `{text}`, which is not an address and port; write it as 127.0.0.1:7878",
+            path.display()
+        );
+        Failure { exit_code: ExitCode::Config as u8, ..Failure::invalid(message) }
+    })
+}

@@ -1,0 +1,111 @@
+//! How subjects, findings and decisions are shown; what several commands share.
+
+use trimtab_server::{Health, SubjectStatus};
+use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, Phase, Question};
+
+use crate::output::{Table, Tone, cell, percent};
+
+pub(crate) fn health(health: Health) -> (String, Tone) {
+    let tone = match health {
+        Health::Ok => Tone::Good,
+        Health::Unknown => Tone::Faint,
+        Health::Warning => Tone::Warning,
+        Health::Critical => Tone::Bad,
+    };
+    (health.name().to_owned(), tone)
+}
+
+pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
+    let mut table =
+        Table::new(&["subject", "health", "resolved", "last 50", "last 100", "last 200", "baseline", "open"]);
+    for subject in subjects {
+        let share = |share: Option<f64>| cell(share.map_or("-".to_owned(), percent));
+        let open: Vec<_> = subject
+            .open
+            .iter()
+            .map(|finding| format!("{} {} since {}", finding.detector, finding.severity, finding.opened))
+            .collect();
+        let [last_50, last_100, last_200] = subject.accuracy.map(|estimate| estimate.map(|estimate| estimate.value));
+        table.row([
+            cell(&subject.subject),
+            health(subject.health),
+            cell(subject.resolved),
+            share(last_50),
+            share(last_100),
+            share(last_200),
+            share(subject.baseline),
+            cell(if subject.paused { format!("paused {}", open.join(", ")) } else { open.join(", ") }),
+        ]);
+    }
+    table
+}
+
+pub(crate) fn findings(findings: &[Finding]) -> Table {
+    let mut table = Table::new(&["position", "at", "subject", "", "severity", "detector", "before", "now", "evidence"]);
+    for finding in findings {
+        let estimate = |estimate: Option<Estimate>| {
+            cell(estimate.map_or("-".to_owned(), |estimate| format!("{} ({})", percent(estimate.value), estimate.samples)))
+        };
+        let phase = match finding.phase {
+            Phase::Opened => ("opened".to_owned(), Tone::Warning),
+            Phase::Raised => ("raised".to_owned(), Tone::Bad),
+            Phase::Closed => ("closed".to_owned(), Tone::Good),
+        };
+        table.row([
+            cell(finding.position),
+            cell(finding.at),
+            cell(&finding.subject),
+            phase,
+            (finding.severity.to_string(), Tone::of(finding.severity)),
+            cell(format!("{} on {}", finding.detector, finding.quantity)),
+            estimate(finding.baseline),
+            estimate(finding.current),
+            cell(evidence(finding)),
+        ]);
+    }
+    table
+}
+
+/// The evidence of a finding, in words.
+pub(crate) fn evidence(finding: &Finding) -> String {
+    match (finding.e_value, finding.p_value) {
+        (Some(e), _) => format!("e = {} against {}", figure(e), figure(finding.threshold)),
+        (_, Some(p)) => format!("p = {}", figure(p)),
+        _ => format!("{} against {}", figure(finding.statistic), figure(finding.threshold)),
+    }
+}
+
+/// Three figures, in the form that reads best.
+pub(crate) fn figure(number: f64) -> String {
+    let size = number.abs();
+    if size != 0.0 && !(1e-3..1e5).contains(&size) {
+        format!("{number:.2e}")
+    } else if size >= 100.0 {
+        format!("{number:.0}")
+    } else {
+        format!("{number:.3}")
+    }
+}
+
+/// What was decided, in one line.
+pub(crate) fn decided(decision: &DecisionRecord) -> String {
+    match &decision.answer {
+        Answer::Decision(answer) => answer.reason.clone(),
+        Answer::Message(message) => message.title.clone(),
+        Answer::Failed(failure) => failure.to_string(),
+    }
+}
+
+/// Which question was asked.
+pub(crate) fn asked(decision: &DecisionRecord) -> String {
+    match &decision.question {
+        Question::DriftAction { findings } => {
+            let findings: Vec<_> = findings
+                .iter()
+                .map(|finding| format!("{} {} {}", finding.detector, finding.phase.name(), finding.severity))
+                .collect();
+            findings.join(", ")
+        }
+        Question::AlertFormat { alert, channel } => format!("{} alert for {channel}", alert.occasion.name()),
+    }
+}

@@ -1,0 +1,70 @@
+//! `trimtab status`: the host, its models, subjects and policies at a glance.
+
+use trimtab_server::{ExitCode, Failure, Status};
+
+use super::{filtered, query, show};
+use crate::{
+    args::{FilterArgs, Global},
+    connect,
+    output::{Output, Table, Tone, cell},
+};
+
+pub(crate) async fn run(global: &Global, args: &FilterArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let status: Status = connect::connect(global).await?.get(&query("/v1/status", &filtered(args))).await?;
+    if output.is_json() {
+        output.json(&status)?;
+        return Ok(ExitCode::Ok);
+    }
+    let counts = status.counts;
+    output.line(format!("data       {}", status.directory))?;
+    output.line(format!("log        {} entries, {} folded, clock {}", status.head, status.folded, status.clock))?;
+    output.line(format!("rows       {} predictions, {} outcomes", counts.predictions, counts.outcomes))?;
+    output.line(format!(
+        "so far     {} finding changes, {} decisions, {} alerts",
+        counts.findings, counts.decisions, counts.effects
+    ))?;
+    output.line(format!("sandbox    {}", status.sandbox))?;
+    if let Some(trouble) = &status.trouble {
+        output.line(output.paint(&format!("trouble    {trouble}"), Tone::Bad))?;
+    }
+    if !status.models.is_empty() {
+        let mut table = Table::new(&["model", "stage", "may trade", "exposure", "because"]);
+        for model in &status.models {
+            let trade = &model.may_trade;
+            let allowed = if trade.allowed { ("yes".to_owned(), Tone::Good) } else { ("no".to_owned(), Tone::Bad) };
+            table.row([
+                cell(format!("{}/{}", trade.tenant, trade.model)),
+                cell(format!("{:?}", model.stage).to_lowercase()),
+                allowed,
+                cell(trade.exposure),
+                cell(trade.reasons.join("; ")),
+            ]);
+        }
+        output.line("")?;
+        output.table(&table)?;
+    }
+    if !status.subjects.is_empty() {
+        output.line("")?;
+        output.table(&show::subjects(&status.subjects))?;
+    }
+    let mut table = Table::new(&["policy", "digest", "mode", "order", "answers"]);
+    for policy in &status.policies {
+        table.row([
+            cell(&policy.name),
+            cell(&policy.digest[..12.min(policy.digest.len())]),
+            cell(format!("{:?}", policy.mode).to_lowercase()),
+            cell(policy.order),
+            cell(policy.kinds.join(", ")),
+        ]);
+    }
+    output.line("")?;
+    if table.is_empty() {
+        output.line("no policy is in force: every finding becomes an alert of the host's own")?;
+    } else {
+        output.table(&table)?;
+    }
+    for problem in &status.policy_problems {
+        output.line(output.paint(&format!("not in force: {}", problem.problem), Tone::Warning))?;
+    }
+    Ok(ExitCode::Ok)
+}

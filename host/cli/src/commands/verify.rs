@@ -1,0 +1,39 @@
+//! `trimtab verify`: whether replay and record agree.
+
+use trimtab_engine::verify::Report;
+use trimtab_server::{ExitCode, Failure};
+
+use crate::{
+    args::{Global, VerifyArgs},
+    connect,
+    output::{Output, Tone},
+};
+
+pub(crate) async fn run(global: &Global, _: &VerifyArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let report: Report = connect::connect(global).await?.post("/v1/verify", &()).await?;
+    show(&report, output)
+}
+
+/// Shows a report and gives the exit code that says the same.
+pub(crate) fn show(report: &Report, output: &mut Output) -> Result<ExitCode, Failure> {
+    let exit = if report.difference.is_none() { ExitCode::Ok } else { ExitCode::Different };
+    if output.is_json() {
+        output.json(report)?;
+        return Ok(exit);
+    }
+    let counts = format!(
+        "{} entries, {} finding changes, {} decisions, {} effects, {} states",
+        report.entries, report.findings, report.decisions, report.effects, report.states
+    );
+    match &report.difference {
+        None => output.line(format!("{}: {counts}", output.paint("identical", Tone::Good)))?,
+        Some(difference) => {
+            output.line(format!("{} after {counts}", output.paint("different", Tone::Bad)))?;
+            output.line(format!(
+                "first difference: {} {} at position {}: {}",
+                difference.what, difference.id, difference.position, difference.problem
+            ))?;
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,76 @@
+//! How a command reaches the data: through the host that runs, or by opening the directory itself.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use trimtab_engine::{Configuration, Host, HostOptions, config::ConfigError};
+use trimtab_policy::{Sandbox, SandboxOptions};
+use trimtab_server::{ExitCode, Failure, Service, client::Client};
+
+use crate::args::Global;
+
+/// The configuration's file in a data directory.
+pub(crate) const CONFIG: &str = "trimtab.toml";
+
+/// Reaches the host of the data directory.
+pub(crate) async fn connect(global: &Global) -> Result<Client, Failure> {
+    if let Some(client) = Client::running(&global.data).await {
+        return Ok(client);
+    }
+    let data = global.data.clone();
+    let service = blocking(move || open(&data)).await?;
+    Ok(Client::local(service))
+}
+
+/// Opens the data directory in this process.
+pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
+    let config = data.join(CONFIG);
+    if !config.exists() {
+        return Err(trimtab_store::StoreError::Missing(data.into()).into());
+    }
+    let configuration = read_configuration(&config)?;
+    let policies = policies_directory(data, &configuration);
+    let host = Host::open(HostOptions {
+        directory: data.to_owned(),
+        policies,
+        configuration,
+        sandbox: sandbox(Some(data.join("cache")))?,
+    })?;
+    Ok(Arc::new(Service::new(host, move || read_configuration(&config))))
+}
+
+/// The policies directory that a configuration names.
+pub(crate) fn policies_directory(data: &Path, configuration: &Configuration) -> PathBuf {
+    data.join(configuration.host.policies.as_deref().unwrap_or("policies"))
+}
+
+/// A sandbox, with its cache of compiled policies.
+pub(crate) fn sandbox(cache: Option<PathBuf>) -> Result<Arc<Sandbox>, Failure> {
+    Sandbox::new(&SandboxOptions { cache, ..SandboxOptions::default() })
+        .map_err(|error| Failure::files(error.to_string()))
+}
+
+/// Reads a configuration file.
+pub(crate) fn read_configuration(path: &Path) -> Result<Configuration, Failure> {
+    let text = read_text(path)?;
+    Configuration::parse(&text, &path.display().to_string()).map_err(|error| match error {
+        ConfigError::Syntax { .. } | ConfigError::Values { .. } => {
+            Failure { exit_code: ExitCode::Config as u8, ..Failure::invalid(error.to_string()) }
+        }
+    })
+}
+
+/// Reads a text file.
+#[expect(clippy::disallowed_methods, reason = "the one place where the command line reads small files")]
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
+}
+
+/// Runs what waits for disk or fold away from the runtime's threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::files(error.to_string())))
+}

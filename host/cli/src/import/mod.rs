@@ -1,0 +1,76 @@
+//! Files of history: how they are read, what their columns mean, and in which order their rows arrive.
+
+mod csv_rows;
+mod feed;
+mod guard;
+mod map;
+mod ndjson;
+
+pub(crate) use feed::Feed;
+pub(crate) use map::Map;
+
+use std::{
+    io::Read,
+    path::Path,
+};
+
+use trimtab_engine::rows::Row;
+use trimtab_server::Failure;
+
+use crate::args::{Format, SourceArgs};
+
+/// A row of a file, as rows of the interface.
+pub(crate) struct FileRow {
+    /// The line in the file, from 1.
+    pub(crate) line: u64,
+    /// What it says; predictions and outcomes that belong together.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// A file that is open, with its map if it has one.
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) map: Option<Map>,
+    pub(crate) rows: Box<dyn Iterator<Item = Result<FileRow, Failure>> + Send>,
+}
+
+impl Source {
+    /// Opens what the arguments name.
+    pub(crate) fn open(args: &SourceArgs) -> Result<Self, Failure> {
+        let name = if is_stdin(&args.file) { "stdin".to_owned() } else { args.file.display().to_string() };
+        let map = args.map.as_deref().map(Map::read).transpose()?;
+        let format = args.format.or_else(|| by_name(&args.file)).or(map.as_ref().map(|_| Format::Csv));
+        let reader: Box<dyn Read + Send> =
+            if is_stdin(&args.file) { Box::new(std::io::stdin()) } else { Box::new(open(&args.file)?) };
+        let rows: Box<dyn Iterator<Item = Result<FileRow, Failure>> + Send> = match (format, &map) {
+            (Some(Format::Csv), Some(map)) => Box::new(csv_rows::rows(reader, &name, map.clone())?),
+            (Some(Format::Csv), None) => {
+                return Err(Failure::invalid(format!("{name}: CSV needs a column map; name one with --map")));
+            }
+            (Some(Format::Ndjson), _) => Box::new(ndjson::rows(reader, &name)),
+            (None, _) => {
+                return Err(Failure::invalid(format!(
+                    "{name}: what format is it? Say --format csv or --format ndjson"
+                )));
+            }
+        };
+        Ok(Self { name, map, rows })
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn by_name(path: &Path) -> Option<Format> {
+    match path.extension()?.to_str()? {
+        "csv" => Some(Format::Csv),
+        "ndjson" | "jsonl" => Some(Format::Ndjson),
+        _ => None,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where files of history are opened")]
+fn open(path: &Path) -> Result<std::fs::File, Failure> {
+    std::fs::File::open(path).map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
+}

@@ -1,0 +1,445 @@
+//! Detectors on a subject, and the episodes that they open, raise and close. The statistics themselves are in
+//! `trimtab-stats`; here is what they watch, what they are held against, and when an episode is over.
+
+use serde::{Deserialize, Serialize};
+use trimtab_stats::{
+    Adwin, AdwinVariant, AfterAlarm, Alternative, Direction, EDetector, EDetectorConfig, EDetectorKind, OnlineDetector, Side,
+    null_mean_upper, proportion,
+};
+use trimtab_types::{Baseline, Estimate, Finding, Interval, Phase, Position, Severity, Subject, Timestamp};
+
+use super::state::SubjectState;
+use crate::config::{AccuracyZSettings, Detectors, ESrSettings, Needs};
+
+/// Differences between shares are rounded to this before they are held against a limit, so that 0.85 − 0.80 counts
+/// as 5 points.
+const ROUNDING: f64 = 1e-9;
+/// What pure chance gets right where nothing else is said: of two sides, one.
+const COIN: f64 = 0.5;
+/// Fewer resolved predictions than this are no ground for "below chance".
+const ENOUGH_FOR_CHANCE: u64 = 30;
+
+/// The detectors that this build has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DetectorKind {
+    /// e-Shiryaev–Roberts on the error.
+    ESr,
+    /// ADWIN of the paper and of MOA.
+    Adwin,
+    /// ADWIN of river.
+    AdwinRiver,
+    /// One-proportion z-test of the rolling accuracy.
+    AccuracyZ,
+}
+
+impl DetectorKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::ESr, Self::Adwin, Self::AdwinRiver, Self::AccuracyZ];
+
+    /// The name in findings and configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ESr => "e-sr",
+            Self::Adwin => "adwin",
+            Self::AdwinRiver => "adwin-river",
+            Self::AccuracyZ => "accuracy-z",
+        }
+    }
+
+    /// By its name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// What it watches.
+    pub fn quantity(self) -> &'static str {
+        match self {
+            Self::ESr | Self::Adwin | Self::AdwinRiver => "error",
+            Self::AccuracyZ => "accuracy",
+        }
+    }
+
+    /// Whether its episodes have one position only.
+    pub fn is_instant(self) -> bool {
+        match self {
+            Self::Adwin | Self::AdwinRiver => true,
+            Self::ESr | Self::AccuracyZ => false,
+        }
+    }
+
+    /// Whether it can only run against a baseline.
+    pub fn needs_baseline(self) -> bool {
+        match self {
+            Self::ESr | Self::AccuracyZ => true,
+            Self::Adwin | Self::AdwinRiver => false,
+        }
+    }
+
+    /// Whether its settings differ.
+    pub(crate) fn changed(self, before: &Detectors, after: &Detectors) -> bool {
+        match self {
+            Self::ESr => before.e_sr != after.e_sr,
+            Self::Adwin => before.adwin != after.adwin,
+            Self::AdwinRiver => before.adwin_river != after.adwin_river,
+            Self::AccuracyZ => before.accuracy_z != after.accuracy_z,
+        }
+    }
+}
+
+/// A detector that runs, with its open episode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Running {
+    detector: Detector,
+    /// The newest change of the open episode.
+    episode: Option<Box<Finding>>,
+}
+
+impl Running {
+    pub(crate) fn episode(&self) -> Option<&Finding> {
+        self.episode.as_deref()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Detector {
+    ESr { watch: EDetector, recovery: EDetector },
+    Adwin(Adwin),
+    AccuracyZ,
+}
+
+/// What a detector says about its episode after a row.
+#[derive(Debug, Clone)]
+enum Change {
+    Open(Severity, Evidence),
+    Raise(Severity, Evidence),
+    Close(Evidence),
+    Instant(Severity, Evidence),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Evidence {
+    statistic: f64,
+    threshold: f64,
+    p_value: Option<f64>,
+    e_value: Option<f64>,
+    significant: bool,
+    baseline: Option<Estimate>,
+    current: Option<Estimate>,
+    window: String,
+}
+
+impl SubjectState {
+    /// Feeds a judged row to every detector that is switched on. Returns the changes of episodes.
+    pub(crate) fn detect(
+        &mut self,
+        settings: &Detectors,
+        subject: &Subject,
+        chance: Option<f64>,
+        error: f64,
+        position: Position,
+        clock: Timestamp,
+    ) -> Vec<Finding> {
+        let chance = chance.or_else(|| self.baseline.as_ref()?.chance).or(self.two_sided.then_some(COIN));
+        let mut found = Vec::new();
+        for kind in DetectorKind::ALL {
+            let Some(change) = self.step(kind, settings, chance, error) else { continue };
+            self.record(kind, subject, change, position, clock, &mut found);
+        }
+        found
+    }
+
+    fn step(&mut self, kind: DetectorKind, settings: &Detectors, chance: Option<f64>, error: f64) -> Option<Change> {
+        let enabled = match kind {
+            DetectorKind::ESr => settings.e_sr.enabled,
+            DetectorKind::Adwin => settings.adwin.enabled,
+            DetectorKind::AdwinRiver => settings.adwin_river.enabled,
+            DetectorKind::AccuracyZ => settings.accuracy_z.enabled,
+        };
+        if !enabled || (kind.needs_baseline() && self.baseline.is_none()) {
+            return None;
+        }
+        // Taken out for the step, because the other parts of the subject are looked at meanwhile.
+        let mut running = match self.detectors.remove(&kind) {
+            Some(running) => running,
+            None => Running { detector: Detector::new(kind, settings, self.baseline.as_ref())?, episode: None },
+        };
+        let open = running.episode().map(|finding| finding.severity);
+        let change = match &mut running.detector {
+            Detector::ESr { watch, recovery } => self.e_sr(&settings.e_sr, watch, recovery, open, chance, error),
+            Detector::Adwin(adwin) => self.adwin(adwin, error),
+            Detector::AccuracyZ => self.accuracy_z(&settings.accuracy_z, open, chance),
+        };
+        self.detectors.insert(kind, running);
+        change
+    }
+
+    /// Watches for errors above the baseline; once drifted, the same kind of evidence is asked for the other way: the
+    /// episode closes when it has become as improbable that errors are still above the limit.
+    fn e_sr(
+        &self,
+        settings: &ESrSettings,
+        watch: &mut EDetector,
+        recovery: &mut EDetector,
+        open: Option<Severity>,
+        chance: Option<f64>,
+        error: f64,
+    ) -> Option<Change> {
+        let evidence = |detector: &EDetector, significant| Evidence {
+            statistic: detector.e_value(),
+            threshold: detector.threshold(),
+            e_value: Some(detector.e_value()),
+            significant,
+            baseline: self.baseline.as_ref().map(error_of),
+            current: self.accuracy(settings.window as usize).map(complement),
+            window: format!(
+                "all since the detector started, against the baseline; now: the newest {}",
+                self.right.newest(settings.window as usize).n
+            ),
+            ..Evidence::default()
+        };
+        let below_chance = self.is_below_chance(settings.window, chance);
+        match open {
+            None => {
+                // A row outside 0..1 cannot come from `judge`; if one did, the detector would ignore it.
+                watch.update(error).ok()?.drift()?;
+                recovery.reset();
+                let severity = if below_chance { Severity::Critical } else { Severity::High };
+                Some(Change::Open(severity, evidence(watch, true)))
+            }
+            Some(severity) => {
+                if recovery.update(error).ok()?.drift().is_some() {
+                    let closing = evidence(recovery, true);
+                    watch.reset();
+                    return Some(Change::Close(closing));
+                }
+                (severity < Severity::Critical && below_chance)
+                    .then(|| Change::Raise(Severity::Critical, evidence(watch, true)))
+            }
+        }
+    }
+
+    fn adwin(&self, adwin: &mut Adwin, error: f64) -> Option<Change> {
+        let signal = adwin.update(error).ok()?;
+        let alarm = signal.drift()?;
+        let mean = |estimate: Option<trimtab_stats::Estimate>| {
+            estimate.map(|estimate| Estimate {
+                value: estimate.mean,
+                samples: u32::try_from(estimate.count).unwrap_or(u32::MAX),
+                interval: None,
+                from_outcomes: true,
+            })
+        };
+        (alarm.direction == Some(Direction::Up)).then(|| {
+            let evidence = Evidence {
+                statistic: alarm.statistic,
+                threshold: alarm.threshold,
+                significant: true,
+                baseline: mean(alarm.before),
+                current: mean(alarm.after),
+                window: format!("the newest {} against those before", alarm.after.map_or(0, |after| after.count)),
+                ..Evidence::default()
+            };
+            Change::Instant(Severity::High, evidence)
+        })
+    }
+
+    fn accuracy_z(&self, settings: &AccuracyZSettings, open: Option<Severity>, chance: Option<f64>) -> Option<Change> {
+        let baseline = self.baseline.as_ref()?;
+        let counts = self.right.newest(settings.window as usize);
+        if counts.n < u64::from(settings.minimum) {
+            return None;
+        }
+        let now = counts.share()?;
+        let drop = baseline.accuracy - now;
+        // The test needs a baseline strictly between 0 and 1.
+        let p0 = baseline.accuracy.clamp(1e-6, 1.0 - 1e-6);
+        let test = proportion::z_test(counts.successes, counts.n, p0, Alternative::Less).ok()?;
+        let significant = test.p_value < settings.alpha;
+        let by_drop = if chance.is_some_and(|chance| now < chance) {
+            Some(Severity::Critical)
+        } else if drop + ROUNDING >= settings.high {
+            Some(Severity::High)
+        } else if drop + ROUNDING >= settings.medium {
+            Some(Severity::Medium)
+        } else {
+            None
+        };
+        let level = match settings.needs {
+            Needs::Both => by_drop.filter(|_| significant),
+            Needs::Drop => by_drop,
+            Needs::Significance => significant.then_some(by_drop.unwrap_or(Severity::Medium)),
+        };
+        let evidence = || Evidence {
+            statistic: test.statistic,
+            threshold: trimtab_stats::special::normal_quantile(settings.alpha),
+            p_value: Some(test.p_value),
+            significant,
+            baseline: Some(accuracy_of(baseline)),
+            current: self.accuracy(settings.window as usize),
+            window: format!("the newest {} against the baseline", counts.n),
+            ..Evidence::default()
+        };
+        match (open, level) {
+            (None, Some(level)) => Some(Change::Open(level, evidence())),
+            (Some(severity), Some(level)) if level > severity => Some(Change::Raise(level, evidence())),
+            (Some(_), None) if drop < settings.medium * settings.hysteresis => Some(Change::Close(evidence())),
+            _ => None,
+        }
+    }
+
+    fn is_below_chance(&self, window: u32, chance: Option<f64>) -> bool {
+        let counts = self.right.newest(window as usize);
+        let enough = u64::from(window).min(ENOUGH_FOR_CHANCE.max(u64::from(window) / 2));
+        match (chance, counts.share()) {
+            (Some(chance), Some(share)) => counts.n >= enough && share < chance,
+            _ => false,
+        }
+    }
+
+    /// Turns a change into findings and remembers them.
+    fn record(
+        &mut self,
+        kind: DetectorKind,
+        subject: &Subject,
+        change: Change,
+        position: Position,
+        clock: Timestamp,
+        found: &mut Vec<Finding>,
+    ) {
+        let (phase, severity, evidence, instant) = match change {
+            Change::Open(severity, evidence) => (Phase::Opened, Some(severity), evidence, false),
+            Change::Raise(severity, evidence) => (Phase::Raised, Some(severity), evidence, false),
+            Change::Close(evidence) => (Phase::Closed, None, evidence, false),
+            Change::Instant(severity, evidence) => (Phase::Opened, Some(severity), evidence, true),
+        };
+        let open = self.detectors.get(&kind).and_then(Running::episode);
+        let finding = Finding {
+            id: match open {
+                Some(open) => open.id.clone(),
+                None => Finding::episode_id(subject, kind.name(), kind.quantity(), position),
+            },
+            subject: subject.clone(),
+            phase,
+            position,
+            at: clock,
+            opened: open.map_or(clock, |open| open.opened),
+            detector: kind.name().to_owned(),
+            quantity: kind.quantity().to_owned(),
+            severity: severity.or(open.map(|open| open.severity)).unwrap_or(Severity::Info),
+            statistic: evidence.statistic,
+            threshold: evidence.threshold,
+            p_value: evidence.p_value,
+            e_value: evidence.e_value,
+            significant: evidence.significant,
+            baseline: evidence.baseline,
+            current: evidence.current,
+            window: evidence.window,
+        };
+        self.keep(kind, finding.clone(), instant);
+        found.push(finding.clone());
+        if instant {
+            let closing = Finding { phase: Phase::Closed, ..finding };
+            self.remember(&closing);
+            found.push(closing);
+        }
+    }
+
+    fn keep(&mut self, kind: DetectorKind, finding: Finding, instant: bool) {
+        if finding.phase == Phase::Opened {
+            let count = self.drift_counts.entry(kind.name().to_owned()).or_default();
+            *count = count.saturating_add(1);
+        }
+        self.remember(&finding);
+        if let Some(running) = self.detectors.get_mut(&kind) {
+            running.episode = match finding.phase {
+                Phase::Opened | Phase::Raised if !instant => Some(Box::new(finding)),
+                Phase::Opened | Phase::Raised | Phase::Closed => None,
+            };
+        }
+    }
+
+    /// Stops detectors, so that they start anew with the next row. Returns the episodes that this closed.
+    pub(crate) fn restart(
+        &mut self,
+        subject: &Subject,
+        kinds: &[DetectorKind],
+        position: Position,
+        clock: Timestamp,
+    ) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for kind in kinds {
+            let Some(open) = self.detectors.remove(kind).and_then(|running| running.episode) else { continue };
+            let closed = Finding {
+                subject: subject.clone(),
+                phase: Phase::Closed,
+                position,
+                at: clock,
+                window: "closed because the detector was started anew".to_owned(),
+                ..*open
+            };
+            self.remember(&closed);
+            found.push(closed);
+        }
+        found
+    }
+}
+
+impl Detector {
+    /// `None` where settings and baseline do not allow one; the configuration is checked before it is in force.
+    fn new(kind: DetectorKind, settings: &Detectors, baseline: Option<&Baseline>) -> Option<Self> {
+        match kind {
+            DetectorKind::ESr => {
+                let null_mean = null_mean(&settings.e_sr, baseline?)?;
+                let detector = |side| {
+                    EDetector::new(EDetectorConfig {
+                        kind: EDetectorKind::ShiryaevRoberts,
+                        null_mean,
+                        side,
+                        average_run_length: settings.e_sr.run_length,
+                        block: settings.e_sr.block,
+                        after_alarm: AfterAlarm::Continue,
+                    })
+                    .ok()
+                };
+                Some(Self::ESr { watch: detector(Side::Upper)?, recovery: detector(Side::Lower)? })
+            }
+            DetectorKind::Adwin => {
+                Adwin::new(settings.adwin.detector(AdwinVariant::KeepWindow)).ok().map(Self::Adwin)
+            }
+            DetectorKind::AdwinRiver => {
+                Adwin::new(settings.adwin_river.detector(AdwinVariant::ResetOnDrift)).ok().map(Self::Adwin)
+            }
+            DetectorKind::AccuracyZ => Some(Self::AccuracyZ),
+        }
+    }
+}
+
+/// The error rate that is still nobody's business: the baseline's, its uncertainty included, plus the tolerance.
+fn null_mean(settings: &ESrSettings, baseline: &Baseline) -> Option<f64> {
+    let n = baseline.samples;
+    let errors = libm::round((1.0 - baseline.accuracy) * n as f64) as u64;
+    null_mean_upper(errors.min(n), n, settings.tolerance, settings.confidence, baseline.effective_samples).ok()
+}
+
+fn accuracy_of(baseline: &Baseline) -> Estimate {
+    Estimate {
+        value: baseline.accuracy,
+        samples: u32::try_from(baseline.samples).unwrap_or(u32::MAX),
+        interval: None,
+        from_outcomes: true,
+    }
+}
+
+fn error_of(baseline: &Baseline) -> Estimate {
+    complement(accuracy_of(baseline))
+}
+
+fn complement(estimate: Estimate) -> Estimate {
+    Estimate {
+        value: 1.0 - estimate.value,
+        interval: estimate
+            .interval
+            .map(|interval| Interval { lower: 1.0 - interval.upper, upper: 1.0 - interval.lower }),
+        ..estimate
+    }
+}

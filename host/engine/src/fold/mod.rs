@@ -1,0 +1,190 @@
+//! The fold: log entries in, state and findings out. Pure: no I/O, no clock, no randomness, so that the same log gives
+//! the same findings on every machine. What to do about a finding is not decided here.
+
+mod detect;
+mod state;
+mod times;
+mod view;
+
+pub use detect::DetectorKind;
+pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
+pub use view::SubjectView;
+
+use trimtab_store::{LogRecord, Resolution};
+use trimtab_types::{
+    Act, Baseline, Entry, Finding, Judged, Outcome, Phase, Position, Prediction, Subject, Timestamp, judge,
+};
+
+/// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
+///
+/// Configurations and policy sets are put in force by the pipeline, which knows their contents.
+pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
+    state.position = record.position;
+    if let Some(time) = time_of(&record.entry) {
+        state.advance_clock(time);
+    }
+    let mut findings = match &record.entry {
+        Entry::Prediction(prediction) => {
+            state.subject_mut(&prediction.subject).predictions += 1;
+            state.model_mut(&prediction.subject.model_key()).predictions += 1;
+            match &record.resolves {
+                Some(Resolution::By(outcome)) => resolve(state, record.position, prediction, outcome, None),
+                _ => Vec::new(),
+            }
+        }
+        Entry::Outcome(outcome) => match &record.resolves {
+            Some(Resolution::Of { position, prediction, previous }) => {
+                resolve(state, *position, prediction, outcome, previous.as_deref())
+            }
+            _ => Vec::new(),
+        },
+        Entry::Baseline(baseline) => set_baseline(state, baseline),
+        Entry::OperatorAct(act) => {
+            operator_act(state, act);
+            Vec::new()
+        }
+        Entry::Reset(reset) => state.reset(&reset.subject, reset.detector.as_deref()),
+        Entry::VersionTransition(transition) => {
+            state.model_mut(&transition.model).transition(transition);
+            Vec::new()
+        }
+        Entry::TrainerResult(result) => {
+            let clock = state.clock;
+            state.model_mut(&result.model).trained(clock);
+            Vec::new()
+        }
+        // In the format from the first build on; what they change comes with the features that write them. Configuration
+        // and policy set are the pipeline's.
+        Entry::Configuration(_)
+        | Entry::PolicySet(_)
+        | Entry::Tick(_)
+        | Entry::JobStart(_)
+        | Entry::Approval(_)
+        | Entry::Experiment(_)
+        | Entry::Redaction(_) => Vec::new(),
+    };
+    findings.sort_by(|a, b| a.subject.cmp(&b.subject).then(b.severity.cmp(&a.severity)));
+    findings
+}
+
+/// The time that an entry carries: the log's clock is the newest of them.
+fn time_of(entry: &Entry) -> Option<Timestamp> {
+    match entry {
+        Entry::Prediction(prediction) => Some(prediction.time),
+        Entry::Outcome(outcome) => Some(outcome.time),
+        Entry::Tick(at) => Some(*at),
+        Entry::JobStart(start) => Some(start.due),
+        Entry::OperatorAct(act) => Some(act.at),
+        Entry::Approval(approval) => Some(approval.at),
+        Entry::VersionTransition(transition) => Some(transition.at),
+        Entry::Baseline(_)
+        | Entry::Configuration(_)
+        | Entry::PolicySet(_)
+        | Entry::Reset(_)
+        | Entry::Experiment(_)
+        | Entry::TrainerResult(_)
+        | Entry::Redaction(_) => None,
+    }
+}
+
+/// A prediction and its outcome meet.
+fn resolve(
+    state: &mut State,
+    prediction_at: Position,
+    prediction: &Prediction,
+    outcome: &Outcome,
+    previous: Option<&Outcome>,
+) -> Vec<Finding> {
+    let rules = state.configuration.judging;
+    let judged = judge(prediction, outcome, &rules);
+    match previous {
+        Some(previous) => {
+            let before = judge(prediction, previous, &rules);
+            let now = state.clock;
+            let subject = state.subject_mut(&prediction.subject);
+            subject.correct(prediction_at, (before, previous), (judged, outcome), now);
+            Vec::new()
+        }
+        None => observe(state, prediction_at, prediction, outcome, judged),
+    }
+}
+
+fn observe(
+    state: &mut State,
+    prediction_at: Position,
+    prediction: &Prediction,
+    outcome: &Outcome,
+    judged: Judged,
+) -> Vec<Finding> {
+    let model = prediction.subject.model_key();
+    state.model_mut(&model).resolved += 1;
+    let configuration = std::sync::Arc::clone(&state.configuration);
+    let (position, clock) = (state.position, state.clock);
+    let chance = configuration.rule(&model).and_then(|rule| rule.chance);
+    let subject = state.subject_mut(&prediction.subject);
+    subject.count(prediction_at, prediction, outcome, judged, clock);
+    let Some(error) = judged.error else { return Vec::new() };
+    subject.detect(&configuration.detectors, &prediction.subject, chance, error, position, clock)
+}
+
+fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
+    let (position, clock) = (state.position, state.clock);
+    let subject = state.subject_mut(&baseline.subject);
+    subject.baseline = Some(baseline.clone());
+    let against_baseline: Vec<_> = subject.detectors.keys().copied().filter(|kind| kind.needs_baseline()).collect();
+    subject.restart(&baseline.subject, &against_baseline, position, clock)
+}
+
+fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
+    let note = KillNote { by: act.actor.clone(), at: act.at, reason: act.reason.clone() };
+    match &act.act {
+        Act::KillSwitch { model: None, on } => state.kill_everything(on.then_some(note)),
+        Act::KillSwitch { model: Some(model), on } => {
+            let model = state.model_mut(model);
+            if *on {
+                model.killed_by_operator = Some(note);
+            } else {
+                model.release();
+            }
+        }
+    }
+}
+
+impl State {
+    /// Starts detectors of a subject anew. Returns the episodes that this closed.
+    pub fn reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
+        let (position, clock) = (self.position, self.clock);
+        let state = self.subject_mut(subject);
+        let kinds: Vec<_> =
+            state.detectors.keys().copied().filter(|kind| detector.is_none_or(|name| name == kind.name())).collect();
+        for kind in &kinds {
+            state.drift_counts.remove(kind.name());
+        }
+        state.restart(subject, &kinds, position, clock)
+    }
+
+    /// Puts another configuration in force. Detectors whose settings changed start anew.
+    pub fn put_in_force(&mut self, configuration: std::sync::Arc<crate::Configuration>) -> Vec<Finding> {
+        let before = std::mem::replace(&mut self.configuration, configuration);
+        let after = std::sync::Arc::clone(&self.configuration);
+        let changed: Vec<_> =
+            DetectorKind::ALL.into_iter().filter(|kind| kind.changed(&before.detectors, &after.detectors)).collect();
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let (position, clock) = (self.position, self.clock);
+        let subjects: Vec<_> = self.subjects.keys().cloned().collect();
+        subjects
+            .iter()
+            .flat_map(|subject| self.subject_mut(subject).restart(subject, &changed, position, clock))
+            .collect()
+    }
+}
+
+/// Whether a change is put to a policy: openings, raises, and closings other than those of instantaneous detectors.
+pub fn is_put_to_a_policy(finding: &Finding) -> bool {
+    match finding.phase {
+        Phase::Opened | Phase::Raised => true,
+        Phase::Closed => !DetectorKind::from_name(&finding.detector).is_some_and(DetectorKind::is_instant),
+    }
+}

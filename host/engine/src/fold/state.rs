@@ -1,0 +1,438 @@
+//! What the fold knows at a position: the log's clock, and for every model and subject what later entries and
+//! decisions depend on. Every part can be stored by itself and is stored only when it changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use trimtab_stats::{IntervalMethod, Window, proportion};
+use trimtab_types::{
+    Baseline, Digest, Estimate, Finding, Interval, Judged, ModelKey, Outcome, PolicySetEntry, Position, Prediction,
+    Severity, Stage, Subject, Timestamp, VersionTransition,
+};
+
+use super::{
+    detect::{DetectorKind, Running},
+    times::TimeCounts,
+};
+use crate::Configuration;
+
+/// Findings that a subject remembers for policies that ask.
+const FINDINGS_KEPT: usize = 32;
+/// Confidence of every interval that is shown.
+const CONFIDENCE: f64 = 0.95;
+
+/// The fold's state at a position.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The newest entry that was folded.
+    pub position: Position,
+    /// The newest time that the log knows.
+    pub clock: Timestamp,
+    /// The configuration in force.
+    pub configuration: Arc<Configuration>,
+    /// Its digest; `None` before the first.
+    pub configuration_digest: Option<Digest>,
+    /// The policies in force.
+    pub policies: PolicySetEntry,
+    /// Trading is stopped on all models.
+    pub killed: Option<KillNote>,
+    /// By model.
+    pub models: BTreeMap<ModelKey, ModelState>,
+    /// By subject; shared with the views of decisions under way.
+    pub subjects: BTreeMap<Subject, Arc<SubjectState>>,
+    /// Parts that changed since they were last stored.
+    pub(crate) touched: BTreeSet<StateKey>,
+}
+
+/// A part of the state that is stored by itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateKey {
+    /// Clock, what is in force, the kill switch of everything.
+    Global,
+    /// A model.
+    Model(ModelKey),
+    /// A subject.
+    Subject(Subject),
+}
+
+/// The part of the state that is not of a model or subject.
+#[derive(Debug, Serialize, Deserialize)]
+struct Global {
+    clock: Timestamp,
+    configuration: Option<Digest>,
+    /// As JSON: its type is made to grow there.
+    policies: String,
+    killed: Option<KillNote>,
+}
+
+/// Who stopped trading, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KillNote {
+    /// A person, or `policy NAME`.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is known of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelState {
+    /// A person stopped trading; only a person allows it again.
+    pub killed_by_operator: Option<KillNote>,
+    /// A policy stopped trading.
+    pub killed_by_policy: Option<KillNote>,
+    /// Share of the usual exposure, 0..1.
+    pub exposure: f64,
+    /// No prediction below this confidence is served.
+    pub minimum_confidence: Option<f64>,
+    /// When the last retrain was allowed to begin.
+    pub last_retrain: Option<Timestamp>,
+    /// Until when a retrain is planned to begin.
+    pub retrain_planned: Option<Timestamp>,
+    /// The job that is active.
+    pub active_job: Option<String>,
+    /// Predictions logged, over all subjects; a model without any is unknown.
+    pub predictions: u64,
+    /// Resolved predictions, over all subjects.
+    pub resolved: u64,
+    /// How many of them the last retrain had seen.
+    pub resolved_at_retrain: u64,
+    /// The version that serves.
+    pub champion: Option<String>,
+    /// Since when.
+    pub activated: Option<Timestamp>,
+    /// Versions marked degraded.
+    pub degraded: BTreeSet<String>,
+    /// The newest alert of each segment and kind.
+    pub alerts: BTreeMap<(String, String), SentAlert>,
+}
+
+/// An alert that went out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentAlert {
+    /// Its severity.
+    pub severity: Severity,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it is still firing.
+    pub firing: bool,
+}
+
+impl Default for ModelState {
+    fn default() -> Self {
+        Self {
+            killed_by_operator: None,
+            killed_by_policy: None,
+            exposure: 1.0,
+            minimum_confidence: None,
+            last_retrain: None,
+            retrain_planned: None,
+            active_job: None,
+            predictions: 0,
+            resolved: 0,
+            resolved_at_retrain: 0,
+            champion: None,
+            activated: None,
+            degraded: BTreeSet::new(),
+            alerts: BTreeMap::new(),
+        }
+    }
+}
+
+impl ModelState {
+    /// A person allows trading again, in full.
+    pub(crate) fn release(&mut self) {
+        self.killed_by_operator = None;
+        self.killed_by_policy = None;
+        self.exposure = 1.0;
+    }
+
+    pub(crate) fn transition(&mut self, transition: &VersionTransition) {
+        match transition.to {
+            Stage::Production => {
+                self.champion = Some(transition.version.clone());
+                self.activated = Some(transition.at);
+                self.degraded.remove(&transition.version);
+            }
+            Stage::Degraded => {
+                self.degraded.insert(transition.version.clone());
+            }
+            Stage::Candidate | Stage::Shadow | Stage::Canary | Stage::Archived | Stage::Deleted => {}
+        }
+    }
+
+    pub(crate) fn trained(&mut self, at: Timestamp) {
+        self.active_job = None;
+        self.retrain_planned = None;
+        self.last_retrain = Some(at);
+        self.resolved_at_retrain = self.resolved;
+    }
+}
+
+/// What is known of a subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubjectState {
+    /// Predictions logged.
+    pub predictions: u64,
+    /// Predictions resolved and judged.
+    pub resolved: u64,
+    /// Whether the newest judged predictions were right, by their position.
+    pub right: Window,
+    /// Whether the newest trades won.
+    pub won: Window,
+    /// Right ones by time.
+    pub(crate) times: TimeCounts,
+    /// What it is held against.
+    pub baseline: Option<Baseline>,
+    /// Findings kept and not decided on.
+    pub paused: bool,
+    /// The detectors that run, with their open episodes.
+    pub(crate) detectors: BTreeMap<DetectorKind, Running>,
+    /// Findings since the detector was last reset.
+    pub drift_counts: BTreeMap<String, u32>,
+    /// The newest findings, oldest first.
+    pub findings: VecDeque<Finding>,
+    /// Notebooks of the policies that keep one about this subject.
+    pub notebooks: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether the task has the usual chance level of one half.
+    pub two_sided: bool,
+}
+
+impl Default for SubjectState {
+    fn default() -> Self {
+        Self {
+            predictions: 0,
+            resolved: 0,
+            right: window(),
+            won: window(),
+            times: TimeCounts::default(),
+            baseline: None,
+            paused: false,
+            detectors: BTreeMap::new(),
+            drift_counts: BTreeMap::new(),
+            findings: VecDeque::new(),
+            notebooks: BTreeMap::new(),
+            two_sided: true,
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the constant capacity is within the documented range")]
+fn window() -> Window {
+    Window::new(Window::DEFAULT_CAPACITY).expect("a valid capacity")
+}
+
+impl SubjectState {
+    /// Counts a prediction that has just met its outcome.
+    pub(crate) fn count(
+        &mut self,
+        prediction_at: Position,
+        prediction: &Prediction,
+        outcome: &Outcome,
+        judged: Judged,
+        now: Timestamp,
+    ) {
+        use trimtab_types::Predicted::{Binary, Direction, Multiclass, Regression};
+        self.two_sided = match prediction.predicted {
+            Binary(_) | Direction(_) => true,
+            Multiclass(_) | Regression(_) => false,
+        };
+        if let Some(right) = judged.right {
+            self.resolved += 1;
+            self.right.push(prediction_at.0, right);
+            self.times.add(outcome.time, right, now);
+        }
+        if let Some(won) = judged.won {
+            self.won.push(prediction_at.0, won);
+        }
+    }
+
+    /// An outcome was corrected: windows and counts by time follow; sequential evidence stands, because a bet once
+    /// placed is not taken back.
+    pub(crate) fn correct(
+        &mut self,
+        prediction_at: Position,
+        (before, previous): (Judged, &Outcome),
+        (after, outcome): (Judged, &Outcome),
+        now: Timestamp,
+    ) {
+        if let (Some(before), Some(after)) = (before.right, after.right) {
+            self.right.amend(prediction_at.0, after);
+            self.times.remove(previous.time, before);
+            self.times.add(outcome.time, after, now);
+        }
+        if let Some(won) = after.won {
+            self.won.amend(prediction_at.0, won);
+        }
+    }
+
+    /// Accuracy over the newest `last` judged predictions (all, if there are fewer).
+    pub fn accuracy(&self, last: usize) -> Option<Estimate> {
+        rate(self.right.newest(last).successes, self.right.newest(last).n)
+    }
+
+    /// Share of won trades among the newest `last`.
+    pub fn win_rate(&self, last: usize) -> Option<Estimate> {
+        rate(self.won.newest(last).successes, self.won.newest(last).n)
+    }
+
+    /// Remembers a finding for policies that ask.
+    pub(crate) fn remember(&mut self, finding: &Finding) {
+        if self.findings.len() == FINDINGS_KEPT {
+            self.findings.pop_front();
+        }
+        self.findings.push_back(finding.clone());
+    }
+
+    /// Ids of the episodes that are open.
+    pub fn open_findings(&self) -> impl Iterator<Item = (DetectorKind, &Finding)> {
+        self.detectors.iter().filter_map(|(kind, running)| running.episode().map(|finding| (*kind, finding)))
+    }
+
+    /// The gravest open episode.
+    pub fn worst(&self) -> Option<Severity> {
+        self.open_findings().map(|(_, finding)| finding.severity).max()
+    }
+}
+
+/// A share with its Wilson interval; `None` of nothing.
+pub(crate) fn rate(successes: u64, n: u64) -> Option<Estimate> {
+    let interval = proportion::interval(successes, n, CONFIDENCE, IntervalMethod::Wilson).ok()?;
+    Some(Estimate {
+        value: successes as f64 / n as f64,
+        samples: u32::try_from(n).unwrap_or(u32::MAX),
+        interval: Some(Interval { lower: interval.low, upper: interval.high }),
+        from_outcomes: true,
+    })
+}
+
+/// Why stored state cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored state `{key}` cannot be read: {problem}")]
+pub struct BadState {
+    key: String,
+    problem: String,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            position: Position(0),
+            clock: Timestamp::EPOCH,
+            configuration: Arc::default(),
+            configuration_digest: None,
+            policies: PolicySetEntry::default(),
+            killed: None,
+            models: BTreeMap::new(),
+            subjects: BTreeMap::new(),
+            touched: BTreeSet::new(),
+        }
+    }
+}
+
+impl State {
+    /// Version of the stored form. State of another version is not converted but folded again from the log.
+    pub const FORMAT: u32 = 1;
+
+    pub(crate) fn advance_clock(&mut self, time: Timestamp) {
+        if time > self.clock {
+            self.clock = time;
+            self.touched.insert(StateKey::Global);
+        }
+    }
+
+    /// Marks the part that is not of a model or subject as changed.
+    pub(crate) fn touch_global(&mut self) {
+        self.touched.insert(StateKey::Global);
+    }
+
+    pub(crate) fn kill_everything(&mut self, note: Option<KillNote>) {
+        self.killed = note;
+        self.touched.insert(StateKey::Global);
+    }
+
+    /// A model, to be changed.
+    pub(crate) fn model_mut(&mut self, key: &ModelKey) -> &mut ModelState {
+        self.touched.insert(StateKey::Model(key.clone()));
+        self.models.entry(key.clone()).or_default()
+    }
+
+    /// A subject, to be changed.
+    pub(crate) fn subject_mut(&mut self, key: &Subject) -> &mut SubjectState {
+        self.touched.insert(StateKey::Subject(key.clone()));
+        Arc::make_mut(self.subjects.entry(key.clone()).or_default())
+    }
+
+    /// What has to be stored, with keys; nothing is touched afterwards.
+    pub(crate) fn take_touched(&mut self) -> Result<Vec<(String, Option<Vec<u8>>)>, BadState> {
+        std::mem::take(&mut self.touched)
+            .into_iter()
+            .map(|key| {
+                let text = key.text();
+                let bytes = self.encode(&key).map_err(|problem| BadState { key: text.clone(), problem })?;
+                Ok((text, bytes))
+            })
+            .collect()
+    }
+
+    fn encode(&self, key: &StateKey) -> Result<Option<Vec<u8>>, String> {
+        let bytes = match key {
+            StateKey::Global => Some(postcard::to_allocvec(&Global {
+                clock: self.clock,
+                configuration: self.configuration_digest,
+                policies: serde_json::to_string(&self.policies).map_err(|error| error.to_string())?,
+                killed: self.killed.clone(),
+            })),
+            StateKey::Model(model) => self.models.get(model).map(postcard::to_allocvec),
+            StateKey::Subject(subject) => {
+                self.subjects.get(subject).map(|state| postcard::to_allocvec(state.as_ref()))
+            }
+        };
+        bytes.transpose().map_err(|error| error.to_string())
+    }
+
+    /// Puts stored parts together. The configuration in force is the caller's to load, by the digest.
+    pub fn restore(position: Position, parts: &[(String, Vec<u8>)]) -> Result<Self, BadState> {
+        let mut state = Self { position, ..Self::default() };
+        for (text, bytes) in parts {
+            state.decode(text, bytes).map_err(|problem| BadState { key: text.clone(), problem })?;
+        }
+        Ok(state)
+    }
+
+    fn decode(&mut self, text: &str, bytes: &[u8]) -> Result<(), String> {
+        fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+            postcard::from_bytes(bytes).map_err(|error| error.to_string())
+        }
+        match serde_json::from_str(text).map_err(|error| error.to_string())? {
+            StateKey::Global => {
+                let global: Global = read(bytes)?;
+                self.clock = global.clock;
+                self.configuration_digest = global.configuration;
+                self.policies = serde_json::from_str(&global.policies).map_err(|error| error.to_string())?;
+                self.killed = global.killed;
+            }
+            StateKey::Model(key) => {
+                self.models.insert(key, read(bytes)?);
+            }
+            StateKey::Subject(key) => {
+                self.subjects.insert(key, Arc::new(read(bytes)?));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StateKey {
+    /// How the store names it.
+    fn text(&self) -> String {
+        // Plain strings in an enum always serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

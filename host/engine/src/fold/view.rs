@@ -1,0 +1,96 @@
+//! What a policy may read of the subject that it is asked about: the fold's state at that position, and nothing else.
+
+use std::sync::Arc;
+
+use trimtab_policy::View;
+use trimtab_types::{Estimate, Finding, ModelVersion, Phase, Seconds, Severity, Subject, Timestamp};
+
+use super::state::{State, SubjectState, rate};
+
+/// A subject as of a position.
+pub struct SubjectView {
+    subject: Arc<SubjectState>,
+    now: Timestamp,
+    activated: Option<Timestamp>,
+    last_retrain: Option<Timestamp>,
+}
+
+impl SubjectView {
+    /// Of this subject, in this state.
+    pub fn of(state: &State, subject: &Subject) -> Self {
+        let model = state.models.get(&subject.model_key());
+        Self {
+            subject: state.subjects.get(subject).cloned().unwrap_or_default(),
+            now: state.clock,
+            activated: model.and_then(|model| model.activated),
+            last_retrain: model.and_then(|model| model.last_retrain),
+        }
+    }
+
+    fn ago(&self, time: Option<Timestamp>) -> Option<Seconds> {
+        time.map(|time| Seconds::try_from(self.now.since(time)).unwrap_or(Seconds::MAX))
+    }
+}
+
+impl View for SubjectView {
+    fn recent(&self, metric: &str, last: u32) -> Option<Estimate> {
+        let last = last as usize;
+        let window = match metric {
+            "accuracy" => &self.subject.right,
+            "win-rate" => &self.subject.won,
+            _ => return None,
+        };
+        let counts = window.newest(last);
+        (counts.n as usize >= last.max(1)).then(|| rate(counts.successes, counts.n))?
+    }
+
+    fn between(&self, metric: &str, from_ago: Seconds, until_ago: Seconds) -> Option<Estimate> {
+        if metric != "accuracy" {
+            return None;
+        }
+        let count = self.subject.times.between(self.now, from_ago, until_ago);
+        rate(u64::from(count.right), u64::from(count.all))
+    }
+
+    fn baseline(&self, metric: &str) -> Option<Estimate> {
+        let baseline = self.subject.baseline.as_ref()?;
+        let value = match metric {
+            "accuracy" => Some(baseline.accuracy),
+            "precision" => baseline.precision,
+            "recall" => baseline.recall,
+            "f1" => baseline.f1,
+            _ => None,
+        }?;
+        let samples = u32::try_from(baseline.samples).unwrap_or(u32::MAX);
+        Some(Estimate { value, samples, interval: None, from_outcomes: true })
+    }
+
+    fn findings(&self, within: Seconds, at_least: Severity, limit: u32) -> Vec<Finding> {
+        self.subject
+            .findings
+            .iter()
+            .rev()
+            .filter(|finding| finding.phase != Phase::Closed && finding.severity >= at_least)
+            .take_while(|finding| self.now.since(finding.at) <= u64::from(within))
+            .take(limit as usize)
+            .cloned()
+            .collect()
+    }
+
+    fn drift_count(&self, detector: &str) -> u32 {
+        self.subject.drift_counts.get(detector).copied().unwrap_or(0)
+    }
+
+    /// Empty: this build keeps no registry of versions yet.
+    fn versions(&self) -> Vec<ModelVersion> {
+        Vec::new()
+    }
+
+    fn since_activation(&self) -> Option<Seconds> {
+        self.ago(self.activated)
+    }
+
+    fn since_retrain(&self) -> Option<Seconds> {
+        self.ago(self.last_retrain)
+    }
+}

@@ -1,0 +1,286 @@
+//! Rows as callers write them, and how they become entries. One wire form for HTTP, NDJSON and mapped files, so that a
+//! mistake reads the same everywhere.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use trimtab_types::{
+    Actual, DigestBuilder, Entry, Feature, Features, Interval, Invalid, Outcome, Predicted, Prediction, Subject,
+    Timestamp, Trade, parse_duration,
+};
+
+/// A prediction as callers write it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of `Prediction`")]
+pub struct PredictionRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    pub model: String,
+    pub version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub segment: String,
+    pub time: String,
+    /// −1, 0 or 1. Exactly one of `direction`, `score`, `class` and `value` says what was predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lower: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upper: Option<f64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, FeatureValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_price: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fee: Option<f64>,
+    /// True where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served: Option<bool>,
+    /// Such as `30m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<String>,
+}
+
+/// A feature's value as callers write it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FeatureValue {
+    /// A number.
+    Number(f64),
+    /// A category.
+    Category(String),
+}
+
+/// An outcome as callers write it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of `Outcome`")]
+pub struct OutcomeRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    pub model: String,
+    pub id: String,
+    pub time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_price: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pnl: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub correction: bool,
+}
+
+/// A line of a mixed stream: `{"prediction": {…}}` or `{"outcome": {…}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Row {
+    /// A prediction.
+    Prediction(Box<PredictionRow>),
+    /// An outcome.
+    Outcome(OutcomeRow),
+}
+
+impl Row {
+    /// Checks the row and makes it an entry.
+    pub fn entry(self) -> Result<Entry, Invalid> {
+        match self {
+            Self::Prediction(row) => row.prediction().map(Entry::Prediction),
+            Self::Outcome(row) => row.outcome().map(Entry::Outcome),
+        }
+    }
+}
+
+impl PredictionRow {
+    /// Checks the row. A row without id gets one from its content, so that sending it twice is one row.
+    pub fn prediction(self) -> Result<Prediction, Invalid> {
+        let predicted = match (self.direction, self.score, self.class, self.value) {
+            (Some(direction), None, None, None) => Predicted::Direction(direction),
+            (None, Some(score), None, None) => Predicted::Binary(score),
+            (None, None, Some(class), None) => Predicted::Multiclass(class),
+            (None, None, None, Some(value)) => Predicted::Regression(value),
+            _ => {
+                return Err(Invalid::new(
+                    "prediction",
+                    "exactly one of `direction`, `score`, `class` and `value` says what was predicted",
+                ));
+            }
+        };
+        let interval = match (self.lower, self.upper) {
+            (Some(lower), Some(upper)) => Some(Interval { lower, upper }),
+            (None, None) => None,
+            _ => return Err(Invalid::new("lower", "an interval takes both `lower` and `upper`")),
+        };
+        let horizon = match self.horizon.as_deref().map(parse_duration).transpose() {
+            Ok(horizon) => horizon,
+            Err(invalid) => return Err(Invalid::new("horizon", invalid.problem)),
+        };
+        let features = self.features.into_iter().map(|(name, value)| {
+            let value = match value {
+                FeatureValue::Number(number) => Feature::Number(number),
+                FeatureValue::Category(category) => Feature::Category(category),
+            };
+            (name, value)
+        });
+        let mut prediction = Prediction {
+            id: String::new(),
+            subject: Arc::new(Subject {
+                tenant: self.tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
+                model: self.model,
+                version: self.version,
+                segment: self.segment,
+            }),
+            time: Timestamp::parse(&self.time)?,
+            predicted,
+            confidence: self.confidence,
+            interval,
+            features: Features::from_pairs(features.collect()),
+            trade: Trade {
+                entry_price: self.entry_price,
+                side: self.side,
+                size: self.size,
+                fee: self.fee,
+            },
+            served: self.served.unwrap_or(true),
+            horizon,
+        };
+        prediction.id = match self.id {
+            Some(id) => id,
+            None => content_id(&prediction)?,
+        };
+        prediction.validate()?;
+        Ok(prediction)
+    }
+}
+
+fn content_id(prediction: &Prediction) -> Result<String, Invalid> {
+    let content = serde_json::to_vec(prediction).map_err(|error| Invalid::new("prediction", error.to_string()))?;
+    let digest = DigestBuilder::new("prediction").part(&content).finish().to_string();
+    Ok(format!("r-{}", &digest[..32]))
+}
+
+impl OutcomeRow {
+    /// Checks the row.
+    pub fn outcome(self) -> Result<Outcome, Invalid> {
+        let actual = match (self.label, self.value) {
+            (Some(label), None) => Some(Actual::Label(label)),
+            (None, Some(value)) => Some(Actual::Value(value)),
+            (None, None) => None,
+            (Some(_), Some(_)) => return Err(Invalid::new("label", "an outcome has a `label` or a `value`, not both")),
+        };
+        let outcome = Outcome {
+            tenant: self.tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
+            model: self.model,
+            id: self.id,
+            time: Timestamp::parse(&self.time)?,
+            actual,
+            exit_price: self.exit_price,
+            pnl: self.pnl,
+            correction: self.correction,
+        };
+        outcome.validate()?;
+        Ok(outcome)
+    }
+}
+
+/// Longest line of NDJSON, in bytes.
+pub const LONGEST_LINE: usize = 1 << 20;
+
+/// What is wrong with one row of a request or file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("row {line}: {problem}")]
+pub struct BadRow {
+    /// From 1, in the request: the line, for NDJSON.
+    pub line: u64,
+    /// With field or column, cause and fix.
+    pub problem: String,
+}
+
+/// Parses one JSON row of any of the forms.
+pub fn parse_row<T: for<'de> Deserialize<'de>>(line: u64, text: &str) -> Result<T, BadRow> {
+    if text.len() > LONGEST_LINE {
+        let problem = format!("has {} bytes; a row may have at most {LONGEST_LINE}", text.len());
+        return Err(BadRow { line, problem });
+    }
+    serde_json::from_str(text).map_err(|error| {
+        // serde_json counts lines within this one; the column is what helps.
+        let text = error.to_string();
+        let cause = text.split(" at line ").next().unwrap_or_default();
+        BadRow { line, problem: format!("column {}: {cause}", error.column()) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let outcome = parse_row::<Row>(7, text)
+            .and_then(|row| row.entry().map_err(|invalid| BadRow { line: 7, problem: invalid.to_string() }));
+        let got = match outcome {
+            Ok(Entry::Prediction(prediction)) => {
+                format!("{} {} {:?}", prediction.id, prediction.subject, prediction.predicted)
+            }
+            Ok(Entry::Outcome(outcome)) => format!("{} {:?}", outcome.id, outcome.actual),
+            Ok(other) => format!("{other:?}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(got.contains(expected), "{text}\n  gave: {got}\n  expected: {expected}");
+    }
+
+    #[test]
+    fn rows_become_entries_or_name_their_mistake() {
+        let p = |rest: &str| {
+            format!(r#"{{"prediction":{{"model":"m","version":"v1","time":"2026-01-01T00:00:00Z"{rest}}}}}"#)
+        };
+        check(&p(r#","id":"a","score":0.7"#), "a m@v1 Binary(0.7)");
+        check(&p(r#","score":0.7"#), "r-");
+        check(&p(r#","id":"a","direction":-1,"segment":"BTC/USDT""#), "a m@v1[BTC/USDT] Direction(-1)");
+        check(&p(r#","score":1.7"#), "score: is 1.7; it must lie between 0 and 1");
+        check(&p(r#","score":NaN"#), "row 7: column");
+        check(&p(r#","score":1e999"#), "number out of range");
+        check(&p(""), "exactly one of `direction`, `score`, `class` and `value`");
+        check(&p(r#","score":0.1,"value":3"#), "exactly one of");
+        check(&p(r#","scoer":0.1"#), "unknown field `scoer`");
+        check(&p(r#","score":0.1,"horizon":"soon""#), "horizon: `soon` is not a length of time");
+        check(&p(r#","score":0.1,"features":{"a":1,"b":"x"}"#), "Binary");
+        check(&p(r#","score":0.1,"features":{"a":[1]}"#), "row 7: column");
+        check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":1}}"#, "a Some(Label(1))");
+        check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00","label":1}}"#, "with a zone");
+        check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z"}}"#, "says nothing");
+        check(r#"{"outcome":{"model":"m","id":"","time":"2026-01-01T00:30:00Z","label":1}}"#, "id: is empty");
+        check(r#"{"outcome":{"#, "EOF");
+        check("", "EOF");
+    }
+
+    #[test]
+    fn a_row_without_id_has_the_id_of_its_content() {
+        let row = |score| PredictionRow {
+            model: "m".into(),
+            version: "v".into(),
+            time: "2026-01-01T00:00:00Z".into(),
+            score: Some(score),
+            ..PredictionRow::default()
+        };
+        let id = |score| row(score).prediction().expect("valid").id;
+        assert_eq!(id(0.5), id(0.5));
+        assert_ne!(id(0.5), id(0.6));
+    }
+}

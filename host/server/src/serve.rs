@@ -1,0 +1,207 @@
+//! `serve`: the interface on a local socket and, if asked, on loopback; ticks, delivery, reload and an orderly end.
+
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use trimtab_types::Entry;
+
+use crate::{
+    Failure, Service,
+    client::{SOCKET, socket_path},
+    clock, delivery, router,
+};
+
+/// Time between two ticks of the log's clock.
+const TICK: Duration = Duration::from_secs(60);
+/// Time between two looks at the outbox.
+const DELIVERY: Duration = Duration::from_millis(250);
+/// How long requests under way may take once the host is asked to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why a host cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The socket cannot be made.
+    #[error("cannot listen on `{}`: {source}; {hint}", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The address cannot be used.
+    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The address is reachable from outside.
+    #[error(
+        "{0} is not a loopback address; without tokens the host serves this machine only. Use 127.0.0.1 or a proxy that authenticates"
+    )]
+    NotLoopback(SocketAddr),
+    /// Serving failed.
+    #[error("serving failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Serves until it is asked to stop (SIGTERM, SIGINT). `ready` is called with the addresses once requests are answered.
+pub async fn serve(
+    service: Arc<Service>,
+    listen: Option<SocketAddr>,
+    ready: impl FnOnce(&std::path::Path, Option<SocketAddr>),
+) -> Result<(), ServeError> {
+    let path = socket_path(service.host().directory());
+    let unix = bind(&path)?;
+    let tcp = match listen {
+        None => None,
+        Some(address) if !address.ip().is_loopback() => return Err(ServeError::NotLoopback(address)),
+        Some(address) => {
+            Some(TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?)
+        }
+    };
+    let bound = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
+    let (stop, stopped) = watch::channel(false);
+    let background = [
+        tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
+        tokio::spawn(deliveries(Arc::clone(&service), stopped.clone())),
+        tokio::spawn(reloads(Arc::clone(&service), stopped.clone())),
+    ];
+    let app = router(Arc::clone(&service));
+    let mut servers = vec![tokio::spawn(serve_unix(unix, app.clone(), stopped.clone()))];
+    if let Some(listener) = tcp {
+        servers.push(tokio::spawn(serve_tcp(listener, app, stopped)));
+    }
+    ready(&path, bound);
+    wait_for_signal().await?;
+    tracing::info!("stopping: finishing the requests under way");
+    stop.send_replace(true);
+    for server in servers {
+        // A client that holds its connection open does not hold the host up.
+        if tokio::time::timeout(GRACE, server).await.is_err() {
+            tracing::warn!("some connections did not end in time and were closed");
+        }
+    }
+    for task in background {
+        task.await.ok();
+    }
+    std::fs::remove_file(&path).ok();
+    Ok(())
+}
+
+fn bind(path: &std::path::Path) -> Result<UnixListener, ServeError> {
+    let failed = |source: std::io::Error| ServeError::Socket {
+        path: path.to_owned(),
+        hint: if source.kind() == std::io::ErrorKind::InvalidInput {
+            "a socket's path may have about 100 bytes: choose a data directory with a shorter name"
+        } else {
+            "check that the data directory is writable"
+        },
+        source,
+    };
+    // The directory's lock is ours, so a socket that is there is left over from a host that was killed.
+    if path.exists() {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    tracing::debug!(SOCKET, "listening");
+    Ok(listener)
+}
+
+async fn until_stopped(mut stopped: watch::Receiver<bool>) {
+    stopped.wait_for(|stopped| *stopped).await.ok();
+}
+
+async fn serve_unix(listener: UnixListener, app: Router, stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+    axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped)).await
+}
+
+async fn serve_tcp(listener: TcpListener, app: Router, stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+    axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped)).await
+}
+
+async fn wait_for_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Runs `work` again and again until the host stops, and once more at the end.
+async fn every(
+    period: Duration,
+    service: Arc<Service>,
+    stopped: watch::Receiver<bool>,
+    work: impl Fn(&Service) -> Result<(), Failure> + Copy + Send + 'static,
+    what: &'static str,
+) {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let stop = until_stopped(stopped);
+    tokio::pin!(stop);
+    loop {
+        let last = tokio::select! {
+            _ = interval.tick() => false,
+            () = &mut stop => true,
+        };
+        let service = Arc::clone(&service);
+        let done = tokio::task::spawn_blocking(move || work(&service)).await;
+        if let Ok(Err(error)) = done {
+            tracing::error!(what, "{error}");
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+async fn ticks(service: Arc<Service>, stopped: watch::Receiver<bool>) {
+    let tick = |service: &Service| {
+        service.host().append_and_wait(vec![Entry::Tick(clock::now())])?;
+        Ok(())
+    };
+    every(TICK, service, stopped, tick, "tick").await;
+}
+
+async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
+    every(DELIVERY, service, stopped, |service| delivery::deliver(service.host()).map(drop), "delivery").await;
+}
+
+/// SIGHUP: read configuration and policies again.
+async fn reloads(service: Arc<Service>, stopped: watch::Receiver<bool>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let stop = until_stopped(stopped);
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            () = &mut stop => return,
+        }
+        let service = Arc::clone(&service);
+        match tokio::task::spawn_blocking(move || service.reload()).await {
+            Ok(Ok(problems)) => tracing::info!(problems = problems.len(), "read configuration and policies again"),
+            Ok(Err(error)) => tracing::error!("nothing changed: {error}"),
+            Err(error) => tracing::error!("reload failed: {error}"),
+        }
+    }
+}
+
+impl Service {
+    /// Delivers what waits; for commands that open a directory themselves and then end.
+    pub fn deliver(&self) -> Result<usize, Failure> {
+        delivery::deliver(self.host())
+    }
+}

@@ -1,0 +1,204 @@
+//! Requests and answers of the HTTP interface, as both sides have them.
+
+use serde::{Deserialize, Serialize};
+use trimtab_engine::{MayTrade, PolicyProblem, config::ReleaseStage};
+use trimtab_types::{Estimate, Finding, Mode, Severity, Subject, Timestamp};
+
+/// What became of rows that were sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Rows of the request; all of them are on disk.
+    pub rows: u64,
+    /// Those that were new.
+    pub new: u64,
+    /// Those that had been there with the same content.
+    pub unchanged: u64,
+    /// The ids of predictions, for those who let the host give them; not for NDJSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+}
+
+/// A person stops trading, or allows it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KillRequest {
+    /// Owner of the model.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Which model; with `all`, none.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// On all models of all tenants.
+    #[serde(default)]
+    pub all: bool,
+    /// On: trading stops.
+    pub on: bool,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Sets a baseline: from numbers, from the first rows, or from a stretch of time. Exactly one of them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of `Baseline` and `BaselineSource`")]
+pub struct BaselineRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    pub model: String,
+    pub version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub segment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recall: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub f1: Option<f64>,
+}
+
+/// How a subject is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Held against a baseline, and nothing is open.
+    Ok,
+    /// There is no baseline, so nobody knows.
+    Unknown,
+    /// An episode up to high severity is open.
+    Warning,
+    /// A critical episode is open.
+    Critical,
+}
+
+impl Health {
+    /// By the gravest open episode.
+    pub fn of(has_baseline: bool, worst: Option<Severity>) -> Self {
+        match worst {
+            Some(Severity::Critical) => Self::Critical,
+            Some(_) => Self::Warning,
+            None if has_baseline => Self::Ok,
+            None => Self::Unknown,
+        }
+    }
+
+    /// The word that people read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unknown => "unknown",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A subject at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubjectStatus {
+    /// Whose predictions.
+    pub subject: Subject,
+    /// How it is.
+    pub health: Health,
+    /// Predictions logged.
+    pub predictions: u64,
+    /// Predictions judged.
+    pub resolved: u64,
+    /// Accuracy of the newest 50, 100 and 200, where there are as many.
+    pub accuracy: [Option<Estimate>; 3],
+    /// The baseline's accuracy.
+    pub baseline: Option<f64>,
+    /// Wrong ones in a row.
+    pub losing_run: u64,
+    /// Findings kept and not decided on.
+    pub paused: bool,
+    /// Open episodes.
+    pub open: Vec<Finding>,
+}
+
+/// A model at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// May I trade, and how much?
+    #[serde(flatten)]
+    pub may_trade: MayTrade,
+    /// How far a decision may go.
+    pub stage: ReleaseStage,
+    /// Until when a retrain is planned to begin.
+    pub retrain_planned: Option<Timestamp>,
+    /// When the last retrain was allowed to begin.
+    pub last_retrain: Option<Timestamp>,
+}
+
+/// A policy at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Its folder.
+    pub name: String,
+    /// Of component and manifest.
+    pub digest: String,
+    /// What its answers lead to.
+    pub mode: Mode,
+    /// Those of lower order are asked first.
+    pub order: i32,
+    /// The questions that it answers.
+    pub kinds: Vec<String>,
+}
+
+/// The host at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The data directory.
+    pub directory: String,
+    /// The newest position of the log.
+    pub head: u64,
+    /// The newest position whose findings and decisions are on disk.
+    pub folded: u64,
+    /// What holds the fold up, if anything does.
+    pub trouble: Option<String>,
+    /// The log's clock.
+    pub clock: Timestamp,
+    /// Rows of each kind.
+    pub counts: trimtab_store::Counts,
+    /// Digest of the configuration in force.
+    pub configuration: Option<String>,
+    /// How policies run: the fast path, or why not.
+    pub sandbox: String,
+    /// By model.
+    pub models: Vec<ModelStatus>,
+    /// By subject.
+    pub subjects: Vec<SubjectStatus>,
+    /// In force.
+    pub policies: Vec<PolicyStatus>,
+    /// Not in force, and why.
+    pub policy_problems: Vec<PolicyProblem>,
+}
+
+/// What `check` reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Subjects that are ok.
+    pub ok: u64,
+    /// With an open episode.
+    pub warning: u64,
+    /// With a critical one.
+    pub critical: u64,
+    /// Without a baseline.
+    pub unknown: u64,
+    /// Each subject.
+    pub subjects: Vec<SubjectStatus>,
+}

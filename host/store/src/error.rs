@@ -1,0 +1,113 @@
+//! What can go wrong in storage, in words that name the thing, the cause and the fix.
+
+use std::path::PathBuf;
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another host owns the directory.
+    #[error(
+        "the data directory `{}` is in use by another host{}; stop that host, or let commands reach it through its socket",
+        directory.display(), owner.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    Locked {
+        /// Which directory.
+        directory: PathBuf,
+        /// The process that holds it, if it left its number.
+        owner: Option<u32>,
+    },
+    /// The directory cannot be used.
+    #[error("cannot {action} `{}`: {source}; check that it exists, is writable and has room", path.display())]
+    Directory {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// There is nothing to open.
+    #[error("there is no Trimtab data in `{}`; run `trimtab init` first or name another directory with --data", .0.display())]
+    Missing(PathBuf),
+    /// Not a database of ours.
+    #[error("`{}` is not a Trimtab database (application id {found:#x}); name another directory with --data", path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// What it says it is.
+        found: i64,
+    },
+    /// Written by a newer build.
+    #[error(
+        "`{}` has schema version {found}, and this build knows versions up to {known}; use the newer build that wrote it",
+        path.display()
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest that this build knows.
+        known: i64,
+    },
+    /// The same id with other content.
+    #[error("{what} `{id}` of model `{model}` exists with other content ({difference}); {fix}")]
+    Conflict {
+        /// Which entry of the batch, from 0.
+        index: usize,
+        /// `prediction` or `outcome`.
+        what: &'static str,
+        /// The model.
+        model: String,
+        /// The id.
+        id: String,
+        /// The first field that differs, with both values.
+        difference: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// No room.
+    #[error("the disk is full; nothing of this request was kept. Free some room and send it again")]
+    Full,
+    /// The queue in front of the writer is full.
+    #[error("the host is overloaded; nothing of this request was kept. Send it again in a second")]
+    Busy,
+    /// The writer thread has stopped.
+    #[error("the writer has stopped; the host is shutting down. Nothing of this request was kept")]
+    Stopped,
+    /// Somebody else folded.
+    #[error("the fold is at position {found}, not at {expected}: another fold has written to this database")]
+    CursorMoved {
+        /// Where the caller thought it is.
+        expected: u64,
+        /// Where it is.
+        found: u64,
+    },
+    /// A stored row cannot be read.
+    #[error(
+        "the {what} at position {position} cannot be read ({problem}); the database is damaged or from another build"
+    )]
+    Damaged {
+        /// What kind of row.
+        what: &'static str,
+        /// Where.
+        position: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A transaction shared with others could not be committed.
+    #[error("the transaction could not be committed, and nothing of this request was kept: {0}")]
+    Commit(String),
+    /// Anything else that SQLite says.
+    #[error("the database answered: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Sqlite(error),
+        }
+    }
+}

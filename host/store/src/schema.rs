@@ -1,0 +1,100 @@
+//! The SQLite schema and how an older one becomes the newest. Steps are only ever added.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::StoreError;
+
+/// "TrTb": marks a database as ours.
+const APPLICATION_ID: i64 = 0x5472_5462;
+
+/// The schema version of this build.
+pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Step n brings version n to version n + 1.
+const MIGRATIONS: &[&str] = &["
+    -- Names that rows refer to by number.
+    CREATE TABLE model (
+        id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, model TEXT NOT NULL, UNIQUE (tenant, model)
+    ) STRICT;
+    CREATE TABLE subject (
+        id INTEGER PRIMARY KEY, model INTEGER NOT NULL, version TEXT NOT NULL, segment TEXT NOT NULL,
+        UNIQUE (model, version, segment)
+    ) STRICT;
+    CREATE TABLE feature_names (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE) STRICT;
+
+    -- The log. `link` is the position of the row that this one resolves or is resolved by, as of this position.
+    CREATE TABLE log (
+        position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, link INTEGER, body BLOB NOT NULL
+    ) STRICT;
+    -- Where a prediction (what = 0) and its outcomes (what = 1, by revision) are. Makes ids unique.
+    CREATE TABLE row_key (
+        model INTEGER NOT NULL, id TEXT NOT NULL, what INTEGER NOT NULL, revision INTEGER NOT NULL,
+        position INTEGER NOT NULL, PRIMARY KEY (model, id, what, revision)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE content (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+
+    -- What was folded, up to the cursor.
+    CREATE TABLE fold (one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, format INTEGER NOT NULL) STRICT;
+    INSERT INTO fold VALUES (1, 0, 0);
+    CREATE TABLE state (key TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE finding (
+        position INTEGER NOT NULL, ordinal INTEGER NOT NULL, id TEXT NOT NULL, tenant TEXT NOT NULL,
+        model TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (position, ordinal)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX finding_by_model ON finding (tenant, model, position);
+    CREATE TABLE decision (
+        position INTEGER NOT NULL, ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL,
+        model TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (position, ordinal)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX decision_by_model ON decision (tenant, model, position);
+    CREATE TABLE effect (
+        position INTEGER NOT NULL, ordinal INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
+        delivered INTEGER, PRIMARY KEY (position, ordinal)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX effect_pending ON effect (position) WHERE delivered IS NULL;
+"];
+
+/// Brings the database to this build's schema, or says why it cannot be used.
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let (found, application) = identity(connection)?;
+    if found == 0 && application == 0 {
+        // An empty file, or one that another program has begun to use.
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables > 0 {
+            return Err(StoreError::Foreign { path: path.into(), found: application });
+        }
+    } else {
+        check_identity(found, application, path)?;
+    }
+    let transaction = connection.transaction()?;
+    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Refuses what this build cannot read; for connections that must not write.
+pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let (found, application) = identity(connection)?;
+    check_identity(found, application, path)
+}
+
+fn identity(connection: &Connection) -> Result<(i64, i64), StoreError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    Ok((pragma("user_version")?, pragma("application_id")?))
+}
+
+fn check_identity(found: i64, application: i64, path: &Path) -> Result<(), StoreError> {
+    if application != APPLICATION_ID {
+        return Err(StoreError::Foreign { path: path.into(), found: application });
+    }
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { path: path.into(), found, known: SCHEMA_VERSION });
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! The real input: Elec2, a real market with real drift. What is accepted was written down before the first run.
+//!
+//! v1 is held against its first 10,000 scored rows (file rows 4,531 to 14,530; accuracy near 78 %). Its accuracy by
+//! twentieths of 2,039 rows then declines from file row 14,700 to row 35,100 and recovers after. Accepted:
+//!
+//! 1. e-sr opens first between row 14,531 and row 18,778: the first twentieth of the decline is nine points worse than
+//!    the baseline, so it must be found in it or, with correlated errors, in the next one at the latest.
+//! 2. An episode is open all through rows 31,100 to 35,000, the two worst twentieths (59 to 60 %). It may close and open
+//!    again before: one twentieth of the decline (76 %) is within two points of the baseline.
+//! 3. The last episode that was open in the decline closes between row 35,100 and row 39,178, within two twentieths of
+//!    the recovery (79 to 84 %).
+//! 4. At most one opening after row 35,100: the last twentieth (75 %) dips below the baseline again.
+//! 5. Nothing at all on v2 and v3, which have no baseline: their health is unknown.
+
+use std::path::PathBuf;
+
+use crate::support::{Scratch, repository};
+
+/// Rows before the decline's first twentieth is over, and so on; see above.
+const BASELINE_ENDS: i64 = 14_531;
+const FOUND_BY: i64 = 18_778;
+const WORST: (i64, i64) = (31_100, 35_000);
+const RECOVERY: (i64, i64) = (35_100, 39_178);
+const OPENINGS_AFTER: usize = 1;
+
+/// The data, where there are any: beside the checkout, or where `TRIMTAB_ELEC2` says.
+fn data() -> Option<PathBuf> {
+    let named = std::env::var_os("TRIMTAB_ELEC2").map(PathBuf::from);
+    let path = named.unwrap_or_else(|| repository().join("../shared/data/elec2/elec2.csv"));
+    if path.is_file() {
+        return Some(path);
+    }
+    println!("skipped: no Elec2 data at {} (set TRIMTAB_ELEC2 to elec2.csv)", path.display());
+    None
+}
+
+/// The file row of a time: one row each half hour from 1996-05-07T00:00:00Z.
+fn row(time: &serde_json::Value) -> i64 {
+    let text = time.as_str().expect("a time");
+    let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().expect("digits");
+    let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+    // Days from civil (proleptic Gregorian calendar), counted from March.
+    let days = |year: i64, month: i64, day: i64| {
+        let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+        365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day
+    };
+    (days(year, month, day) - days(1996, 5, 7)) * 48 + number(11..13) * 2 + number(14..16) / 30
+}
+
+#[test]
+fn findings_on_v1_open_in_its_decline_and_close_in_its_recovery() {
+    let Some(data) = data() else { return };
+    let scratch = Scratch::empty();
+    let map = repository().join("tests/maps/elec2.toml");
+    let policies = repository().join("policies");
+    let text = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
+    let run = scratch
+        .run(&["backtest", &text(data), "--map", &text(map), "--policies", &text(policies), "--json"])
+        .expect(0);
+    let report = run.json();
+    assert_eq!(report["lines"], 45_312);
+    assert_eq!(report["verify"]["difference"], serde_json::Value::Null);
+
+    let mut episodes: Vec<(i64, Option<i64>)> = Vec::new();
+    for finding in report["findings"].as_array().expect("findings") {
+        assert_eq!(finding["subject"]["version"], "v1", "{finding}");
+        match finding["phase"].as_str() {
+            Some("opened") => episodes.push((row(&finding["at"]), None)),
+            Some("closed") => episodes.last_mut().expect("open").1 = Some(row(&finding["at"])),
+            _ => {}
+        }
+    }
+    println!("episodes on v1, by file row: {episodes:?}");
+    let first = episodes.first().expect("an episode").0;
+    assert!((BASELINE_ENDS..=FOUND_BY).contains(&first), "{episodes:?}");
+    let worst = episodes
+        .iter()
+        .find(|(opened, closed)| *opened <= WORST.0 && closed.is_none_or(|closed| closed >= WORST.1))
+        .unwrap_or_else(|| panic!("nothing is open through the worst part: {episodes:?}"));
+    let closed = worst.1.unwrap_or_else(|| panic!("it never closes: {episodes:?}"));
+    assert!((RECOVERY.0..=RECOVERY.1).contains(&closed), "{episodes:?}");
+    let after = episodes.iter().filter(|(opened, _)| *opened > RECOVERY.0).count();
+    assert!(after <= OPENINGS_AFTER, "{episodes:?}");
+    for subject in report["status"]["subjects"].as_array().expect("subjects") {
+        if subject["subject"]["version"] != "v1" {
+            assert_eq!(subject["health"], "unknown", "{subject}");
+        }
+    }
+}
