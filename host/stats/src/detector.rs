@@ -99,3 +99,115 @@ pub struct Estimate {
     /// Observations in it.
     pub count: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    //! What holds for every online detector.
+
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+    use crate::testing::{Rng, round_trip};
+    use crate::{
+        Adwin, AdwinConfig, AdwinVariant, AfterAlarm, Ddm, DdmConfig, EDetector, EDetectorConfig,
+        EDetectorKind, Eddm, EddmConfig, HddmA, HddmAConfig, HddmW, HddmWConfig, Kswin, KswinConfig, OwnPast,
+        OwnPastConfig, PageHinkley, PageHinkleyConfig,
+    };
+
+    /// Errors whose rate goes up and down again.
+    fn errors(seed: u64) -> Vec<f64> {
+        let mut rng = Rng::new(seed);
+        let rates = [0.1, 0.6, 0.2];
+        rates.iter().flat_map(|&rate| (0..700).map(|_| rng.bernoulli(rate)).collect::<Vec<f64>>()).collect()
+    }
+
+    fn keeps_the_contract<D>(name: &str, new: impl Fn() -> Result<D, StatsError>)
+    where
+        D: OnlineDetector + Clone + PartialEq + Debug + Serialize + DeserializeOwned,
+    {
+        let new = || new().expect("valid parameters");
+        for seed in 0..4 {
+            let values = errors(seed);
+            // State that was stored and read back goes on as if nothing had been.
+            let (mut whole, mut parted, mut drifts) = (new(), new(), 0);
+            for (i, &x) in values.iter().enumerate() {
+                if i % 97 == 0 {
+                    parted = round_trip(&parted);
+                }
+                let signal = whole.update(x).expect("usable");
+                assert_eq!(Ok(signal), parted.update(x), "{name} at {i}");
+                drifts += u32::from(signal.drift().is_some());
+            }
+            assert_eq!(whole, parted, "{name}");
+            assert!(drifts > 0, "{name} sees errors grow from 10 to 60 %");
+
+            // What cannot be used is refused and changes nothing, also right after a drift.
+            for x in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e101] {
+                assert!(matches!(whole.update(x), Err(StatsError::Observation { .. })), "{name} takes {x}");
+            }
+            assert_eq!(whole, parted, "{name}");
+
+            whole.reset();
+            assert_eq!(whole, new(), "{name}: reset is like new");
+        }
+    }
+
+    #[test]
+    fn every_detector_keeps_the_contract() {
+        for variant in [AdwinVariant::KeepWindow, AdwinVariant::ResetOnDrift] {
+            keeps_the_contract("ADWIN", || {
+                Adwin::new(AdwinConfig { variant, clock: 3, ..AdwinConfig::default() })
+            });
+        }
+        for kind in [EDetectorKind::ShiryaevRoberts, EDetectorKind::Cusum] {
+            for after_alarm in [AfterAlarm::Restart, AfterAlarm::Continue] {
+                let config =
+                    EDetectorConfig { kind, after_alarm, null_mean: 0.3, ..EDetectorConfig::default() };
+                keeps_the_contract("e-detector", || EDetector::new(config));
+            }
+        }
+        let reference = 300;
+        keeps_the_contract("own past", || {
+            OwnPast::new(OwnPastConfig { reference, ..OwnPastConfig::default() })
+        });
+        keeps_the_contract("Page-Hinkley", || PageHinkley::new(PageHinkleyConfig::default()));
+        keeps_the_contract("DDM", || Ddm::new(DdmConfig::default()));
+        keeps_the_contract("EDDM", || Eddm::new(EddmConfig::default()));
+        keeps_the_contract("HDDM-A", || HddmA::new(HddmAConfig::default()));
+        keeps_the_contract("HDDM-W", || HddmW::new(HddmWConfig::default()));
+        keeps_the_contract("KSWIN", || Kswin::new(KswinConfig::default()));
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_named() {
+        let cases: [(&str, Option<StatsError>); 13] = [
+            ("delta", PageHinkley::new(PageHinkleyConfig { delta: -1.0, ..Default::default() }).err()),
+            ("threshold", PageHinkley::new(PageHinkleyConfig { threshold: 0.0, ..Default::default() }).err()),
+            ("alpha", PageHinkley::new(PageHinkleyConfig { alpha: f64::NAN, ..Default::default() }).err()),
+            ("warning_threshold", Ddm::new(DdmConfig { warning_threshold: 0.0, ..Default::default() }).err()),
+            ("drift_threshold", Ddm::new(DdmConfig { drift_threshold: 1.0, ..Default::default() }).err()),
+            ("alpha", Eddm::new(EddmConfig { alpha: 1.1, ..Default::default() }).err()),
+            ("beta", Eddm::new(EddmConfig { beta: 0.96, ..Default::default() }).err()),
+            (
+                "drift_confidence",
+                HddmA::new(HddmAConfig { drift_confidence: 0.0, ..Default::default() }).err(),
+            ),
+            (
+                "warning_confidence",
+                HddmW::new(HddmWConfig { warning_confidence: 0.0, ..Default::default() }).err(),
+            ),
+            ("lambda", HddmW::new(HddmWConfig { lambda: 1.0, ..Default::default() }).err()),
+            ("alpha", Kswin::new(KswinConfig { alpha: 0.0, ..Default::default() }).err()),
+            ("window_size", Kswin::new(KswinConfig { window_size: 1, ..Default::default() }).err()),
+            ("stat_size", Kswin::new(KswinConfig { stat_size: 100, ..Default::default() }).err()),
+        ];
+        for (name, error) in cases {
+            assert!(
+                matches!(error, Some(StatsError::Parameter { parameter, .. }) if parameter == name),
+                "{name}: {error:?}"
+            );
+        }
+    }
+}

@@ -43,20 +43,20 @@ impl Default for Ks {
 }
 
 /// The extreme distances of two distribution functions, both at least 0.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct KsDistance {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct KsDistance {
     /// Most by which the first sample's distribution function lies above the second's (its values are smaller).
-    pub above: f64,
+    pub(crate) above: f64,
     /// Most by which it lies below.
-    pub below: f64,
+    pub(crate) below: f64,
     /// The value at which the larger of the two is reached first (the lowest value if there is no distance); an
     /// equal distance counts as above.
-    pub location: f64,
+    pub(crate) location: f64,
 }
 
 impl KsDistance {
     /// The two-sided statistic.
-    pub fn distance(&self) -> f64 {
+    pub(crate) fn distance(&self) -> f64 {
         self.above.max(self.below)
     }
 }

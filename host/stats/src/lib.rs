@@ -4,7 +4,10 @@
 //! knowing what time it is. Nothing here does I/O, reads a clock or draws random numbers, and every
 //! transcendental function comes from `libm`, so the same observations give the same bits on every machine.
 
+#![warn(missing_docs)]
+
 pub mod adwin;
+pub mod anytime;
 pub mod calibration;
 pub mod categorical;
 pub mod cbpe;
@@ -34,13 +37,16 @@ pub mod two_sample;
 pub mod windowed;
 
 pub use adwin::{Adwin, AdwinConfig, AdwinVariant};
+pub use anytime::{Arm, ArmComparison, ArmConfig, ConfidenceSequence, Verdict};
 pub use categorical::{ChiSquare, ShareDistance};
 pub use ddm::{Ddm, DdmConfig, Eddm, EddmConfig};
 pub use detector::{Alarm, Direction, Estimate, OnlineDetector, Signal};
-pub use e_detector::{AfterAlarm, EDetector, EDetectorConfig, EDetectorKind, Side, null_mean_upper};
+pub use e_detector::{
+    AfterAlarm, EDetector, EDetectorConfig, EDetectorKind, Side, null_mean_upper, null_mean_upper_bounded,
+};
 pub use error::StatsError;
 pub use hddm::{HddmA, HddmAConfig, HddmW, HddmWConfig};
-pub use ks::{Ks, KsDistance, KsMethod};
+pub use ks::{Ks, KsMethod};
 pub use kswin::{Kswin, KswinConfig};
 pub use moments::{Mean, Moments};
 pub use own_past::{OwnPast, OwnPastConfig};

@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::e_detector::chernoff_upper;
 use crate::error::{require, unit};
 use crate::moments::Moments;
 use crate::page_hinkley::Sides;
@@ -199,20 +200,6 @@ fn one_side(config: &OwnPastConfig, side: Side, null_mean: f64) -> EDetectorConf
     }
 }
 
-/// The greatest mean that `n` independent values in [0, 1] with this `mean` leave plausible: the `m ≥ mean` with
-/// n·KL(mean ‖ m) = ln(1/risk).
-fn chernoff_upper(mean: f64, n: f64, risk: f64) -> f64 {
-    let limit = libm::log(1.0 / risk) / n;
-    let part = |p: f64, q: f64| if p == 0.0 { 0.0 } else { p * libm::log(p / q) };
-    let divergence = |m: f64| part(mean, m) + part(1.0 - mean, 1.0 - m);
-    let (mut low, mut high) = (mean, 1.0);
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if divergence(middle) > limit { high = middle } else { low = middle }
-    }
-    high
-}
-
 impl OnlineDetector for OwnPast {
     /// Accepts [0, 1]. A drift carries the e-value of its side, the learned mean as `before` and the mean since the
     /// estimated onset as `after`.
@@ -328,14 +315,5 @@ mod tests {
             assert_eq!(detector.update(0.0), Ok(Signal::None));
         }
         assert_eq!(detector.e_value(), 0.0);
-    }
-
-    #[test]
-    fn bounds_are_plausible() {
-        // No error in n: m with -n·ln(1 − m) = ln(1/risk).
-        let got = chernoff_upper(0.0, 100.0, 0.05);
-        assert!((got - (1.0 - libm::pow(0.05, 0.01))).abs() < 1e-12);
-        assert_eq!(chernoff_upper(1.0, 100.0, 0.05), 1.0);
-        assert!(chernoff_upper(0.3, 1000.0, 0.025) < 0.35);
     }
 }

@@ -63,8 +63,9 @@ pub enum IntervalMethod {
     AgrestiCoull,
 }
 
-fn check_counts(successes: u64, n: u64) -> Result<(f64, f64), StatsError> {
-    require(n >= 1, "n", n as f64, "1 or more")?;
+/// Successes and size as numbers; up to 1e15, where both are still exact.
+pub(crate) fn check_counts(successes: u64, n: u64) -> Result<(f64, f64), StatsError> {
+    require((1..=1_000_000_000_000_000).contains(&n), "n", n as f64, "1 to 1e15")?;
     require(successes <= n, "successes", successes as f64, "0 to n")?;
     Ok((successes as f64, n as f64))
 }

@@ -81,6 +81,15 @@ impl Bins {
         &self.edges
     }
 
+    /// The bin of one value, counted from 0.
+    ///
+    /// # Errors
+    /// [`StatsError::Observation`] for an unusable value.
+    pub fn index(&self, x: f64) -> Result<usize, StatsError> {
+        let x = finite(x)?;
+        Ok(self.edges.partition_point(|&edge| edge <= x))
+    }
+
     /// How many values fall into each bin.
     ///
     /// # Errors
@@ -88,8 +97,7 @@ impl Bins {
     pub fn count(&self, values: &[f64]) -> Result<Vec<u64>, StatsError> {
         let mut counts = vec![0; self.len()];
         for &x in values {
-            let x = finite(x)?;
-            counts[self.edges.partition_point(|&edge| edge <= x)] += 1;
+            counts[self.index(x)?] += 1;
         }
         Ok(counts)
     }

@@ -16,9 +16,20 @@ use crate::windowed::at_least;
 /// The least spread, relative to the mean, that counts as variation: a constant series leaves rounding errors.
 const NO_SPREAD: f64 = 1e-12;
 
+/// Far beyond any return, and small enough that its fourth power is a number.
+const MAX_RETURN: f64 = 1e15;
+
 fn check(returns: &[f64], needed: usize) -> Result<(), StatsError> {
     at_least("returns", returns.len(), needed)?;
-    returns.iter().try_for_each(|&r| finite(r).map(drop))
+    returns.iter().try_for_each(|&r| usable(r).map(drop))
+}
+
+fn usable(r: f64) -> Result<f64, StatsError> {
+    if r.abs() <= MAX_RETURN {
+        Ok(r)
+    } else {
+        Err(StatsError::Observation { value: r, allowed: "returns between -1e15 and 1e15" })
+    }
 }
 
 /// A Sharpe ratio and how sure it is. The risk-free rate is taken as 0.
@@ -130,7 +141,7 @@ pub fn drawdown_compounded(returns: &[f64]) -> Result<Drawdown, StatsError> {
     }
     let mut equity = 1.0;
     let curve = returns.iter().map(|r| {
-        equity *= 1.0 + r;
+        equity = (equity * (1.0 + r)).min(f64::MAX);
         equity
     });
     Ok(deepest(1.0, curve, |peak, value| if peak > 0.0 { 1.0 - value / peak } else { 0.0 }))
@@ -171,7 +182,7 @@ fn deepest(start: f64, curve: impl Iterator<Item = f64>, depth: impl Fn(f64, f64
 /// [`StatsError`] for unusable returns.
 pub fn cumulative_return(returns: &[f64]) -> Result<f64, StatsError> {
     check(returns, 0)?;
-    Ok(returns.iter().fold(1.0, |equity, r| equity * (1.0 + r)) - 1.0)
+    Ok(returns.iter().fold(1.0, |equity: f64, r| (equity * (1.0 + r)).clamp(f64::MIN, f64::MAX)) - 1.0)
 }
 
 /// Log returns of positive prices: one fewer than prices.
@@ -255,7 +266,7 @@ impl WinLoss {
     /// # Errors
     /// [`StatsError`] for an unusable return.
     pub fn add(&mut self, r: f64) -> Result<(), StatsError> {
-        let r = finite(r)?;
+        let r = usable(r)?;
         if r > 0.0 {
             self.wins += 1;
             self.gained += r;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{finite, require};
 use crate::moments::Moments;
+use crate::proportion::check_counts;
 use crate::special::{beta_quantile, ln_beta, student_t_sf};
 use crate::windowed::{at_least, sorted};
 use crate::{Alternative, Comparison, Direction, Interval, Proportion, StatsError, TestResult, WindowedTest};
@@ -60,10 +61,11 @@ impl MeanDifference {
         if a + b == 0.0 {
             return Err(StatsError::Undefined { what: "t statistic", reason: "neither sample varies" });
         }
+        let share = a / (a + b);
         Ok(Self {
             difference: current.mean() - baseline.mean(),
             standard_error: (a + b).sqrt(),
-            degrees_of_freedom: (a + b) * (a + b) / (a * a / (n - 1.0) + b * b / (m - 1.0)),
+            degrees_of_freedom: 1.0 / (share * share / (n - 1.0) + (1.0 - share) * (1.0 - share) / (m - 1.0)),
         })
     }
 
@@ -169,12 +171,6 @@ impl WindowedTest for MannWhitney {
     }
 }
 
-fn check(share: Proportion) -> Result<(f64, f64), StatsError> {
-    require(share.n >= 1, "n", share.n as f64, "1 or more")?;
-    require(share.successes <= share.n, "successes", share.successes as f64, "0 to n")?;
-    Ok((share.successes as f64, share.n as f64))
-}
-
 /// z-test of two shares with the pooled variance.
 ///
 /// # Errors
@@ -184,7 +180,8 @@ pub fn two_proportion_z(
     current: Proportion,
     alternative: Alternative,
 ) -> Result<TestResult, StatsError> {
-    let ((a, n), (b, m)) = (check(baseline)?, check(current)?);
+    let ((a, n), (b, m)) =
+        (check_counts(baseline.successes, baseline.n)?, check_counts(current.successes, current.n)?);
     let pooled = (a + b) / (n + m);
     let variance = pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m);
     if variance == 0.0 {
@@ -204,8 +201,8 @@ pub fn fisher_exact(
     current: Proportion,
     alternative: Alternative,
 ) -> Result<f64, StatsError> {
-    check(baseline)?;
-    check(current)?;
+    check_counts(baseline.successes, baseline.n)?;
+    check_counts(current.successes, current.n)?;
     let (n, m, seen) = (baseline.n, current.n, current.successes);
     let successes = baseline.successes + current.successes;
     // Successes in the current sample, given all margins: hypergeometric.
