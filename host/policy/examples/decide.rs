@@ -21,12 +21,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "policies/drift-ladder".to_owned());
     let package = Package::read(&Path::new(&folder).canonicalize()?)?;
     let sandbox = Sandbox::new(&SandboxOptions::default())?;
+    let started = Instant::now();
     let policy = Policy::register(&sandbox, &package, &BTreeMap::new())?;
+    println!("registered in {:.1?}", started.elapsed());
     let bare = bare::Bare::new(&package.component)?;
     let finding = finding();
     println!("call path: {}", sandbox.call_path());
 
-    let call = policy.decide(Timestamp::EPOCH, &[finding.clone()], Arc::new(NoHistory), &BTreeMap::new());
+    let call = policy.decide(
+        Timestamp::EPOCH,
+        std::slice::from_ref(&finding),
+        Arc::new(NoHistory),
+        &BTreeMap::new(),
+    );
     println!("fuel {}; {:?}", call.fuel, call.answer?.actions);
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

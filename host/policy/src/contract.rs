@@ -167,6 +167,7 @@ pub(crate) fn check(engine: &Engine, component: &Component, grants: Grants) -> R
         check_export(engine, component, name, &export.ty, &mut found, &mut problems);
     }
     found.kinds.sort_unstable();
+    found.imports.sort_unstable();
     if found.kinds.is_empty() && problems.is_empty() {
         let kinds = Kind::ALL.map(Kind::name).join(", ");
         problems.push(format!("it answers no question; export one of {kinds} of trimtab:policy@{TRACK}.0"));

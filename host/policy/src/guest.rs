@@ -19,7 +19,7 @@ const METRICS: [&str; 9] =
     ["accuracy", "win-rate", "sharpe", "drawdown", "ece", "precision", "recall", "pr-auc", "pnl"];
 /// No more findings than this are read at once, whatever the policy asks for.
 const MOST_FINDINGS: u32 = 1000;
-const LONGEST_KEY: usize = 200;
+const LONGEST_NAME: usize = 200;
 
 /// The host ends a call. Travels through wasmtime as the cause of the trap.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,8 @@ pub(crate) struct Guest {
     view: Arc<dyn View>,
     notebook: BTreeMap<String, String>,
     pub(crate) reads: Vec<Read>,
-    pub(crate) changes: Vec<StateChange>,
+    /// The last change to each key of the notebook; `None`: removed.
+    changes: BTreeMap<String, Option<String>>,
     pub(crate) log: Arc<Mutex<Log>>,
     host_calls: u64,
     memory: usize,
@@ -65,7 +66,7 @@ impl Guest {
             view,
             notebook,
             reads: Vec::new(),
-            changes: Vec::new(),
+            changes: BTreeMap::new(),
             log: Arc::new(Mutex::new(Log::new(limits))),
             host_calls: 0,
             memory: 0,
@@ -74,10 +75,12 @@ impl Guest {
         }
     }
 
-    /// Counts a call of an imported function that costs `1 + items`, and ends the policy's call at the limit.
-    pub(crate) fn count(&mut self, items: usize) -> wasmtime::Result<()> {
-        self.count_only();
-        self.host_calls = self.host_calls.saturating_add(items as u64);
+    /// Charges a call of an imported function, and ends the policy's call at the limit. A call costs 1.
+    ///
+    /// What a policy reads is recorded and what it hands over is copied, so both are charged: an item of a list, or a
+    /// KiB of text, is as much as a call. Otherwise few instructions could fill the host's memory.
+    pub(crate) fn charge(&mut self, cost: usize) -> wasmtime::Result<()> {
+        self.charge_for_later(cost);
         match self.excess_of_host_calls() {
             Some(excess) => Err(excess.into()),
             None => Ok(()),
@@ -85,8 +88,8 @@ impl Guest {
     }
 
     /// For the places that cannot end the call themselves; `excess_of_host_calls` is then asked at the end.
-    pub(crate) fn count_only(&mut self) {
-        self.host_calls = self.host_calls.saturating_add(1);
+    pub(crate) fn charge_for_later(&mut self, cost: usize) {
+        self.host_calls = self.host_calls.saturating_add(cost as u64);
     }
 
     /// The failure of a policy that called the host too often, however its call ended.
@@ -104,20 +107,40 @@ impl Guest {
         wanted: &str,
         read: impl Fn(&SettingValue) -> Option<T>,
     ) -> wasmtime::Result<T> {
-        self.count(0)?;
+        self.charge(1 + kib(key))?;
         let Some(value) = self.settings.get(key) else {
             return stop(
                 FailureKind::HostCall,
                 format!("it asked for the setting `{}`, which its manifest does not declare", shorten(key)),
             );
         };
+        let size = match value {
+            SettingValue::Text(text) => kib(text),
+            SettingValue::Texts(texts) => texts.len() + texts.iter().map(|text| kib(text)).sum::<usize>(),
+            _ => 0,
+        };
         match read(value) {
-            Some(value) => Ok(value),
+            Some(value) => self.charge(size).map(|()| value),
             None => stop(
                 FailureKind::HostCall,
                 format!("it asked for the setting `{key}` as {wanted}; it is a {}", value.kind().name()),
             ),
         }
+    }
+
+    /// A name of a metric, detector or key: it is recorded, so it is short.
+    fn name(&mut self, name: &str) -> wasmtime::Result<()> {
+        self.charge(1 + kib(name))?;
+        if name.is_empty() || name.len() > LONGEST_NAME {
+            return stop(
+                FailureKind::HostCall,
+                format!(
+                    "it handed over the name `{}`, which is empty or longer than {LONGEST_NAME} bytes",
+                    shorten(name)
+                ),
+            );
+        }
+        Ok(())
     }
 
     fn metric(&mut self, metric: &str, answer: Option<Estimate>) -> wasmtime::Result<Option<wit::Estimate>> {
@@ -128,9 +151,20 @@ impl Guest {
         Ok(answer.as_ref().and_then(convert::estimate))
     }
 
+    fn log(&mut self, level: LogLevel, message: &str) -> wasmtime::Result<()> {
+        self.charge(1 + kib(message))?;
+        self.write(level, message)
+    }
+
     fn write(&mut self, level: LogLevel, message: &str) -> wasmtime::Result<()> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).write(level, message)?;
         Ok(())
+    }
+
+    /// The changes to the notebook, by key.
+    pub(crate) fn take_changes(&mut self) -> Vec<StateChange> {
+        let changes = std::mem::take(&mut self.changes);
+        changes.into_iter().map(|(key, value)| StateChange { key, value }).collect()
     }
 
     fn check_notebook(&self) -> wasmtime::Result<()> {
@@ -151,6 +185,17 @@ impl Guest {
         }
         Ok(())
     }
+}
+
+/// What a text costs besides the call that carries it.
+fn kib(text: &str) -> usize {
+    text.len() / 1024
+}
+
+/// What a policy is told, and what is recorded: an estimate that is a number.
+fn finite(estimate: Estimate) -> Option<Estimate> {
+    let interval = estimate.interval.filter(|i| i.lower.is_finite() && i.upper.is_finite());
+    estimate.value.is_finite().then_some(Estimate { interval, ..estimate })
 }
 
 /// The beginning of a text that a policy sent, for an error message.
@@ -202,11 +247,11 @@ impl settings::Host for Guest {
 
 impl clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        self.count(0)?;
+        self.charge(1)?;
         Ok(self.now.as_unix())
     }
     fn format(&mut self, time: u64) -> wasmtime::Result<String> {
-        self.count(0)?;
+        self.charge(1)?;
         let millis = i64::try_from(time).ok().and_then(|seconds| seconds.checked_mul(1000));
         let time = millis.and_then(Timestamp::from_millis).unwrap_or(Timestamp::MAX);
         Ok(time.for_people())
@@ -215,27 +260,23 @@ impl clock::Host for Guest {
 
 impl log::Host for Guest {
     fn debug(&mut self, message: String) -> wasmtime::Result<()> {
-        self.count(0)?;
-        self.write(LogLevel::Debug, &message)
+        self.log(LogLevel::Debug, &message)
     }
     fn info(&mut self, message: String) -> wasmtime::Result<()> {
-        self.count(0)?;
-        self.write(LogLevel::Info, &message)
+        self.log(LogLevel::Info, &message)
     }
     fn warn(&mut self, message: String) -> wasmtime::Result<()> {
-        self.count(0)?;
-        self.write(LogLevel::Warn, &message)
+        self.log(LogLevel::Warn, &message)
     }
     fn error(&mut self, message: String) -> wasmtime::Result<()> {
-        self.count(0)?;
-        self.write(LogLevel::Error, &message)
+        self.log(LogLevel::Error, &message)
     }
 }
 
 impl history::Host for Guest {
     fn recent(&mut self, metric: String, last: u32) -> wasmtime::Result<Option<wit::Estimate>> {
-        self.count(0)?;
-        let answer = self.view.recent(&metric, last);
+        self.name(&metric)?;
+        let answer = self.view.recent(&metric, last).and_then(finite);
         let told = self.metric(&metric, answer);
         self.reads.push(Read::Recent { metric, last, answer });
         told
@@ -246,15 +287,15 @@ impl history::Host for Guest {
         from_ago: Seconds,
         until_ago: Seconds,
     ) -> wasmtime::Result<Option<wit::Estimate>> {
-        self.count(0)?;
-        let answer = self.view.between(&metric, from_ago, until_ago);
+        self.name(&metric)?;
+        let answer = self.view.between(&metric, from_ago, until_ago).and_then(finite);
         let told = self.metric(&metric, answer);
         self.reads.push(Read::Between { metric, from_ago, until_ago, answer });
         told
     }
     fn baseline(&mut self, metric: String) -> wasmtime::Result<Option<wit::Estimate>> {
-        self.count(0)?;
-        let answer = self.view.baseline(&metric);
+        self.name(&metric)?;
+        let answer = self.view.baseline(&metric).and_then(finite);
         let told = self.metric(&metric, answer);
         self.reads.push(Read::Baseline { metric, answer });
         told
@@ -269,32 +310,32 @@ impl history::Host for Guest {
         let most = limit.min(MOST_FINDINGS);
         let mut answer = self.view.findings(within, at_least, most);
         answer.truncate(most as usize);
-        self.count(answer.len())?;
+        self.charge(1 + answer.len())?;
         let told = answer.iter().map(Into::into).collect();
         self.reads.push(Read::Findings { within, at_least, limit, answer });
         Ok(told)
     }
     fn drift_count(&mut self, detector: String) -> wasmtime::Result<u32> {
-        self.count(0)?;
+        self.name(&detector)?;
         let answer = self.view.drift_count(&detector);
         self.reads.push(Read::DriftCount { detector, answer });
         Ok(answer)
     }
     fn versions(&mut self) -> wasmtime::Result<Vec<wit::ModelVersion>> {
         let answer = self.view.versions();
-        self.count(answer.len())?;
+        self.charge(1 + answer.len())?;
         let told = answer.iter().map(Into::into).collect();
         self.reads.push(Read::Versions { answer });
         Ok(told)
     }
     fn since_activation(&mut self) -> wasmtime::Result<Option<Seconds>> {
-        self.count(0)?;
+        self.charge(1)?;
         let answer = self.view.since_activation();
         self.reads.push(Read::SinceActivation { answer });
         Ok(answer)
     }
     fn since_retrain(&mut self) -> wasmtime::Result<Option<Seconds>> {
-        self.count(0)?;
+        self.charge(1)?;
         let answer = self.view.since_retrain();
         self.reads.push(Read::SinceRetrain { answer });
         Ok(answer)
@@ -303,28 +344,24 @@ impl history::Host for Guest {
 
 impl state::Host for Guest {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        self.count(0)?;
+        self.name(&key)?;
         let answer = self.notebook.get(&key).cloned();
+        self.charge(answer.as_deref().map_or(0, kib))?;
         self.reads.push(Read::State { key, answer: answer.clone() });
         Ok(answer)
     }
     fn set(&mut self, key: String, value: String) -> wasmtime::Result<()> {
-        self.count(0)?;
-        if key.is_empty() || key.len() > LONGEST_KEY {
-            return stop(
-                FailureKind::HostCall,
-                format!("its notebook key `{}` is empty or longer than {LONGEST_KEY} bytes", shorten(&key)),
-            );
-        }
+        self.name(&key)?;
+        self.charge(kib(&value))?;
         self.notebook.insert(key.clone(), value.clone());
         self.check_notebook()?;
-        self.changes.push(StateChange { key, value: Some(value) });
+        self.changes.insert(key, Some(value));
         Ok(())
     }
     fn remove(&mut self, key: String) -> wasmtime::Result<()> {
-        self.count(0)?;
+        self.name(&key)?;
         if self.notebook.remove(&key).is_some() {
-            self.changes.push(StateChange { key, value: None });
+            self.changes.insert(key, None);
         }
         Ok(())
     }
@@ -424,11 +461,11 @@ pub(crate) const MOST_TABLES: u32 = 32;
 
 /// wasmtime asks about one memory or table at a time; the limit is on their sum.
 impl wasmtime::ResourceLimiter for Guest {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.grow(desired.saturating_sub(current))
+    fn memory_growing(&mut self, now: usize, wanted: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        self.grow(now, wanted, most, 1)
     }
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT))
+    fn table_growing(&mut self, now: usize, wanted: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        self.grow(now, wanted, most, TABLE_ELEMENT)
     }
     fn instances(&self) -> usize {
         MOST_INSTANCES as usize
@@ -442,19 +479,29 @@ impl wasmtime::ResourceLimiter for Guest {
 }
 
 impl Guest {
-    fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
-        let wanted = self.memory.saturating_add(more);
-        if wanted > self.limits.memory {
+    fn grow(
+        &mut self,
+        now: usize,
+        wanted: usize,
+        most: Option<usize>,
+        size: usize,
+    ) -> wasmtime::Result<bool> {
+        // Beyond its own maximum it does not grow, whatever is said here; a module may ask as often as it likes.
+        if most.is_some_and(|most| wanted > most) {
+            return Ok(false);
+        }
+        let sum = self.memory.saturating_add(wanted.saturating_sub(now).saturating_mul(size));
+        if sum > self.limits.memory {
             return stop(
                 FailureKind::Memory,
                 format!(
                     "it wanted {} KiB in memories and tables; limits.memory allows {} KiB",
-                    wanted.div_ceil(1024),
+                    sum.div_ceil(1024),
                     self.limits.memory / 1024
                 ),
             );
         }
-        self.memory = wanted;
+        self.memory = sum;
         Ok(true)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Units of work, about one for each WebAssembly instruction. This is what decides, because it is repeatable.
     pub fuel: u64,
-    /// Wall-clock time: only the safety net behind the fuel.
+    /// Wall-clock time: only the safety net behind the fuel, and wide enough that a busy machine does not fall into it.
     pub time: Duration,
     /// Bytes in all memories and tables together.
     pub memory: usize,
@@ -18,7 +18,8 @@ pub struct Limits {
     pub log_lines: usize,
     /// Bytes of one line of log; the rest is cut off.
     pub log_line: usize,
-    /// Calls of imported functions, WASI included. A list that is read costs one more for each item.
+    /// Calls of imported functions, WASI included. What passes along costs as well: each item of a list and each KiB of
+    /// text count as one more.
     pub host_calls: u64,
     /// Keys in the notebook.
     pub state_keys: usize,
@@ -30,7 +31,7 @@ impl Limits {
     /// Where the manifest says nothing.
     pub const DEFAULT: Self = Self {
         fuel: 50_000_000,
-        time: Duration::from_millis(100),
+        time: Duration::from_secs(1),
         memory: 16 * MIB,
         answer: 64 * KIB,
         log_lines: 100,
@@ -46,9 +47,9 @@ impl Limits {
         time: Duration::from_secs(60),
         memory: 256 * MIB,
         answer: 4 * MIB,
-        log_lines: 10_000,
-        log_line: 64 * KIB,
-        host_calls: 1_000_000,
+        log_lines: 1_000,
+        log_line: 16 * KIB,
+        host_calls: 100_000,
         state_keys: 1_000,
         state: MIB,
     };

@@ -131,11 +131,11 @@ impl Manifest {
             order: raw.order,
             channels: Globs::new(&raw.channels),
             applies_to: AppliesTo {
-                tenant: Globs::new(&raw.applies_to.tenant),
-                model: Globs::new(&raw.applies_to.model),
-                segment: Globs::new(&raw.applies_to.segment),
-                detector: Globs::new(&raw.applies_to.detector),
-                severity: raw.applies_to.severity,
+                tenant: source.globs("tenant", raw.applies_to.tenant.as_ref())?,
+                model: source.globs("model", raw.applies_to.model.as_ref())?,
+                segment: source.globs("segment", raw.applies_to.segment.as_ref())?,
+                detector: source.globs("detector", raw.applies_to.detector.as_ref())?,
+                severity: raw.applies_to.severity.unwrap_or(Severity::Info),
             },
             grants: raw.grants,
             limits: source.limits(&raw.limits)?,
@@ -172,27 +172,14 @@ fn default_order() -> i32 {
     100
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct RawAppliesTo {
-    tenant: Vec<String>,
-    model: Vec<String>,
-    segment: Vec<String>,
-    detector: Vec<String>,
-    severity: Severity,
-}
-
-impl Default for RawAppliesTo {
-    fn default() -> Self {
-        let everything = || vec!["*".to_owned()];
-        Self {
-            tenant: everything(),
-            model: everything(),
-            segment: everything(),
-            detector: everything(),
-            severity: Severity::Info,
-        }
-    }
+    tenant: Option<Spanned<Vec<String>>>,
+    model: Option<Spanned<Vec<String>>>,
+    segment: Option<Spanned<Vec<String>>>,
+    detector: Option<Spanned<Vec<String>>>,
+    severity: Option<Severity>,
 }
 
 #[derive(Deserialize, Default)]
@@ -273,6 +260,16 @@ impl Source<'_> {
             return Err(self.error(name.span().start, "component", problem));
         }
         Ok(name.get_ref().clone())
+    }
+
+    fn globs(&self, key: &str, given: Option<&Spanned<Vec<String>>>) -> Result<Globs, ManifestError> {
+        let Some(given) = given else { return Ok(Globs::new(&["*".to_owned()])) };
+        if given.get_ref().is_empty() {
+            let problem =
+                "is empty, so nothing matches; leave it out for everything, or write `mode = \"off\"`";
+            return Err(self.error(given.span().start, format!("applies-to.{key}"), problem));
+        }
+        Ok(Globs::new(given.get_ref()))
     }
 
     fn limits(&self, raw: &RawLimits) -> Result<Limits, ManifestError> {

@@ -49,7 +49,7 @@ pub enum PackageError {
         folder: PathBuf,
     },
     /// A file cannot be read.
-    #[error("{path} cannot be read: {cause}", path = path.display())]
+    #[error("{path} cannot be read: {cause}; check that it is there and that the host may read it", path = path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -218,11 +218,13 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, PackageError> {
 pub(crate) fn read_inside(folder: &Path, path: &Path, most: u64) -> Result<Vec<u8>, PackageError> {
     use std::io::Read as _;
     let error = |cause| PackageError::Read { path: path.to_owned(), cause };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(inside(folder, path)?).map_err(error)?;
-    if !file.metadata().map_err(error)?.is_file() {
+    let real = inside(folder, path)?;
+    // Before it is opened: opening a pipe waits for somebody to write.
+    if !real.metadata().map_err(error)?.is_file() {
         return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file")));
     }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(real).map_err(error)?;
     // One byte more than allowed, so that a file that grows meanwhile is caught as well.
     file.take(most + 1).read_to_end(&mut bytes).map_err(error)?;
     if bytes.len() as u64 > most {

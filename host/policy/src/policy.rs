@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use trimtab_types::{
     Alert, Decision, Failure, FailureKind, Finding, LogLine, Message, PolicyRef, Read, StateChange, Timestamp,
 };
-use wasmtime::component::{Instance, InstancePre, ResourceTableError};
+use wasmtime::component::{Component, Instance, InstancePre, ResourceTableError};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -28,6 +28,11 @@ use crate::wasi::MOST_HANDLES;
 
 /// What a policy may hand to the host at once, as an argument or an answer. Answers and texts have limits of their own.
 const MOST_AT_ONCE: usize = MIB;
+
+/// Of a policy's own error.
+const LONGEST_SENTENCE: usize = 4096;
+/// Broken rules that are shown.
+const MOST_RULES: usize = 20;
 
 /// Why a policy was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +131,8 @@ pub struct Policy {
     keeps_notebook: bool,
     pre: InstancePre<Guest>,
     questions: Questions,
+    /// While this lives, registering the same component again compiles nothing.
+    _code: Arc<Component>,
 }
 
 /// Where in the component its questions are; looked up once.
@@ -206,6 +213,7 @@ impl Policy {
             kinds: found.kinds,
             imports: found.imports,
             pre,
+            _code: component,
         };
         registered.try_out()?;
         Ok(registered)
@@ -221,7 +229,11 @@ impl Policy {
         let policy = || self.reference.name.clone();
         match trial.answer {
             Ok(broken) if broken.is_empty() => Ok(()),
-            Ok(broken) => Err(RegisterError::SelfCheck { policy: policy(), broken }),
+            Ok(broken) => {
+                let broken =
+                    broken.iter().take(MOST_RULES).map(|rule| excerpt(rule, LONGEST_SENTENCE)).collect();
+                Err(RegisterError::SelfCheck { policy: policy(), broken })
+            }
             Err(failure) => Err(RegisterError::Trial { policy: policy(), failure }),
         }
     }
@@ -343,17 +355,17 @@ impl Policy {
 
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         // From here on nothing of the policy runs, and its instance is gone.
-        let guest = store.into_data();
+        let mut guest = store.into_data();
         let answer = match (guest.excess_of_host_calls(), asked) {
             (Some(stop), _) => Err(self.failure(stop.kind, stop.message)),
             (None, Ok(Ok(answer))) => Ok(answer),
             (None, Ok(Err(sentence))) => {
-                Err(self.failure(FailureKind::Refused, excerpt(&sentence, limits.answer)))
+                Err(self.failure(FailureKind::Refused, excerpt(&sentence, LONGEST_SENTENCE)))
             }
             (None, Err(error)) => Err(self.classify(&error, stage)),
         };
         let log = guest.log.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let notebook = if answer.is_ok() { guest.changes } else { Vec::new() };
+        let notebook = if answer.is_ok() { guest.take_changes() } else { Vec::new() };
         Call { answer, reads: guest.reads, notebook, log, fuel, duration: started.elapsed() }
     }
 

@@ -4,19 +4,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trimtab_types::{FailureKind, Severity};
+use trimtab_types::{FailureKind, Read, Severity};
 
 use super::core::{Core, WIT, component_on};
 use super::{finding, noon, register, sandbox, shipped};
 use crate::{Call, NoHistory, Package, Policy, RegisterError};
 
-/// A manifest with these lines; further tables can follow.
-fn manifest(lines: &str) -> String {
-    format!("summary = \"a test\"\n{lines}")
-}
-
+/// A package with these lines in its manifest. The safety net is far away unless they say otherwise: a busy machine must
+/// not make another failure of what the fuel decides.
 fn package(lines: &str, component: Vec<u8>) -> Package {
-    Package::from_parts("case", manifest(lines), component).expect("a package")
+    let lines = match (lines.contains("[limits]"), lines.contains("time =")) {
+        (_, true) => lines.to_owned(),
+        (true, false) => lines.replace("[limits]", "[limits]\ntime = \"60s\""),
+        (false, false) => format!("{lines}\n[limits]\ntime = \"60s\""),
+    };
+    Package::from_parts("case", format!("summary = \"a test\"\n{lines}"), component).expect("a package")
 }
 
 fn decide(policy: &Policy) -> Call<trimtab_types::Decision> {
@@ -121,6 +123,16 @@ fn everything_that_does_not_fit_is_listed_at_once() {
             "drift-action.decide with a type that differs",
         ],
     );
+}
+
+#[test]
+fn what_wasi_does_not_have_is_refused() {
+    let core = Core {
+        world: "import wasi:cli/unheard-of@0.2.0;",
+        imports: r#"(import "wasi:cli/unheard-of@0.2.0" "act" (func))"#,
+        ..Core::default()
+    };
+    check_refused("", core.component(), &["wasi:cli/unheard-of@0.2.0", "uses what this host does not have"]);
 }
 
 #[test]
@@ -332,6 +344,14 @@ fn the_host_cannot_be_flooded() {
         ..Core::default()
     };
     check_stopped("", &printed, FailureKind::HostCall, "lines of log");
+    // A KiB costs as much as a call: 20 lines of 64 KiB are more than 1000.
+    let long = Core {
+        imports: LOG,
+        memory: 2,
+        decide: "(loop (call $info (i32.const 8192) (i32.const 65536)) br 0)",
+        ..Core::default()
+    };
+    check_stopped("[limits]\nhost-calls = 1000", &long, FailureKind::HostCall, "limits.host-calls");
     let undeclared = Core {
         imports: FLAG,
         decide: "(drop (call $flag (i32.const 128) (i32.const 4)))",
@@ -365,7 +385,7 @@ fn notebooks_have_limits_and_belong_to_the_decision() {
     let bytes = core("(call $set (i32.const 128) (i32.const 4) (i32.const 300) (i32.const 100))");
     check_stopped(granted, &bytes, FailureKind::HostCall, "has 104 bytes; limits.state allows 64");
     let empty = core("(call $set (i32.const 128) (i32.const 0) (i32.const 128) (i32.const 1))");
-    check_stopped(granted, &empty, FailureKind::HostCall, "notebook key");
+    check_stopped(granted, &empty, FailureKind::HostCall, "the name ``, which is empty");
     let then_trap =
         core("(call $set (i32.const 128) (i32.const 4) (i32.const 128) (i32.const 1)) unreachable");
     check_stopped(granted, &then_trap, FailureKind::Trap, "unreachable");
@@ -388,7 +408,7 @@ fn notebooks_have_limits_and_belong_to_the_decision() {
         BTreeMap::from([("fine".to_owned(), "before".to_owned()), ("old".to_owned(), "1".to_owned())]);
     let call = policy.decide(noon(), &[finding(Severity::High)], Arc::new(NoHistory), &notebook);
     call.answer.expect("a decision");
-    let read = |answer: &str| trimtab_types::Read::State { key: "fine".into(), answer: Some(answer.into()) };
+    let read = |answer: &str| Read::State { key: "fine".into(), answer: Some(answer.into()) };
     assert_eq!(call.reads, [read("before"), read(".")]);
     let change = |key: &str, value: Option<&str>| trimtab_types::StateChange {
         key: key.into(),
@@ -450,6 +470,21 @@ fn what_is_printed_is_logged() {
     let policy = register(&package("[limits]\nlog-line = \"16B\"", printed.component()));
     let lines: Vec<_> = decide(&policy).log.into_iter().map(|line| line.message).collect();
     assert_eq!(lines, ["one", "two", "fine.", "three, which is … (1 bytes cut)"]);
+}
+
+#[test]
+fn an_unknown_metric_is_answered_and_logged() {
+    let core = Core {
+        imports: r#"(import "trimtab:policy/history@0.1.0" "recent" (func $recent (param i32 i32 i32 i32)))"#,
+        decide: "(call $recent (i32.const 128) (i32.const 4) (i32.const 9) (i32.const 400))
+                 (if (i32.load8_u (i32.const 400)) (then unreachable))",
+        ..Core::default()
+    };
+    let call = decide(&register(&package("[grants]\nhistory = true", core.component())));
+    call.answer.expect("none is an answer");
+    assert_eq!(call.reads, [Read::Recent { metric: "fine".into(), last: 9, answer: None }]);
+    assert_eq!(call.log.len(), 1);
+    assert!(call.log[0].message.starts_with("history: no metric `fine`; there are accuracy, "));
 }
 
 #[test]

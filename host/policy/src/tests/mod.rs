@@ -1,7 +1,9 @@
 //! Tests of this crate, in one binary: components written as text, and the shipped policies as they are built.
 
 mod core;
+mod folders;
 mod hostile;
+mod manifests;
 mod shipped;
 
 use std::collections::BTreeMap;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trimtab_types::{Action, Severity};
+use trimtab_types::{
+    Action, Alert, Estimate, FailureKind, Finding, ModelVersion, Occasion, Phase, Read, Severity,
+};
 
-use super::{finding, noon, register, repository, sandbox, shipped};
-use crate::{NoHistory, run_fixtures};
+use super::{estimate, finding, noon, register, repository, sandbox, shipped, subject};
+use crate::{Kind, NoHistory, Policy, Sandbox, View, run_fixtures};
 
 #[test]
 fn the_ladder_decides() {
@@ -23,7 +25,6 @@ fn the_ladder_decides() {
         decision.reason,
         "High: e-sr on accuracy, 61.0 % now (200 samples) against 68.0 % before (1000 samples); e-value 12345.6, significant. Retrain now, and trade with 50.0 % of the exposure."
     );
-    println!("{:?} fuel {}", call.duration, call.fuel);
 }
 
 /// Every shipped policy has fixtures, and all of them pass.
@@ -36,4 +37,105 @@ fn fixtures_pass() {
             assert!(report.passed(), "{name}/{}: {:#?}\n{}", report.name, report.problems, report.answer);
         }
     }
+}
+
+/// A subject whose recent accuracy is known.
+struct Recent(f64);
+
+impl View for Recent {
+    fn recent(&self, metric: &str, last: u32) -> Option<Estimate> {
+        (metric == "accuracy").then_some(estimate(self.0, last))
+    }
+    fn between(&self, _: &str, _: u32, _: u32) -> Option<Estimate> {
+        None
+    }
+    fn baseline(&self, _: &str) -> Option<Estimate> {
+        None
+    }
+    fn findings(&self, _: u32, _: Severity, _: u32) -> Vec<Finding> {
+        vec![finding(Severity::High)]
+    }
+    fn drift_count(&self, _: &str) -> u32 {
+        0
+    }
+    fn versions(&self) -> Vec<ModelVersion> {
+        Vec::new()
+    }
+    fn since_activation(&self) -> Option<u32> {
+        None
+    }
+    fn since_retrain(&self) -> Option<u32> {
+        None
+    }
+}
+
+#[test]
+fn what_a_policy_reads_is_recorded_as_it_was_told() {
+    let ladder = register(&shipped("drift-ladder"));
+    assert_eq!(ladder.imports(), ["history", "settings"]);
+    let ask = |finding: Finding, accuracy| {
+        ladder.decide(noon(), &[finding], Arc::new(Recent(accuracy)), &BTreeMap::new())
+    };
+    let recent = |answer| Read::Recent { metric: "accuracy".into(), last: 100, answer };
+    assert_eq!(ask(finding(Severity::Medium), 0.6).reads, [recent(Some(estimate(0.6, 100)))]);
+    // A policy is never told what is not a number, and the record says the same.
+    let call = ask(finding(Severity::Medium), f64::NAN);
+    assert_eq!(call.reads, [recent(None)]);
+    assert!(call.log.is_empty(), "accuracy is a metric that there is");
+
+    let closed = Finding { phase: Phase::Closed, ..finding(Severity::High) };
+    let findings = Read::Findings {
+        within: 604_800,
+        at_least: Severity::High,
+        limit: 100,
+        answer: vec![finding(Severity::High)],
+    };
+    assert_eq!(ask(closed, 0.6).reads, [recent(Some(estimate(0.6, 100))), findings]);
+}
+
+#[test]
+fn the_same_question_has_the_same_answer_and_fuel() {
+    // On this machine's way of calling and on those of others.
+    let package = shipped("drift-ladder");
+    let elsewhere = Sandbox::slower_ones();
+    let elsewhere = elsewhere.iter().map(|other| Policy::register(other, &package, &BTreeMap::new()));
+    let mut policies = vec![register(&package)];
+    policies.extend(elsewhere.map(|policy| policy.expect("is accepted")));
+    let severities = [Severity::Medium, Severity::High, Severity::Critical];
+    let ask = |policy: &Policy| {
+        let ask = |severity: Severity| {
+            let call = policy.decide(noon(), &[finding(severity)], Arc::new(Recent(0.6)), &BTreeMap::new());
+            (serde_json::to_string(&call.answer.expect("a decision")).expect("JSON"), call.fuel, call.reads)
+        };
+        severities.map(ask)
+    };
+    let expected = ask(&policies[0]);
+    for policy in policies.iter().cycle().take(6) {
+        assert_eq!(ask(policy), expected);
+    }
+}
+
+#[test]
+fn alerts_go_to_the_channels_of_the_manifest() {
+    let chat = register(&shipped("chat-alert"));
+    assert_eq!(chat.kinds(), [Kind::AlertFormat]);
+    let alert = Alert {
+        id: "a-1".into(),
+        subject: subject(),
+        severity: Severity::High,
+        occasion: Occasion::Firing,
+        started: noon(),
+        findings: vec![finding(Severity::High)],
+        metrics: Vec::new(),
+        reason: "Because.".into(),
+        actions: Vec::new(),
+        link: None,
+    };
+    assert!(chat.formats("chat", &alert) && !chat.formats("slack", &alert));
+    assert!(!chat.applies_to(&finding(Severity::High)), "it decides nothing");
+    let message = chat.render(noon(), &alert, "chat").answer.expect("a message");
+    assert_eq!(message.title, "🔴 HIGH drift: acme/btc v7 [BTC/USDT]");
+    // Asked what it does not answer, a policy fails like any other.
+    let call = chat.decide(noon(), &[finding(Severity::High)], Arc::new(NoHistory), &BTreeMap::new());
+    assert_eq!(call.answer.expect_err("no decision").kind, FailureKind::Load);
 }

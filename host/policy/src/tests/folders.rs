@@ -1,0 +1,212 @@
+//! Folders of policies, kept packages, and the cache of compiled code.
+#![expect(clippy::disallowed_methods, reason = "tests make files")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use trimtab_types::{Mode, Severity};
+
+use super::core::Core;
+use super::{finding, noon, register, sandbox};
+use crate::{
+    CacheError, Package, PackageError, Policy, Registry, Sandbox, SandboxError, SandboxOptions, Snapshot,
+    read_directory,
+};
+
+const MANIFEST: &str = "summary = \"a test\"";
+
+fn folder(directory: &Path, name: &str, manifest: &str, components: &[&str]) {
+    let folder = directory.join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("policy.toml"), manifest).expect("written");
+    for component in components {
+        std::fs::write(folder.join(component), Core::default().component()).expect("written");
+    }
+}
+
+#[test]
+fn a_directory_is_read_in_order_with_all_its_errors() {
+    let directory = TempDir::new().expect("a directory");
+    let path = directory.path();
+    folder(path, "good", MANIFEST, &["p.wasm"]);
+    folder(path, "chosen", "summary = \"a test\"\ncomponent = \"b.wasm\"", &["a.wasm", "b.wasm"]);
+    folder(path, "two", MANIFEST, &["a.wasm", "b.wasm"]);
+    folder(path, "none", MANIFEST, &[]);
+    folder(path, "absent", "summary = \"a test\"\ncomponent = \"b.wasm\"", &["a.wasm"]);
+    folder(path, "mistake", "sumary = \"a test\"", &["p.wasm"]);
+    folder(path, "Upper Case", MANIFEST, &["p.wasm"]);
+    folder(path, ".hidden", MANIFEST, &["p.wasm"]);
+    std::fs::create_dir(path.join("empty")).expect("a folder");
+    std::fs::write(path.join("README.md"), "not a policy").expect("written");
+    std::fs::create_dir(path.join("directory")).expect("a folder");
+    std::fs::write(path.join("directory/policy.toml"), MANIFEST).expect("written");
+    std::fs::create_dir(path.join("directory/p.wasm")).expect("a folder");
+
+    let found = read_directory(path).expect("is read");
+    let shown: Vec<_> = found
+        .iter()
+        .map(|(name, package)| match package {
+            Ok(package) => format!("{name}: {} bytes", package.component.len()),
+            Err(error) => format!("{name}: {error}").replace(&path.display().to_string(), "DIR"),
+        })
+        .collect();
+    let size = Core::default().component().len();
+    let expected = [
+        "Upper Case: `Upper Case` is no name for a policy; rename the folder: at most 100 lower-case letters, digits, dashes and underscores".to_owned(),
+        "absent: DIR/absent/b.wasm cannot be read: No such file or directory (os error 2); check that it is there and that the host may read it".to_owned(),
+        format!("chosen: {size} bytes"),
+        "directory: DIR/directory/p.wasm cannot be read: it is not a plain file; check that it is there and that the host may read it".to_owned(),
+        "empty: DIR/empty has no policy.toml; write one, or move the folder elsewhere".to_owned(),
+        format!("good: {size} bytes"),
+        "mistake: DIR/mistake/policy.toml:1: sumary: unknown field `sumary`, expected one of `summary`, `component`, `mode`, `order`, `channels`, `applies-to`, `grants`, `limits`, `fail-safe`, `settings`".to_owned(),
+        "none: DIR/none has 0 .wasm files; build the policy there, or write `component = \"FILE.wasm\"` in policy.toml".to_owned(),
+        "two: DIR/two has 2 .wasm files; build the policy there, or write `component = \"FILE.wasm\"` in policy.toml".to_owned(),
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_stay_inside() {
+    use std::os::unix::fs::symlink;
+    let (directory, outside) = (TempDir::new().expect("a directory"), TempDir::new().expect("another"));
+    let path = directory.path();
+    folder(outside.path(), "secret", MANIFEST, &["p.wasm"]);
+    // A whole folder, a component, a manifest; and one that stays inside, which is fine.
+    symlink(outside.path().join("secret"), path.join("folder")).expect("a link");
+    folder(path, "component", MANIFEST, &[]);
+    symlink(outside.path().join("secret/p.wasm"), path.join("component/p.wasm")).expect("a link");
+    folder(path, "manifest", MANIFEST, &["p.wasm"]);
+    std::fs::remove_file(path.join("manifest/policy.toml")).expect("removed");
+    symlink(outside.path().join("secret/policy.toml"), path.join("manifest/policy.toml")).expect("a link");
+    folder(path, "within", "summary = \"a test\"\ncomponent = \"link.wasm\"", &["p.wasm"]);
+    symlink("p.wasm", path.join("within/link.wasm")).expect("a link");
+    symlink("nowhere", path.join("broken")).expect("a link");
+
+    for (name, package) in read_directory(path).expect("is read") {
+        match name.as_str() {
+            "within" => assert!(package.is_ok(), "{package:?}"),
+            "broken" => assert!(matches!(package, Err(PackageError::Read { .. })), "{package:?}"),
+            _ => assert!(matches!(package, Err(PackageError::Outside { .. })), "{name}: {package:?}"),
+        }
+    }
+}
+
+#[test]
+fn packages_are_kept_whole() {
+    let package = Package::from_parts("p", MANIFEST, Core::default().component()).expect("a package");
+    let bytes = package.to_bytes();
+    let back = Package::from_bytes("p", &bytes).expect("is whole");
+    assert_eq!((back.digest, &back.component), (package.digest, &package.component));
+    for damaged in [&bytes[..10], &bytes[..20], &bytes[1..], b""] {
+        assert!(matches!(Package::from_bytes("p", damaged), Err(PackageError::Damaged { .. })));
+    }
+    let mut long = bytes.clone();
+    long[16..24].fill(0xff);
+    assert!(matches!(Package::from_bytes("p", &long), Err(PackageError::Damaged { .. })));
+    // Defaults are part of a decision, so the manifest is part of the digest; the name is not.
+    let other =
+        Package::from_parts("p", "summary = \"another\"", package.component.clone()).expect("a package");
+    assert_ne!(other.digest, package.digest);
+    assert_eq!(Package::from_bytes("q", &bytes).expect("is whole").digest, package.digest);
+}
+
+fn cached(directory: &Path) -> Arc<Sandbox> {
+    let options = SandboxOptions { cache: Some(directory.to_owned()), ..SandboxOptions::default() };
+    Sandbox::new(&options).expect("a sandbox")
+}
+
+fn decides(sandbox: &Arc<Sandbox>) -> bool {
+    let package = Package::from_parts("p", MANIFEST, Core::default().component()).expect("a package");
+    let policy = Policy::register(sandbox, &package, &BTreeMap::new()).expect("is accepted");
+    policy
+        .decide(noon(), &[finding(Severity::High)], Arc::new(crate::NoHistory), &BTreeMap::new())
+        .answer
+        .is_ok()
+}
+
+#[test]
+fn compiled_code_is_kept_and_checked() {
+    let directory = TempDir::new().expect("a directory");
+    let path = directory.path().join("a/b");
+    let files = || {
+        let files = std::fs::read_dir(&path).expect("is there").map(|file| file.expect("a file").path());
+        files.collect::<Vec<_>>()
+    };
+    assert!(decides(&cached(&path)));
+    let [file] = files().try_into().expect("one file, and nothing unfinished");
+    let whole = std::fs::read(&file).expect("is read");
+
+    // A second start reads it: it is not written anew.
+    let written = std::fs::metadata(&file).expect("is there").modified().expect("a time");
+    assert!(decides(&cached(&path)));
+    assert_eq!(std::fs::metadata(&file).expect("is there").modified().expect("a time"), written);
+
+    // Damaged in any way, it is compiled again, and the file is whole afterwards.
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for damaged in [
+        flipped(3),
+        flipped(whole.len() / 2),
+        whole[..whole.len() - 1].to_vec(),
+        whole[..7].to_vec(),
+        Vec::new(),
+    ] {
+        std::fs::write(&file, damaged).expect("is written");
+        assert!(decides(&cached(&path)));
+        assert_eq!(std::fs::read(&file).expect("is read"), whole);
+    }
+    // Whole, but nothing that this engine made: its digest is right, wasmtime refuses it.
+    let foreign = b"not compiled code at all".to_vec();
+    let digest = trimtab_types::Digest::of(&foreign);
+    std::fs::write(&file, [digest.as_bytes().as_slice(), &foreign].concat()).expect("is written");
+    assert!(decides(&cached(&path)));
+    assert_eq!(std::fs::read(&file).expect("is read"), whole);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cache_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = TempDir::new().expect("a directory");
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).expect("permitted");
+    let options = SandboxOptions { cache: Some(directory.path().to_owned()), ..SandboxOptions::default() };
+    let error = Sandbox::new(&options).expect_err("is refused");
+    assert!(matches!(error, SandboxError::Cache(CacheError::Writable { .. })), "{error}");
+    assert!(error.to_string().contains("chmod go-w"), "{error}");
+    std::fs::write(directory.path().join("file"), "").expect("is written");
+    let options = SandboxOptions { cache: Some(directory.path().join("file")), ..SandboxOptions::default() };
+    assert!(matches!(Sandbox::new(&options), Err(SandboxError::Cache(CacheError::Directory { .. }))));
+}
+
+#[test]
+fn the_registry_swaps_whole_snapshots() {
+    let policy = |name: &str, order: i32, mode: &str| {
+        let manifest = format!("summary = \"s\"\norder = {order}\nmode = \"{mode}\"");
+        Arc::new(register(
+            &Package::from_parts(name, manifest, Core::default().component()).expect("a package"),
+        ))
+    };
+    let registry = Registry::default();
+    assert!(registry.load().policies().is_empty());
+    let held = registry.load();
+    let first = Arc::new(Snapshot::new(vec![
+        policy("b", 100, "shadow"),
+        policy("c", 1, "off"),
+        policy("a", 100, "enforce"),
+    ]));
+    registry.store(Arc::clone(&first));
+    assert!(held.policies().is_empty(), "who holds a snapshot keeps it");
+    let entry = registry.load().entry();
+    let shown: Vec<_> = entry.policies.iter().map(|p| (p.policy.name.as_str(), p.order, p.mode)).collect();
+    assert_eq!(shown, [("c", 1, Mode::Off), ("a", 100, Mode::Enforce), ("b", 100, Mode::Shadow)]);
+    assert_eq!(entry.policies[1].policy, registry.load().get("a").expect("is there").reference());
+    let before = registry.store(Arc::new(Snapshot::default()));
+    assert!(Arc::ptr_eq(&before, &first), "the way back");
+    assert!(sandbox().call_path().to_string().len() > 3);
+}
