@@ -204,7 +204,7 @@ pub struct Folded {
 pub struct Counts {
     /// Predictions.
     pub predictions: u64,
-    /// Outcomes and corrections.
+    /// Ids that have an outcome; corrections do not count again.
     pub outcomes: u64,
     /// Findings: openings, raises and closings.
     pub findings: u64,
