@@ -40,6 +40,11 @@ pub(crate) fn consider(
     ))
 }
 
+/// Whether an alert that is firing is due to be said again.
+pub(crate) fn is_due_again(sent: &SentAlert, rules: &AlertRules, now: Timestamp) -> bool {
+    sent.firing && sent.severity >= rules.minimum && now.since(sent.at) >= u64::from(rules.interval.0)
+}
+
 /// What groups alerts besides model and segment.
 pub(crate) fn kind_of(findings: &[Finding]) -> String {
     findings.first().map_or_else(|| "host".to_owned(), |gravest| gravest.detector.clone())
@@ -56,7 +61,13 @@ mod tests {
         let hour = 3_600;
         let now = Timestamp::EPOCH.plus(1_000 * hour);
         let sent = |hours_ago: u64, severity, firing| {
-            Some(SentAlert { severity, at: Timestamp::EPOCH.plus((1_000 - hours_ago) * hour), firing })
+            Some(SentAlert {
+                severity,
+                at: Timestamp::EPOCH.plus((1_000 - hours_ago) * hour),
+                firing,
+                subject: crate::testing::subject(),
+                reason: String::new(),
+            })
         };
         let occasion = |result: Result<(Occasion, Severity), String>| match result {
             Ok((occasion, severity)) => format!("{} {severity}", occasion.name()),

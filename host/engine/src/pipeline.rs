@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use trimtab_policy::{Call, Package, Policy, Sandbox};
 use trimtab_store::{Effect, FoldCommit, LogRecord, Reader, StoreError};
 use trimtab_types::{
-    Action, Alert, Answer, DecisionRecord, DigestBuilder, Entry, Estimate, Failure, FailureKind, Finding,
+    Action, Alert, Answer, DecisionRecord, DigestBuilder, Entry, Failure, FailureKind, Finding,
     Message, Metric, Mode, Occasion, Phase, PolicyInForce, PolicyRef, Position, Question, Severity, Subject, Verdict,
 };
 
@@ -40,6 +40,9 @@ pub enum PipelineError {
         problem: String,
     },
 }
+
+/// Resolved predictions over which an alert states the subject's metrics.
+const METRICS_OVER: usize = 200;
 
 /// A policy of the set in force, ready or not.
 struct InForce {
@@ -127,6 +130,7 @@ impl Pipeline {
                 self.state.touch_global();
                 self.load_policies(reader)?;
             }
+            Entry::Tick(_) => self.repeat_alerts(),
             _ => {}
         }
         self.output.findings.extend(findings.iter().cloned());
@@ -382,9 +386,14 @@ impl Pipeline {
                 Err(why) => Verdict::Suppressed { why },
                 Ok((occasion, severity)) => {
                     let channels = rules.channels.clone();
-                    let at = self.state.clock;
-                    let firing = occasion != Occasion::Resolved;
-                    self.state.model_mut(&key).alerts.insert(slot.clone(), SentAlert { severity, at, firing });
+                    let sent = SentAlert {
+                        severity,
+                        at: self.state.clock,
+                        firing: occasion != Occasion::Resolved,
+                        subject: record.subject.clone(),
+                        reason: reason.to_owned(),
+                    };
+                    self.state.model_mut(&key).alerts.insert(slot.clone(), sent);
                     messages.push((index, occasion, severity));
                     Verdict::Done { what: format!("{} on {}", occasion.name(), channels.join(", ")) }
                 }
@@ -410,16 +419,6 @@ impl Pipeline {
         findings: &[Finding],
         reason: &str,
     ) -> Alert {
-        let subject = self.state.subjects.get(&record.subject);
-        let metric = |name: &str, estimate: Option<Estimate>| {
-            estimate.map(|estimate| Metric { name: name.to_owned(), estimate })
-        };
-        let metrics = subject.map_or_else(Vec::new, |subject| {
-            [metric("accuracy", subject.accuracy(200)), metric("win-rate", subject.win_rate(200))]
-                .into_iter()
-                .flatten()
-                .collect()
-        });
         Alert {
             id: DigestBuilder::new("alert").part(record.id.as_bytes()).number(index as u64).id('a'),
             subject: record.subject.clone(),
@@ -427,7 +426,7 @@ impl Pipeline {
             occasion,
             started: findings.iter().map(|finding| finding.opened).min().unwrap_or(record.at),
             findings: findings.to_vec(),
-            metrics,
+            metrics: self.metrics(&record.subject),
             reason: reason.to_owned(),
             actions: record
                 .verdicts
@@ -436,6 +435,56 @@ impl Pipeline {
                 .map(|(action, verdict)| format!("{action}: {verdict}"))
                 .collect(),
             link: None,
+        }
+    }
+
+    fn metrics(&self, subject: &Subject) -> Vec<Metric> {
+        let Some(subject) = self.state.subjects.get(subject) else { return Vec::new() };
+        [("accuracy", subject.accuracy(METRICS_OVER)), ("win-rate", subject.win_rate(METRICS_OVER))]
+            .into_iter()
+            .filter_map(|(name, estimate)| Some(Metric { name: name.to_owned(), estimate: estimate? }))
+            .collect()
+    }
+
+    /// Says again what is still firing, when its interval is over. Nothing is decided anew.
+    fn repeat_alerts(&mut self) {
+        let mut due = Vec::new();
+        for (key, model) in &self.state.models {
+            let rules = &self.state.configuration.alerts;
+            let firing = model.alerts.iter().filter(|(_, sent)| alerts::is_due_again(sent, rules, self.state.clock));
+            for (slot, sent) in firing {
+                let subject = self.state.subjects.get(&sent.subject);
+                let open = subject.and_then(|state| {
+                    let mut open = state.open_findings().filter(|(kind, _)| kind.name() == slot.1);
+                    open.next().filter(|_| !state.paused).map(|(_, finding)| finding.clone())
+                });
+                if let Some(finding) = open
+                    && self.state.configuration.stage(key) != ReleaseStage::Observe
+                {
+                    due.push((key.clone(), slot.clone(), sent.clone(), finding));
+                }
+            }
+        }
+        for (key, slot, sent, finding) in due {
+            let (at, severity) = (self.state.clock, finding.severity);
+            let alert = Alert {
+                id: DigestBuilder::new("alert")
+                    .number(self.state.position.0)
+                    .part(sent.subject.to_string().as_bytes())
+                    .part(finding.id.as_bytes())
+                    .id('a'),
+                subject: sent.subject.clone(),
+                severity,
+                occasion: Occasion::Repeated,
+                started: finding.opened,
+                metrics: self.metrics(&sent.subject),
+                findings: vec![finding],
+                reason: sent.reason.clone(),
+                actions: Vec::new(),
+                link: None,
+            };
+            self.state.model_mut(&key).alerts.insert(slot, SentAlert { severity, at, ..sent });
+            self.enqueue(alert);
         }
     }
 

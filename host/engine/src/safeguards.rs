@@ -199,7 +199,7 @@ mod tests {
             ("", same(), Severity::High, &["refused", "stage", "master switch", "tenants", "own switch"]),
             (ACT, same(), Severity::High, &["refused", "master switch", "tenants"]),
             (&full, same(), Severity::Medium, &["refused: the severity is medium"]),
-            (&full, Box::new(move |m| m.last_retrain = days(3)), Severity::High, &["refused: the last retrain began 3d ago; the cooldown is 1w"]),
+            (&full, Box::new(move |m| m.last_retrain = days(3)), Severity::High, &["refused: the last retrain began 3d ago; the cooldown is 7d"]),
             (&full, Box::new(|m| m.resolved_at_retrain = 901), Severity::High, &["refused: 99 resolved"]),
             (&full, Box::new(|m| m.active_job = Some("j7".into())), Severity::High, &["refused: job `j7`"]),
             (&approval, same(), Severity::High, &["waits"]),

@@ -73,6 +73,8 @@ pub fn run_fixtures(sandbox: &Arc<Sandbox>, package: &Package, folder: &Path) ->
         Ok(names) => names,
         Err(error) => return vec![FixtureReport::failed(FIXTURES, error.to_string())],
     };
+    // Held until the end: each fixture registers the policy with settings of its own, and none need compile it again.
+    let _code = sandbox.compile(&package.component);
     let report = |name: &String| match read(folder, &fixtures.join(format!("{name}.toml"))) {
         Ok(fixture) => fixture.run(sandbox, package, name),
         Err(problem) => FixtureReport::failed(name, problem),

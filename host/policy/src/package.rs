@@ -49,7 +49,7 @@ pub enum PackageError {
         folder: PathBuf,
     },
     /// A file cannot be read.
-    #[error("{path} cannot be read: {cause}", path = path.display())]
+    #[error("{path} cannot be read: {cause}; check that it is there and that the host may read it", path = path.display())]
     Read {
         /// Which.
         path: PathBuf,

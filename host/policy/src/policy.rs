@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use trimtab_types::{
     Alert, Decision, Failure, FailureKind, Finding, LogLine, Message, PolicyRef, Read, StateChange, Timestamp,
 };
-use wasmtime::component::{Instance, InstancePre, ResourceTableError};
+use wasmtime::component::{Component, Instance, InstancePre, ResourceTableError};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -131,6 +131,8 @@ pub struct Policy {
     keeps_notebook: bool,
     pre: InstancePre<Guest>,
     questions: Questions,
+    /// While this lives, registering the same component again compiles nothing.
+    _code: Arc<Component>,
 }
 
 /// Where in the component its questions are; looked up once.
@@ -211,6 +213,7 @@ impl Policy {
             kinds: found.kinds,
             imports: found.imports,
             pre,
+            _code: component,
         };
         registered.try_out()?;
         Ok(registered)

@@ -83,7 +83,16 @@ pub enum SandboxError {
     Cache(#[from] CacheError),
 }
 
+impl SandboxError {
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+    fn engine(error: wasmtime::Error) -> Self {
+        Self::Engine { cause: format!("{error:#}") }
+    }
+}
+
 /// The engine and everything that calls of policies share.
+///
+/// A call runs on the thread that asks for it and needs about 1 MiB of that thread's stack.
 pub struct Sandbox {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<Guest>,
@@ -93,19 +102,37 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Sets up the engine, and starts the ticker that lives as long as it.
+    /// Sets up the best engine that this machine has, and starts the ticker that lives as long as it.
     pub fn new(options: &SandboxOptions) -> Result<Arc<Self>, SandboxError> {
-        let parallel = options.parallel_calls.max(1);
-        let (engine, path) =
-            engine(parallel).map_err(|error| SandboxError::Engine { cause: format!("{error:#}") })?;
-        let linker = linker(&engine).map_err(|error| SandboxError::Engine { cause: format!("{error:#}") })?;
+        let (engine, path) = engine(options.parallel_calls.max(1)).map_err(SandboxError::engine)?;
+        Self::on(engine, path, options)
+    }
+
+    fn on(engine: Engine, path: CallPath, options: &SandboxOptions) -> Result<Arc<Self>, SandboxError> {
+        let linker = linker(&engine).map_err(SandboxError::engine)?;
         let cache = Cache::open(&engine, options.cache.as_deref())?;
         let weak = engine.weak();
         std::thread::Builder::new()
             .name("policy-ticker".to_owned())
             .spawn(move || tick(&weak))
             .map_err(SandboxError::Ticker)?;
-        Ok(Arc::new(Self { engine, linker, cache, permits: Permits::new(parallel), path }))
+        let permits = Permits::new(options.parallel_calls.max(1));
+        Ok(Arc::new(Self { engine, linker, cache, permits, path }))
+    }
+
+    /// Sandboxes on the ways that a call takes on older kernels and with little address space.
+    #[cfg(test)]
+    pub(crate) fn slower_ones() -> Vec<Arc<Self>> {
+        let options = SandboxOptions::default();
+        let why = String::new;
+        [
+            (config(Some(pool(options.parallel_calls, Enabled::No))), CallPath::Pooled { why: why() }),
+            (config(None), CallPath::OnDemand { why: why() }),
+        ]
+        .map(|(config, path)| {
+            Self::on(Engine::new(&config).expect("an engine"), path, &options).expect("a sandbox")
+        })
+        .into()
     }
 
     /// Which way calls take.

@@ -581,6 +581,13 @@ async fn set_baseline(State(service): Shared, body: Result<Bytes, BytesRejection
             service.read(|reader| Ok(baseline::from_log(reader, &subject, source, &rules, until)?))?
         };
         baseline.validate()?;
+        // What holds already is not set again: detectors would start anew.
+        let holds = service.host.with_state(|state| {
+            state.subjects.get(&baseline.subject).and_then(|known| known.baseline.clone())
+        });
+        if holds.as_ref() == Some(&baseline) {
+            return Ok(Reply(baseline));
+        }
         service.host.append_and_wait(vec![Entry::Baseline(baseline.clone())])?;
         Ok(Reply(baseline))
     })

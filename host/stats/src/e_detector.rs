@@ -18,9 +18,10 @@ use crate::{Alarm, Direction, Estimate, OnlineDetector, Signal, StatsError};
 /// Bets, as shares of the largest admissible one (1/mean), spaced evenly on a log scale. The best bet for a
 /// change from m to q is about (q−m)/(1−m) for single 0/1 errors and more for blocks; ten of them put one
 /// within a factor 1.3 of the best. The largest stays below 1, so that one observation never ruins a bet.
-const BETS: [f64; 10] = [0.01, 0.0166, 0.0275, 0.0456, 0.0757, 0.1255, 0.2082, 0.3453, 0.5728, 0.95];
+pub(crate) const BETS: [f64; 10] =
+    [0.01, 0.0166, 0.0275, 0.0456, 0.0757, 0.1255, 0.2082, 0.3453, 0.5728, 0.95];
 /// Each bet starts with the same share of the wealth: no kind of change is preferred.
-const WEIGHT: f64 = 0.1;
+pub(crate) const WEIGHT: f64 = 0.1;
 /// The bet whose CUSUM dates the onset: the middle of the changes that matter in practice.
 const ONSET_BET: f64 = 0.2082;
 /// Evidence above this is recorded as this; lowering an e-value never harms its guarantee.

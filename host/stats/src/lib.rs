@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod adwin;
+pub mod anytime;
 pub mod calibration;
 pub mod categorical;
 pub mod cbpe;
@@ -36,6 +37,7 @@ pub mod two_sample;
 pub mod windowed;
 
 pub use adwin::{Adwin, AdwinConfig, AdwinVariant};
+pub use anytime::{Arm, ArmComparison, ArmConfig, ConfidenceSequence, Verdict};
 pub use categorical::{ChiSquare, ShareDistance};
 pub use ddm::{Ddm, DdmConfig, Eddm, EddmConfig};
 pub use detector::{Alarm, Direction, Estimate, OnlineDetector, Signal};

@@ -37,13 +37,25 @@ pub struct Comparison {
 /// The values of a sample in ascending order, if each is usable and there are at least `needed`.
 pub(crate) fn sorted(what: &'static str, values: &[f64], needed: usize) -> Result<Vec<f64>, StatsError> {
     at_least(what, values.len(), needed)?;
-    let mut sorted = Vec::with_capacity(values.len());
+    let mut keys = Vec::with_capacity(values.len());
     for &x in values {
         // Adding 0 makes −0 and 0 the same number, as they are for every comparison but the sort's.
-        sorted.push(finite(x)? + 0.0);
+        keys.push(to_key(finite(x)? + 0.0));
     }
-    sorted.sort_unstable_by(f64::total_cmp);
-    Ok(sorted)
+    keys.sort_unstable();
+    Ok(keys.into_iter().map(from_key).collect())
+}
+
+const SIGN: u64 = 1 << 63;
+
+/// A whole number that compares as the float does; whole numbers sort nearly twice as fast.
+fn to_key(x: f64) -> u64 {
+    let bits = x.to_bits();
+    if bits & SIGN == 0 { bits | SIGN } else { !bits }
+}
+
+fn from_key(key: u64) -> f64 {
+    f64::from_bits(if key & SIGN == 0 { !key } else { key & !SIGN })
 }
 
 /// Fails unless there are at least `needed` values.
@@ -59,4 +71,21 @@ pub(crate) fn same_length(
     right_len: usize,
 ) -> Result<(), StatsError> {
     if left_len == right_len { Ok(()) } else { Err(StatsError::Lengths { left, right, left_len, right_len }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn sorting_by_keys_is_sorting(values in prop::collection::vec(-1e100..1e100f64, 0..50)) {
+            let with_zeros: Vec<f64> = values.iter().copied().chain([0.0, -0.0, 1e-310, -1e-310]).collect();
+            let mut want: Vec<f64> = with_zeros.iter().map(|x| x + 0.0).collect();
+            want.sort_by(f64::total_cmp);
+            prop_assert_eq!(sorted("sample", &with_zeros, 1).expect("usable"), want);
+        }
+    }
 }

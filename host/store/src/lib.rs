@@ -5,6 +5,8 @@
 //! shared, durable transactions. Nothing here knows what an entry means.
 
 mod codec;
+#[cfg(test)]
+mod conformance;
 mod error;
 mod group;
 mod lock;

@@ -115,7 +115,7 @@ fn measured(finding: &Finding) -> String {
     match (finding.current, finding.baseline) {
         (Some(now), Some(before)) => {
             let change = before.value - now.value;
-            let direction = if change >= 0.0 { "drop" } else { "rise" };
+            let (arrow, direction) = if change >= 0.0 { ("📉", "drop") } else { ("📈", "rise") };
             let points = match rate(name) {
                 true => format!("{} points", decimal(change.abs() * 100.0, 1)),
                 false => decimal(change.abs(), 3),
@@ -126,7 +126,7 @@ fn measured(finding: &Finding) -> String {
             };
             let estimated = if now.from_outcomes { "" } else { ", estimated without outcomes" };
             format!(
-                "📉 {name}{over}: *{}* now (n = {}{estimated}), baseline {} (n = {}), {direction} {points}{relative}",
+                "{arrow} {name}{over}: *{}* now (n = {}{estimated}), baseline {} (n = {}), {direction} {points}{relative}",
                 quantity(name, now.value),
                 now.samples,
                 quantity(name, before.value),
@@ -134,10 +134,10 @@ fn measured(finding: &Finding) -> String {
             )
         }
         (Some(now), None) => {
-            format!("📉 {name}{over}: *{}* now (n = {}), no baseline", quantity(name, now.value), now.samples)
+            format!("📊 {name}{over}: *{}* now (n = {}), no baseline", quantity(name, now.value), now.samples)
         }
         _ => format!(
-            "📉 {name}{over}: statistic {}, limit {}",
+            "📊 {name}{over}: statistic {}, limit {}",
             decimal(finding.statistic, 3),
             decimal(finding.threshold, 3)
         ),

@@ -86,7 +86,7 @@ pub fn decide(rule: &Rule, findings: &[Finding], evidence: &Evidence) -> Decisio
 
     let mut reason = describe(finding);
     if below_chance(rule, finding) {
-        reason += &format!(" That is below chance ({}).", percent(rule.chance));
+        reason += &format!(" That is below chance, an accuracy of {}.", percent(rule.chance));
     }
     let more = open.count() - 1;
     if more > 0 {
@@ -108,11 +108,13 @@ fn level(rule: &Rule, finding: &Finding) -> Level {
 
 /// Measured from outcomes and significant: a handful of unlucky predictions is no reason to stop trading.
 fn below_chance(rule: &Rule, finding: &Finding) -> bool {
-    let measured = finding.current.is_some_and(|current| current.from_outcomes);
-    measured
-        && finding.significant
-        && finding.quantity == "accuracy"
-        && finding.current.is_some_and(|current| current.value < rule.chance)
+    let Some(current) = finding.current.filter(|current| current.from_outcomes) else { return false };
+    let accuracy = match finding.quantity.as_str() {
+        "accuracy" => current.value,
+        "error" => 1.0 - current.value,
+        _ => return false,
+    };
+    finding.significant && accuracy < rule.chance
 }
 
 /// Recovery never raises risk by itself: what was stopped stays stopped until a person, or the setting, says otherwise.
@@ -286,7 +288,8 @@ mod tests {
         let halt: &[&str] = &["kill-switch-on", "retrain-now", "alert"];
         let act: &[&str] = &["retrain-now", "scale-exposure", "alert"];
         let watch: &[&str] = &["monitor", "schedule-retrain"];
-        let cases: &[(&[(Severity, Phase, f64)], &[&str])] = &[
+        type Changed<'a> = &'a [(Severity, Phase, f64)];
+        let cases: &[(Changed, &[&str])] = &[
             (&[(Info, Opened, 0.6)], &["monitor"]),
             (&[(Low, Opened, 0.6)], &["monitor"]),
             (&[(Medium, Opened, 0.6)], watch),
@@ -301,6 +304,19 @@ mod tests {
         for (findings, expected) in cases {
             let findings: Vec<_> = findings.iter().map(|(s, p, a)| finding("f", *s, *p, *a)).collect();
             assert_eq!(names(&RULE, &findings, Vec::new()), *expected, "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn error_is_accuracy_from_the_other_side() {
+        let watched = |quantity: &str, value| Finding {
+            quantity: quantity.into(),
+            ..finding("f", Severity::High, Phase::Opened, value)
+        };
+        for (quantity, value, below) in
+            [("error", 0.52, true), ("error", 0.5, false), ("accuracy", 0.48, true), ("ece", 0.1, false)]
+        {
+            assert_eq!(below_chance(&RULE, &watched(quantity, value)), below, "{quantity} {value}");
         }
     }
 

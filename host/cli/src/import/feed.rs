@@ -7,7 +7,8 @@ use trimtab_engine::{
     rows::Row,
 };
 use trimtab_server::{Accepted, BaselineRequest, Failure, client::Client, clock};
-use trimtab_types::{Baseline, Entry, Subject, Timestamp};
+use trimtab_store::Appended;
+use trimtab_types::{Baseline, Entry, Invalid, Subject, Timestamp};
 
 use super::{Source, map::BaselineMap};
 
@@ -28,7 +29,8 @@ pub(crate) struct Fed {
 pub(crate) struct Feed<'a> {
     client: &'a Client,
     batch: usize,
-    /// Ticks are put in whenever this many seconds have passed.
+    /// Ticks are put in whenever this many seconds have passed; only into a host in this process, because a host that
+    /// serves ticks by itself.
     tick: Option<u64>,
 }
 
@@ -94,7 +96,7 @@ impl<'a> Feed<'a> {
     async fn take(
         &self,
         arrived: &mut Vec<Arrived<Travelling>>,
-        batch: &mut Vec<(u64, Row)>,
+        batch: &mut Batch,
         baselines: &mut BTreeMap<Subject, Waiting>,
         file: &str,
         fed: &mut Fed,
@@ -102,13 +104,12 @@ impl<'a> Feed<'a> {
         for item in arrived.drain(..) {
             let Travelling { line, row, subject } = match item {
                 Arrived::Tick(at) => {
-                    self.send(batch, file, fed).await?;
-                    self.tick(at)?;
+                    batch.push((fed.lines, Arrived::Tick(at)));
                     continue;
                 }
                 Arrived::Row(row) => row,
             };
-            batch.push((line, row));
+            batch.push((line, Arrived::Row(row)));
             if batch.len() >= self.batch {
                 self.send(batch, file, fed).await?;
             }
@@ -125,31 +126,29 @@ impl<'a> Feed<'a> {
         Ok(())
     }
 
-    async fn send(&self, batch: &mut Vec<(u64, Row)>, file: &str, fed: &mut Fed) -> Result<(), Failure> {
+    async fn send(&self, batch: &mut Batch, file: &str, fed: &mut Fed) -> Result<(), Failure> {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut lines = String::new();
-        for (_, row) in batch.iter() {
-            lines.push_str(&serde_json::to_string(row).map_err(|error| Failure::invalid(error.to_string()))?);
-            lines.push('\n');
-        }
-        let accepted: Result<Accepted, Failure> = self.client.post_lines("/v1/rows", lines).await;
-        let accepted = accepted.map_err(|failure| in_file(failure, batch, file, fed))?;
-        fed.new += accepted.new;
-        fed.unchanged += accepted.unchanged;
+        let accepted = match self.client {
+            Client::Local(_, service) if self.tick.is_some() => {
+                let entries = batch.iter().map(|(_, item)| entry(item)).collect::<Result<_, _>>()?;
+                let appended = service.host().append_and_wait(entries).map_err(Failure::from);
+                appended.map(|appended| {
+                    appended.iter().filter(|appended| matches!(appended, Appended::New(_))).count() as u64
+                })
+            }
+            client => {
+                let answer: Result<Accepted, Failure> = client.post_lines("/v1/rows", lines(batch)?).await;
+                answer.map(|accepted| accepted.new)
+            }
+        };
+        let ticks = batch.iter().filter(|(_, item)| matches!(item, Arrived::Tick(_))).count() as u64;
+        let new = accepted.map_err(|failure| in_file(failure, batch, file, fed))?;
+        fed.new += new - ticks;
+        fed.unchanged += batch.len() as u64 - new;
         batch.clear();
         Ok(())
-    }
-
-    fn tick(&self, at: Timestamp) -> Result<(), Failure> {
-        match self.client {
-            Client::Local(_, service) => {
-                service.host().append_and_wait(vec![Entry::Tick(at)])?;
-                Ok(())
-            }
-            Client::Socket(_) => Ok(()),
-        }
     }
 
     async fn set(&self, map: BaselineMap) -> Result<Baseline, Failure> {
@@ -163,6 +162,26 @@ impl<'a> Feed<'a> {
         };
         self.client.post("/v1/baselines", &request).await
     }
+}
+
+/// Rows and ticks on their way to the host, with the lines that they come from.
+type Batch = Vec<(u64, Arrived<Row>)>;
+
+fn entry(item: &Arrived<Row>) -> Result<Entry, Invalid> {
+    match item {
+        Arrived::Row(row) => row.clone().entry(),
+        Arrived::Tick(at) => Ok(Entry::Tick(*at)),
+    }
+}
+
+fn lines(batch: &Batch) -> Result<String, Failure> {
+    let mut lines = String::new();
+    for (_, item) in batch {
+        let Arrived::Row(row) = item else { continue };
+        lines.push_str(&serde_json::to_string(row).map_err(|error| Failure::invalid(error.to_string()))?);
+        lines.push('\n');
+    }
+    Ok(lines)
 }
 
 fn waiting(maps: &[BaselineMap]) -> BTreeMap<Subject, Waiting> {
@@ -199,7 +218,7 @@ fn check(row: &Row, file: &str, line: u64) -> Result<Timestamp, Failure> {
 }
 
 /// The host counts rows of a request; people count lines of a file.
-fn in_file(failure: Failure, batch: &[(u64, Row)], file: &str, fed: &Fed) -> Failure {
+fn in_file(failure: Failure, batch: &[(u64, Arrived<Row>)], file: &str, fed: &Fed) -> Failure {
     let place = failure.row.and_then(|row| Some((row, batch.get(usize::try_from(row).ok()?.checked_sub(1)?)?.0)));
     let Some((row, line)) = place else { return failure };
     let problem = failure.message.strip_prefix(&format!("row {row}: ")).unwrap_or(&failure.message);

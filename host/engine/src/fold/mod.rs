@@ -2,6 +2,8 @@
 //! the same findings on every machine. What to do about a finding is not decided here.
 
 mod detect;
+#[cfg(test)]
+mod tests;
 mod state;
 mod times;
 mod view;

@@ -122,6 +122,10 @@ pub struct SentAlert {
     pub at: Timestamp,
     /// Whether it is still firing.
     pub firing: bool,
+    /// Whom it was about.
+    pub subject: Subject,
+    /// What it said had been decided.
+    pub reason: String,
 }
 
 impl Default for ModelState {

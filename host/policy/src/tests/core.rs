@@ -21,7 +21,8 @@ const WASI: [&str; 4] = [
      }",
     "package wasi:cli@0.2.0;
      interface stdout { use wasi:io/streams@0.2.0.{output-stream}; get-stdout: func() -> output-stream; }
-     interface exit { exit: func(status: result); }",
+     interface exit { exit: func(status: result); }
+     interface unheard-of { act: func(); }",
     "package wasi:clocks@0.2.0;
      interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
      interface monotonic-clock {

@@ -55,9 +55,9 @@ fn a_directory_is_read_in_order_with_all_its_errors() {
     let size = Core::default().component().len();
     let expected = [
         "Upper Case: `Upper Case` is no name for a policy; rename the folder: at most 100 lower-case letters, digits, dashes and underscores".to_owned(),
-        "absent: DIR/absent/b.wasm cannot be read: No such file or directory (os error 2)".to_owned(),
+        "absent: DIR/absent/b.wasm cannot be read: No such file or directory (os error 2); check that it is there and that the host may read it".to_owned(),
         format!("chosen: {size} bytes"),
-        "directory: DIR/directory/p.wasm cannot be read: it is not a plain file".to_owned(),
+        "directory: DIR/directory/p.wasm cannot be read: it is not a plain file; check that it is there and that the host may read it".to_owned(),
         "empty: DIR/empty has no policy.toml; write one, or move the folder elsewhere".to_owned(),
         format!("good: {size} bytes"),
         "mistake: DIR/mistake/policy.toml:1: sumary: unknown field `sumary`, expected one of `summary`, `component`, `mode`, `order`, `channels`, `applies-to`, `grants`, `limits`, `fail-safe`, `settings`".to_owned(),

@@ -126,6 +126,16 @@ fn everything_that_does_not_fit_is_listed_at_once() {
 }
 
 #[test]
+fn what_wasi_does_not_have_is_refused() {
+    let core = Core {
+        world: "import wasi:cli/unheard-of@0.2.0;",
+        imports: r#"(import "wasi:cli/unheard-of@0.2.0" "act" (func))"#,
+        ..Core::default()
+    };
+    check_refused("", core.component(), &["wasi:cli/unheard-of@0.2.0", "uses what this host does not have"]);
+}
+
+#[test]
 fn grants_open_what_they_name() {
     let core = Core {
         world: "import trimtab:policy/state@0.1.0;",

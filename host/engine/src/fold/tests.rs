@@ -1,0 +1,281 @@
+//! The fold as a specification: what opens, raises and closes an episode, and what must not.
+
+use std::sync::Arc;
+
+use trimtab_store::{LogRecord, Resolution};
+use trimtab_types::{
+    Actual, Baseline, BaselineSource, Entry, Features, Finding, Outcome, Phase, Position, Predicted, Prediction,
+    Reset, Timestamp, Trade,
+};
+
+use super::{State, apply};
+use crate::{Configuration, testing::subject};
+
+/// A log in the making.
+struct Log {
+    state: State,
+    findings: Vec<Finding>,
+    seed: u64,
+}
+
+impl Log {
+    fn new(config: &str) -> Self {
+        let mut state = State::default();
+        state.configuration = Arc::new(Configuration::parse(config, "test").expect("valid"));
+        Self { state, findings: Vec::new(), seed: 42 }
+    }
+
+    fn entry(&mut self, entry: Entry, resolves: Option<Resolution>) {
+        let position = Position(self.state.position.0 + 1);
+        let found = apply(&mut self.state, &LogRecord { position, entry, resolves });
+        self.findings.extend(found);
+    }
+
+    fn baseline(&mut self, accuracy: f64, samples: u64) {
+        let baseline = Baseline {
+            subject: subject(),
+            source: BaselineSource::Given,
+            provisional: false,
+            samples,
+            effective_samples: None,
+            accuracy,
+            precision: None,
+            recall: None,
+            f1: None,
+            chance: None,
+        };
+        self.entry(Entry::Baseline(baseline), None);
+    }
+
+    fn prediction(&self, id: u64) -> Prediction {
+        Prediction {
+            id: id.to_string(),
+            subject: Arc::new(subject()),
+            time: Timestamp::EPOCH.plus(id * 60),
+            predicted: Predicted::Binary(0.9),
+            confidence: None,
+            interval: None,
+            features: Features::default(),
+            trade: Trade::default(),
+            served: true,
+            horizon: None,
+        }
+    }
+
+    fn outcome(&self, id: u64, right: bool) -> Outcome {
+        let subject = subject();
+        Outcome {
+            tenant: subject.tenant,
+            model: subject.model,
+            id: id.to_string(),
+            time: Timestamp::EPOCH.plus(id * 60 + 30),
+            actual: Some(Actual::Label(i64::from(right))),
+            exit_price: None,
+            pnl: None,
+            correction: false,
+        }
+    }
+
+    /// A prediction and its outcome.
+    fn row(&mut self, right: bool) -> u64 {
+        let id = self.state.position.0 + 1;
+        let prediction = self.prediction(id);
+        self.entry(Entry::Prediction(prediction.clone()), None);
+        let outcome = self.outcome(id, right);
+        let resolves =
+            Resolution::Of { position: Position(id), prediction: Box::new(prediction), previous: None };
+        self.entry(Entry::Outcome(outcome), Some(resolves));
+        id
+    }
+
+    fn rows(&mut self, count: usize, accuracy: f64) {
+        for _ in 0..count {
+            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let coin = (self.seed >> 11) as f64 / (1_u64 << 53) as f64;
+            self.row(coin < accuracy);
+        }
+    }
+
+    /// What happened to episodes, in short.
+    fn story(&self) -> String {
+        let short = |finding: &Finding| {
+            let severity = if finding.phase == Phase::Closed { String::new() } else { format!(" {}", finding.severity) };
+            format!("{} {}{severity}", finding.detector, finding.phase.name())
+        };
+        self.findings.iter().map(short).collect::<Vec<_>>().join(", ")
+    }
+}
+
+const Z: &str = "[detectors.e-sr]\nenabled = false\n[detectors.accuracy-z]\nenabled = true\nwindow = 100\n";
+const ADWIN: &str = "[detectors.e-sr]\nenabled = false\n[detectors.adwin]\nenabled = true\n";
+
+#[test]
+fn episodes_open_raise_and_close() {
+    type Script = fn(&mut Log);
+    #[rustfmt::skip]
+    let cases: &[(&str, &str, Script, &str)] = &[
+        ("healthy: nothing", "", |log| {
+            log.baseline(0.8, 10_000); log.rows(2_000, 0.8);
+        }, ""),
+        ("no baseline: nothing to hold it against", "", |log| {
+            log.rows(2_000, 0.3);
+        }, ""),
+        ("drift, and recovery with the same kind of evidence", "", |log| {
+            log.baseline(0.8, 10_000); log.rows(500, 0.8); log.rows(600, 0.62); log.rows(800, 0.9);
+        }, "e-sr opened high, e-sr closed"),
+        ("below chance raises to critical", "", |log| {
+            log.baseline(0.8, 10_000); log.rows(400, 0.62); log.rows(400, 0.3);
+        }, "e-sr opened high, e-sr raised critical"),
+        ("one long drift is one episode", "", |log| {
+            log.baseline(0.8, 10_000); log.rows(4_000, 0.62);
+        }, "e-sr opened high"),
+        ("a change for the better is none", "", |log| {
+            log.baseline(0.8, 10_000); log.rows(2_000, 0.95);
+        }, ""),
+        ("within the tolerance is nobody's business", "", |log| {
+            log.baseline(0.8, 10_000); log.rows(2_000, 0.79);
+        }, ""),
+        ("ADWIN fires at an instant and needs no baseline", ADWIN, |log| {
+            log.rows(1_000, 0.9); log.rows(400, 0.3);
+        }, "adwin opened high, adwin closed"),
+        ("ADWIN ignores improvement", ADWIN, |log| {
+            log.rows(1_000, 0.3); log.rows(400, 0.9);
+        }, ""),
+    ];
+    for (name, config, script, expected) in cases {
+        let mut log = Log::new(config);
+        script(&mut log);
+        let story = log.story();
+        // ADWIN sheds the old regime in several cuts: the first is what the case is about.
+        let got = if config.is_empty() { &story[..] } else { &story[..story.len().min(expected.len())] };
+        assert_eq!(got, *expected, "{name}: {story}");
+    }
+}
+
+#[test]
+fn the_z_test_has_levels_and_hysteresis() {
+    let mut log = Log::new(Z);
+    log.baseline(0.85, 10_000);
+    // Wrong ones evenly among right ones.
+    let pattern = |log: &mut Log, right: usize, wrong: usize| {
+        let all = right + wrong;
+        for i in 0..all {
+            log.row((i + 1) * right / all > i * right / all);
+        }
+    };
+    pattern(&mut log, 85, 15);
+    assert_eq!(log.story(), "", "85 of 100 is the baseline");
+    // 78 of 100: seven points, p = 0.025. Then 70: fifteen points. Then 45: below chance.
+    pattern(&mut log, 78, 22);
+    assert!(log.story().contains("accuracy-z opened medium"), "{}", log.story());
+    let mut log = Log::new(Z);
+    log.baseline(0.85, 10_000);
+    log.rows(100, 1.0);
+    pattern(&mut log, 0, 60);
+    assert_eq!(
+        log.story(),
+        "accuracy-z opened medium, accuracy-z raised high, accuracy-z raised critical",
+        "the ladder is climbed rung by rung"
+    );
+    // A drop of four points is below `medium` and above half of it: still open.
+    pattern(&mut log, 81, 0);
+    log.findings.clear();
+    pattern(&mut log, 100, 0);
+    assert_eq!(log.story(), "accuracy-z closed");
+}
+
+#[test]
+fn resets_and_new_baselines_close_what_is_open() {
+    let drifted = || {
+        let mut log = Log::new("");
+        log.baseline(0.8, 10_000);
+        log.rows(600, 0.6);
+        assert_eq!(log.story(), "e-sr opened high");
+        log.findings.clear();
+        log
+    };
+    let mut log = drifted();
+    log.entry(Entry::Reset(Reset { subject: subject(), detector: Some("e-sr".into()) }), None);
+    assert_eq!(log.story(), "e-sr closed");
+    let mut log = drifted();
+    log.entry(Entry::Reset(Reset { subject: subject(), detector: Some("adwin".into()) }), None);
+    assert_eq!(log.story(), "", "another detector's reset is none of its business");
+    let mut log = drifted();
+    log.baseline(0.5, 1_000);
+    assert_eq!(log.story(), "e-sr closed");
+    let mut log = drifted();
+    let other = Configuration::parse("[detectors.e-sr]\ntolerance = 0.05", "test").expect("valid");
+    let closed = log.state.put_in_force(Arc::new(other));
+    assert_eq!(closed.len(), 1, "changed settings start the detector anew");
+    let mut log = drifted();
+    let same = Configuration::parse("[alerts]\nminimum = \"high\"", "test").expect("valid");
+    assert!(log.state.put_in_force(Arc::new(same)).is_empty(), "other settings do not");
+}
+
+#[test]
+fn corrections_mend_windows_and_keep_evidence() {
+    let mut log = Log::new("");
+    log.baseline(0.8, 10_000);
+    let id = log.row(false);
+    let accuracy = |log: &Log| log.state.subjects[&subject()].accuracy(1).map(|estimate| estimate.value);
+    assert_eq!(accuracy(&log), Some(0.0));
+    let before = log.state.subjects[&subject()].detectors.clone();
+    let resolves = Resolution::Of {
+        position: Position(id),
+        prediction: Box::new(log.prediction(id)),
+        previous: Some(Box::new(log.outcome(id, false))),
+    };
+    let corrected = Outcome { correction: true, ..log.outcome(id, true) };
+    log.entry(Entry::Outcome(corrected), Some(resolves));
+    let after = &log.state.subjects[&subject()];
+    assert_eq!(accuracy(&log), Some(1.0));
+    assert_eq!(after.resolved, 1, "a correction is not another prediction");
+    assert_eq!(after.detectors, before, "a bet once placed is not taken back");
+}
+
+#[test]
+fn early_outcomes_count_when_their_prediction_comes() {
+    let mut log = Log::new("");
+    let outcome = log.outcome(7, true);
+    log.entry(Entry::Outcome(outcome.clone()), None);
+    assert!(log.state.subjects.is_empty());
+    let prediction = log.prediction(7);
+    log.entry(Entry::Prediction(prediction), Some(Resolution::By(Box::new(outcome))));
+    assert_eq!(log.state.subjects[&subject()].resolved, 1);
+}
+
+#[test]
+fn the_clock_never_goes_back() {
+    let mut log = Log::new("");
+    log.entry(Entry::Tick(Timestamp::EPOCH.plus(1_000)), None);
+    log.entry(Entry::Tick(Timestamp::EPOCH.plus(10)), None);
+    assert_eq!(log.state.clock, Timestamp::EPOCH.plus(1_000));
+}
+
+/// Storing and restoring the state at any point changes nothing that comes after.
+#[test]
+fn a_restored_state_goes_on_as_if_nothing_had_happened() {
+    let config = "[detectors.adwin]\nenabled = true\n[detectors.adwin-river]\nenabled = true\n[detectors.accuracy-z]\nenabled = true\n";
+    let mut through = Log::new(config);
+    through.baseline(0.8, 5_000);
+    through.rows(700, 0.8);
+    let parts: Vec<_> = through
+        .state
+        .take_touched()
+        .expect("encodes")
+        .into_iter()
+        .filter_map(|(key, bytes)| bytes.map(|bytes| (key, bytes)))
+        .collect();
+    let mut restored = Log::new(config);
+    let configuration = Arc::clone(&restored.state.configuration);
+    restored.state = State::restore(through.state.position, &parts).expect("decodes");
+    restored.state.configuration = configuration;
+    restored.seed = through.seed;
+    through.findings.clear();
+    for log in [&mut through, &mut restored] {
+        log.rows(900, 0.55);
+    }
+    assert!(!through.findings.is_empty());
+    assert_eq!(restored.findings, through.findings);
+    assert_eq!(restored.state.take_touched().expect("encodes"), through.state.take_touched().expect("encodes"));
+}
