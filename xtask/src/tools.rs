@@ -56,7 +56,8 @@ pub(crate) fn ensure_target(target: &str) -> Result<(), Failed> {
 
 /// Puts a file into its place, if it is not there already, so that nobody reads half of it.
 pub(crate) fn place(from: &Path, to: &Path) -> Result<(), Failed> {
-    let failed = |error: std::io::Error| Failed(format!("cannot put {} to {}: {error}", from.display(), to.display()));
+    let failed =
+        |error: std::io::Error| Failed(format!("cannot put {} to {}: {error}", from.display(), to.display()));
     let new = std::fs::read(from).map_err(failed)?;
     if std::fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());

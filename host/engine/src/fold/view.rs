@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use trimtab_policy::View;
-use trimtab_types::{Estimate, Finding, ModelVersion, Phase, Seconds, Severity, Subject, Timestamp};
+use trimtab_types::{Estimate, Finding, ModelVersion, Seconds, Severity, Subject, Timestamp};
 
 use super::state::{State, SubjectState, rate};
 
@@ -70,7 +70,7 @@ impl View for SubjectView {
             .findings
             .iter()
             .rev()
-            .filter(|finding| finding.phase != Phase::Closed && finding.severity >= at_least)
+            .filter(|finding| finding.severity >= at_least)
             .take_while(|finding| self.now.since(finding.at) <= u64::from(within))
             .take(limit as usize)
             .cloned()
@@ -92,5 +92,29 @@ impl View for SubjectView {
 
     fn since_retrain(&self) -> Option<Seconds> {
         self.ago(self.last_retrain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trimtab_types::Phase;
+
+    use super::*;
+    use crate::testing::{finding, subject};
+
+    #[test]
+    fn closings_are_among_the_findings_so_that_a_policy_can_tell_what_is_still_open() {
+        let mut state = State::default();
+        for phase in [Phase::Opened, Phase::Closed] {
+            state.subject_mut(&subject()).remember(&finding(Severity::High, phase));
+        }
+        let view = SubjectView::of(&state, &subject());
+        let phases = |at_least, limit| {
+            let findings = view.findings(60, at_least, limit);
+            findings.into_iter().map(|finding| finding.phase).collect::<Vec<_>>()
+        };
+        assert_eq!(phases(Severity::High, 10), [Phase::Closed, Phase::Opened]);
+        assert_eq!(phases(Severity::High, 1), [Phase::Closed]);
+        assert_eq!(phases(Severity::Critical, 10), []);
     }
 }
