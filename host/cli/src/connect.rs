@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use trimtab_engine::{Configuration, Host, HostOptions, config::ConfigError};
+use trimtab_engine::{Configuration, Host, HostError, HostOptions, config::ConfigError};
 use trimtab_policy::{Sandbox, SandboxOptions};
 use trimtab_server::{ExitCode, Failure, Service, client::Client};
 
@@ -37,8 +37,17 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
         policies,
         configuration,
         sandbox: sandbox(Some(data.join("cache")))?,
+    });
+    let host = host.map_err(|error| match error {
+        HostError::PolicySettings { .. } => in_file(&config, error.into()),
+        _ => error.into(),
     })?;
     Ok(Arc::new(Service::new(host, move || read_configuration(&config))))
+}
+
+/// A failure that a configuration's file is to blame for.
+fn in_file(config: &Path, failure: Failure) -> Failure {
+    Failure { message: format!("{}: {}", config.display(), failure.message), ..failure }
 }
 
 /// The policies directory that a configuration names.

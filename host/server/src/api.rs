@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header},
+    extract::{
+        DefaultBodyLimit, FromRequestParts, Path, Query, Request, State,
+        rejection::{BytesRejection, PathRejection},
+    },
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 use trimtab_engine::{
     Configuration, Host, baseline,
@@ -95,6 +98,20 @@ impl<T: Serialize> IntoResponse for Reply<T> {
             body: T,
         }
         Json(Versioned { schema_version: SCHEMA_VERSION, body: self.0 }).into_response()
+    }
+}
+
+/// A request's query. A mistake in it is answered like any other.
+struct Asked<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Failure::invalid(rejection.body_text())),
+        }
     }
 }
 
@@ -281,7 +298,7 @@ fn model_key(tenant: Option<String>, model: String) -> ModelKey {
     ModelKey { tenant: tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model }
 }
 
-async fn may_trade(State(service): Shared, Query(query): Query<ModelQuery>) -> Answer<trimtab_engine::MayTrade> {
+async fn may_trade(State(service): Shared, Asked(query): Asked<ModelQuery>) -> Answer<trimtab_engine::MayTrade> {
     Ok(Reply(service.host.may_trade(&model_key(query.tenant, query.model))))
 }
 
@@ -346,7 +363,7 @@ async fn ready(State(service): Shared) -> Result<&'static str, Failure> {
     }
 }
 
-async fn status(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<Status> {
+async fn status(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<Status> {
     blocking(service, move |service| {
         query.settle(service)?;
         let counts = service.read(|reader| Ok(reader.counts()?))?;
@@ -423,7 +440,7 @@ fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatus> {
     })
 }
 
-async fn check(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<CheckReport> {
+async fn check(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<CheckReport> {
     blocking(service, move |service| {
         query.settle(service)?;
         let subjects = subjects(service, &query);
@@ -440,7 +457,7 @@ async fn check(State(service): Shared, Query(query): Query<ListQuery>) -> Answer
     .await
 }
 
-async fn findings(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<serde_json::Value> {
+async fn findings(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
         let listing = query.listing()?;
@@ -454,7 +471,7 @@ async fn findings(State(service): Shared, Query(query): Query<ListQuery>) -> Ans
     .await
 }
 
-async fn decisions(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<serde_json::Value> {
+async fn decisions(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
         let listing = query.listing()?;
@@ -464,7 +481,11 @@ async fn decisions(State(service): Shared, Query(query): Query<ListQuery>) -> An
     .await
 }
 
-async fn decision(State(service): Shared, Path(id): Path<String>) -> Answer<trimtab_types::DecisionRecord> {
+async fn decision(
+    State(service): Shared,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer<trimtab_types::DecisionRecord> {
+    let Path(id) = id.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
     blocking(service, move |service| {
         let found = service.read(|reader| Ok(reader.decision(&id)?))?;
         found.map(Reply).ok_or_else(|| Failure::missing(format!("there is no decision `{id}`; `trimtab decisions` lists them")))
@@ -472,7 +493,7 @@ async fn decision(State(service): Shared, Path(id): Path<String>) -> Answer<trim
     .await
 }
 
-async fn effects(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<serde_json::Value> {
+async fn effects(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
         let limit = query.listing()?.limit;
@@ -505,7 +526,7 @@ async fn run_verify(State(service): Shared) -> Answer<verify::Report> {
 
 // ---- baselines
 
-async fn baselines(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<serde_json::Value> {
+async fn baselines(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
         let baselines: Vec<Baseline> = service.host.with_state(|state| {

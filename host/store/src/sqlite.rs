@@ -37,6 +37,7 @@ impl SqliteWriter {
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(FILE);
         let mut connection = connect(&path, OpenFlags::default())?;
+        schema::check_before_writing(&connection, &path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // A longer log between checkpoints: a page that many groups touch is copied back once.
@@ -584,7 +585,9 @@ fn connect(path: &PathBuf, flags: OpenFlags) -> Result<Connection, StoreError> {
         })?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(Duration::from_secs(10))?;
-    connection.pragma_update(None, "cache_size", -64_000)?;
+    connection
+        .pragma_update(None, "cache_size", -64_000)
+        .map_err(|error| schema::unreadable(error, path))?;
     Ok(connection)
 }
 

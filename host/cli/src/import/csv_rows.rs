@@ -11,6 +11,7 @@ use super::{
     FileRow,
     guard::LineGuard,
     map::{Map, OutcomeMap, PredictionMap, TimeFormat, fill},
+    unreadable,
 };
 
 /// The rows of a file, in its order.
@@ -55,7 +56,7 @@ fn malformed(name: &str, error: &csv::Error) -> Failure {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("has {len} cells, and the first line {expected_len}; look for a missing or surplus delimiter or quote")
         }
-        csv::ErrorKind::Io(error) => error.to_string(),
+        csv::ErrorKind::Io(error) => return unreadable(name, error),
         _ => error.to_string(),
     };
     Failure::invalid(format!("{name}{line}: {problem}"))

@@ -58,6 +58,17 @@ impl Source {
     }
 }
 
+/// Why reading failed: what the file holds is wrong, or it cannot be read at all.
+fn unreadable(place: &str, error: &std::io::Error) -> Failure {
+    match error.to_string() {
+        text if error.kind() != std::io::ErrorKind::InvalidData => {
+            Failure::files(format!("cannot read {place}: {text}"))
+        }
+        text if text.contains("UTF-8") => Failure::invalid(format!("{place}: is not UTF-8; convert the file first")),
+        text => Failure::invalid(format!("{place}: {text}")),
+    }
+}
+
 fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
