@@ -380,7 +380,8 @@ pub(crate) fn story(seed: u64) -> Vec<Value> {
 /// A directory in which the story can be told: configured, with a baseline.
 pub(crate) fn stage(config: &str) -> Scratch {
     let scratch = Scratch::with_config(config);
-    let baseline = ["baseline", "set", "--model", "m", "--version", "v1", "--samples", "2000", "--accuracy", "0.9"];
+    let baseline =
+        ["baseline", "set", "--model", "m", "--version", "v1", "--samples", "2000", "--accuracy", "0.9"];
     scratch.run(&baseline).expect(0);
     scratch
 }

@@ -74,7 +74,8 @@ pub(crate) fn read_configuration(path: &Path) -> Result<Configuration, Failure> 
 /// Reads a text file.
 #[expect(clippy::disallowed_methods, reason = "the one place where the command line reads small files")]
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
 }
 
 /// Runs what waits for disk or fold away from the runtime's threads.

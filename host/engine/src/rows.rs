@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Actual, DigestBuilder, Entry, Feature, Features, Interval, Invalid, Outcome, Predicted, Prediction, Subject,
-    Timestamp, Trade, parse_duration,
+    Actual, DigestBuilder, Entry, Feature, Features, Interval, Invalid, Outcome, Predicted, Prediction,
+    Subject, Timestamp, Trade, parse_duration,
 };
 
 /// A prediction as callers write it.
@@ -185,12 +185,7 @@ impl PredictionRow {
             confidence: self.confidence,
             interval,
             features: Features::from_pairs(features.collect()),
-            trade: Trade {
-                entry_price: self.entry_price,
-                side: self.side,
-                size: self.size,
-                fee: self.fee,
-            },
+            trade: Trade { entry_price: self.entry_price, side: self.side, size: self.size, fee: self.fee },
             served: self.served.unwrap_or(true),
             horizon,
         };
@@ -204,7 +199,8 @@ impl PredictionRow {
 }
 
 fn content_id(prediction: &Prediction) -> Result<String, Invalid> {
-    let content = serde_json::to_vec(prediction).map_err(|error| Invalid::new("prediction", error.to_string()))?;
+    let content =
+        serde_json::to_vec(prediction).map_err(|error| Invalid::new("prediction", error.to_string()))?;
     let digest = DigestBuilder::new("prediction").part(&content).finish().to_string();
     Ok(format!("r-{}", &digest[..32]))
 }
@@ -216,7 +212,9 @@ impl OutcomeRow {
             (Some(label), None) => Some(Actual::Label(label)),
             (None, Some(value)) => Some(Actual::Value(value)),
             (None, None) => None,
-            (Some(_), Some(_)) => return Err(Invalid::new("label", "an outcome has a `label` or a `value`, not both")),
+            (Some(_), Some(_)) => {
+                return Err(Invalid::new("label", "an outcome has a `label` or a `value`, not both"));
+            }
         };
         let outcome = Outcome {
             tenant: self.tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
@@ -295,7 +293,10 @@ mod tests {
         check(&p(r#","score":0.1,"horizon":"soon""#), "horizon: `soon` is not a length of time");
         check(&p(r#","score":0.1,"features":{"a":1,"b":"x"}"#), "Binary");
         check(&p(r#","score":0.1,"features":{"a":[1]}"#), "expected a number or a text");
-        check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":1}}"#, "a Some(Label(1))");
+        check(
+            r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":1}}"#,
+            "a Some(Label(1))",
+        );
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00","label":1}}"#, "with a zone");
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z"}}"#, "says nothing");
         check(r#"{"outcome":{"model":"m","id":"","time":"2026-01-01T00:30:00Z","label":1}}"#, "id: is empty");

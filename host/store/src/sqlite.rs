@@ -15,8 +15,8 @@ use trimtab_types::{
 };
 
 use crate::{
-    Appended, Batch, Counts, Effect, FoldCommit, Folded, FoldedState, Listing, LogRecord, Reader, Resolution, StoreError,
-    StoredEffect, Transaction, Writer,
+    Appended, Batch, Counts, Effect, FoldCommit, Folded, FoldedState, Listing, LogRecord, Reader, Resolution,
+    StoreError, StoredEffect, Transaction, Writer,
     codec::{self, Kind, Names},
     schema,
 };
@@ -179,7 +179,12 @@ impl SqliteWriter {
         Ok(found.unwrap_or_default())
     }
 
-    fn same_prediction(&self, index: usize, position: u64, prediction: &Prediction) -> Result<Appended, StoreError> {
+    fn same_prediction(
+        &self,
+        index: usize,
+        position: u64,
+        prediction: &Prediction,
+    ) -> Result<Appended, StoreError> {
         let names = DatabaseNames::new(&self.connection);
         let stored = read_prediction(&self.connection, &names, position)?;
         match first_difference(&stored, prediction) {
@@ -216,8 +221,8 @@ impl SqliteWriter {
             )?
             .execute(params![model, outcome.id, self.next])?;
         let kind = if current.is_some() { Kind::Correction } else { Kind::Outcome };
-        let body =
-            codec::encode_outcome(outcome, model).map_err(|problem| damaged("outcome", self.next, problem))?;
+        let body = codec::encode_outcome(outcome, model)
+            .map_err(|problem| damaged("outcome", self.next, problem))?;
         self.insert(kind, prediction, &body)
     }
 
@@ -253,7 +258,8 @@ impl SqliteWriter {
             what: "outcome",
             model: outcome.model.clone(),
             id: outcome.id.clone(),
-            difference: first_difference(&stored, outcome).unwrap_or_else(|| "an earlier revision".to_owned()),
+            difference: first_difference(&stored, outcome)
+                .unwrap_or_else(|| "an earlier revision".to_owned()),
             fix: "to replace it, send it with `correction` true",
         })
     }
@@ -480,10 +486,12 @@ impl Reader for SqliteReader {
 
     fn folded_state(&self) -> Result<FoldedState, StoreError> {
         let moment = self.connection.unchecked_transaction()?;
-        let (cursor, format) =
-            moment.query_row("SELECT cursor, format FROM fold", [], |row| Ok((Position(row.get(0)?), row.get(1)?)))?;
+        let (cursor, format) = moment.query_row("SELECT cursor, format FROM fold", [], |row| {
+            Ok((Position(row.get(0)?), row.get(1)?))
+        })?;
         let mut statement = moment.prepare_cached("SELECT key, bytes FROM state ORDER BY key")?;
-        let states = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        let states =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
         Ok((cursor, format, states))
     }
 
@@ -585,9 +593,7 @@ fn connect(path: &PathBuf, flags: OpenFlags) -> Result<Connection, StoreError> {
         })?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(Duration::from_secs(10))?;
-    connection
-        .pragma_update(None, "cache_size", -64_000)
-        .map_err(|error| schema::unreadable(error, path))?;
+    connection.pragma_update(None, "cache_size", -64_000).map_err(|error| schema::unreadable(error, path))?;
     Ok(connection)
 }
 
@@ -672,7 +678,8 @@ impl Numbers {
         let key = params![tenant, model];
         connection.execute("INSERT OR IGNORE INTO model (tenant, model) VALUES (?, ?)", key)?;
         let number =
-            connection.query_row("SELECT id FROM model WHERE tenant = ? AND model = ?", key, |row| row.get(0))?;
+            connection
+                .query_row("SELECT id FROM model WHERE tenant = ? AND model = ?", key, |row| row.get(0))?;
         self.models.entry(tenant.to_owned()).or_default().insert(model.to_owned(), number);
         Ok(number)
     }
@@ -683,9 +690,13 @@ impl Numbers {
         }
         let model = self.model(connection, &subject.tenant, &subject.model)?;
         let key = params![model, subject.version, subject.segment];
-        connection.execute("INSERT OR IGNORE INTO subject (model, version, segment) VALUES (?, ?, ?)", key)?;
-        let number = connection
-            .query_row("SELECT id FROM subject WHERE model = ? AND version = ? AND segment = ?", key, |row| row.get(0))?;
+        connection
+            .execute("INSERT OR IGNORE INTO subject (model, version, segment) VALUES (?, ?, ?)", key)?;
+        let number = connection.query_row(
+            "SELECT id FROM subject WHERE model = ? AND version = ? AND segment = ?",
+            key,
+            |row| row.get(0),
+        )?;
         self.subjects.insert(Arc::clone(subject), (model, number));
         Ok((model, number))
     }
@@ -696,7 +707,9 @@ impl Numbers {
         }
         let text = json(names, "feature names", Position(0))?;
         connection.execute("INSERT OR IGNORE INTO feature_names (names) VALUES (?)", [&text])?;
-        let number = connection.query_row("SELECT id FROM feature_names WHERE names = ?", [&text], |row| row.get(0))?;
+        let number =
+            connection
+                .query_row("SELECT id FROM feature_names WHERE names = ?", [&text], |row| row.get(0))?;
         self.features.insert(Arc::clone(names), number);
         Ok(number)
     }

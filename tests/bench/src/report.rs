@@ -14,27 +14,32 @@ struct Row {
     ours: f64,
     unit: String,
     peer: Option<f64>,
-    /// How many times better than the peer.
+    /// Ours over the peer's: for rates more is better, for times less.
     ratio: Option<f64>,
     target: String,
 }
 
 impl Report {
-    /// A rate, where more is better.
+    /// A rate: more is better.
     pub(crate) fn rate(&mut self, what: &str, ours: f64, unit: &str, peer: Option<f64>, target: &str) {
-        let ratio = peer.map(|peer| ours / peer);
-        self.push(what, ours, unit, peer, ratio, target);
+        self.push(what, ours, unit, peer, target);
     }
 
-    /// A time, where less is better; the ratio is ours over the peer's.
+    /// A time: less is better.
     pub(crate) fn time(&mut self, what: &str, ours: f64, unit: &str, peer: Option<f64>, target: &str) {
-        let ratio = peer.map(|peer| ours / peer);
-        self.push(what, ours, unit, peer, ratio, target);
+        self.push(what, ours, unit, peer, target);
     }
 
-    fn push(&mut self, what: &str, ours: f64, unit: &str, peer: Option<f64>, ratio: Option<f64>, target: &str) {
-        let row =
-            Row { what: what.to_owned(), ours, unit: unit.to_owned(), peer, ratio, target: target.to_owned() };
+    fn push(&mut self, what: &str, ours: f64, unit: &str, peer: Option<f64>, target: &str) {
+        let ratio = peer.map(|peer| ours / peer);
+        let row = Row {
+            what: what.to_owned(),
+            ours,
+            unit: unit.to_owned(),
+            peer,
+            ratio,
+            target: target.to_owned(),
+        };
         eprintln_progress(&row.what);
         self.rows.push(row);
     }

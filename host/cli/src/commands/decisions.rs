@@ -10,7 +10,11 @@ use crate::{
     output::{Output, Table, Tone, cell},
 };
 
-pub(crate) async fn run(global: &Global, args: &DecisionsArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    args: &DecisionsArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     let client = connect::connect(global).await?;
     if let Some(DecisionsCommand::Show { id }) = &args.command {
         let decision: DecisionRecord = client.get(&format!("/v1/decisions/{}", escape(id))).await?;

@@ -9,8 +9,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{IntervalMethod, Window, proportion};
 use trimtab_types::{
-    Baseline, Digest, Estimate, Finding, Interval, Judged, ModelKey, Outcome, PolicySetEntry, Position, Prediction,
-    Severity, Stage, Subject, Timestamp, VersionTransition,
+    Baseline, Digest, Estimate, Finding, Interval, Judged, ModelKey, Outcome, PolicySetEntry, Position,
+    Prediction, Severity, Stage, Subject, Timestamp, VersionTransition,
 };
 
 use super::{
