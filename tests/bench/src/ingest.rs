@@ -33,7 +33,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
         let ours = grouped(&predictions, batch)?;
         report.rate(&format!("durable rows, batches of {batch}"), ours, "1/s", Some(peer), target);
         let ours = over_http(&predictions, batch)?;
-        report.rate(&format!("the same over HTTP on the socket"), ours, "1/s", Some(peer), target);
+        report.rate("the same over HTTP on the socket", ours, "1/s", Some(peer), target);
     }
     Ok(())
 }

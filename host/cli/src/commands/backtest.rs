@@ -43,7 +43,8 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
             (scratch.path.clone(), args.config.clone(), args.policies.clone());
         connect::blocking(move || open(directory, args_config, policies)).await?
     };
-    for problem in service.host().policy_problems() {
+    // History must not be played to fewer policies than were named.
+    if let Some(problem) = service.host().policy_problems().into_iter().next() {
         return Err(Failure::invalid(problem.problem));
     }
     let client = Client::local(Arc::clone(&service));

@@ -98,7 +98,7 @@ pub(crate) fn detail(decision: &DecisionRecord, output: &mut Output) -> Result<(
         output.line(format!("noted      {} = {value}", change.key))?;
     }
     for line in &decision.log {
-        output.line(format!("log        {:?}: {}", line.level, line.message).to_string())?;
+        output.line(format!("log        {:?}: {}", line.level, line.message))?;
     }
     output.line(format!("took       {} µs, {} units of fuel", decision.duration_us, decision.fuel))
 }

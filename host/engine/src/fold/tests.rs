@@ -20,8 +20,8 @@ struct Log {
 
 impl Log {
     fn new(config: &str) -> Self {
-        let mut state = State::default();
-        state.configuration = Arc::new(Configuration::parse(config, "test").expect("valid"));
+        let configuration = Arc::new(Configuration::parse(config, "test").expect("valid"));
+        let state = State { configuration, ..State::default() };
         Self { state, findings: Vec::new(), seed: 42 }
     }
 

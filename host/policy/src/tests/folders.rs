@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use trimtab_types::{Mode, Severity};
+use trimtab_types::Severity;
 
 use super::core::Core;
-use super::{finding, noon, register, sandbox};
+use super::{finding, noon};
 use crate::{
     CacheError, Package, PackageError, Policy, Sandbox, SandboxError, SandboxOptions, read_directory,
 };
