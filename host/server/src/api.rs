@@ -15,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use trimtab_engine::{
     Configuration, Host, baseline,
     rows::{BadRow, OutcomeRow, PredictionRow, Row, parse_row},
@@ -36,7 +36,9 @@ use crate::{
 /// Version of every JSON answer.
 pub const SCHEMA_VERSION: u32 = 1;
 /// Largest body of a request. One request is one transaction, so this bounds a transaction too.
-const LARGEST_BODY: usize = 64 << 20;
+const LARGEST_BODY: usize = 16 << 20;
+/// Requests with rows that are read and parsed at the same time; more are told to come back.
+const ROW_REQUESTS: usize = 64;
 /// A row's time may lie this far in the future: clocks differ, but not by days.
 const FUTURE: u64 = 86_400;
 /// Readers that are kept for the next question.
@@ -48,6 +50,7 @@ const MOST_LISTED: u32 = 10_000;
 pub struct Service {
     host: Host,
     readers: Mutex<Vec<SqliteReader>>,
+    row_requests: Semaphore,
     reload: Box<dyn Fn() -> Result<Configuration, Failure> + Send + Sync>,
 }
 
@@ -57,7 +60,12 @@ impl Service {
         host: Host,
         reload: impl Fn() -> Result<Configuration, Failure> + Send + Sync + 'static,
     ) -> Self {
-        Self { host, readers: Mutex::default(), reload: Box::new(reload) }
+        Self {
+            host,
+            readers: Mutex::default(),
+            row_requests: Semaphore::new(ROW_REQUESTS),
+            reload: Box::new(reload),
+        }
     }
 
     /// The host.
@@ -122,9 +130,13 @@ pub fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .route("/v1/predictions", post(predictions))
-        .route("/v1/outcomes", post(outcomes))
-        .route("/v1/rows", post(rows))
+        .merge(
+            Router::new()
+                .route("/v1/predictions", post(predictions))
+                .route("/v1/outcomes", post(outcomes))
+                .route("/v1/rows", post(rows))
+                .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), admit)),
+        )
         .route("/v1/may-trade", get(may_trade))
         .route("/v1/kill-switch", post(kill_switch))
         .route("/v1/status", get(status))
@@ -147,6 +159,14 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(axum::middleware::from_fn(trace))
         .with_state(service)
+}
+
+/// Before a body is read: what the host cannot take now, it does not keep in memory.
+async fn admit(State(service): Shared, request: Request, next: Next) -> Response {
+    match service.row_requests.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => Failure::from(trimtab_store::StoreError::Busy).into_response(),
+    }
 }
 
 async fn trace(request: Request, next: Next) -> Response {
