@@ -12,7 +12,7 @@ use crate::{
     args::{BacktestArgs, Global},
     connect,
     import::{Feed, Source},
-    output::{Output, percent},
+    output::{Output, count, percent},
 };
 
 /// Rows of one transaction.
@@ -92,7 +92,11 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     output.line("")?;
     output.table(&show::subjects(&report.status.subjects))?;
     output.line("")?;
-    output.line(format!("{} decisions, {} alerts", report.status.counts.decisions, report.status.counts.effects))?;
+    output.line(format!(
+        "{}, {}",
+        count(report.status.counts.decisions, "decision"),
+        count(report.status.counts.effects, "alert")
+    ))?;
     let exit = super::verify::show(&report.verify, output)?;
     if let Some(kept) = &report.kept {
         output.line(format!("kept in `{0}`; look at it with trimtab --data {0} decisions", kept.display()))?;
