@@ -1,4 +1,12 @@
 //! Tests that run the real program: end to end, with real files, real signals and real crashes.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand outside of the program: they make its files and look at its clock"
+)]
+
 mod elec2;
+mod input;
+mod requests;
+mod storage;
 mod support;

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use trimtab_engine::{Configuration, Host, HostOptions, config::ConfigError};
+use trimtab_engine::{Configuration, Host, HostError, HostOptions, config::ConfigError};
 use trimtab_policy::{Sandbox, SandboxOptions};
 use trimtab_server::{ExitCode, Failure, Service, client::Client};
 
@@ -37,8 +37,17 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
         policies,
         configuration,
         sandbox: sandbox(Some(data.join("cache")))?,
+    });
+    let host = host.map_err(|error| match error {
+        HostError::PolicySettings { .. } => in_file(&config, error.into()),
+        _ => error.into(),
     })?;
     Ok(Arc::new(Service::new(host, move || read_configuration(&config))))
+}
+
+/// A failure that a configuration's file is to blame for.
+fn in_file(config: &Path, failure: Failure) -> Failure {
+    Failure { message: format!("{}: {}", config.display(), failure.message), ..failure }
 }
 
 /// The policies directory that a configuration names.
@@ -65,7 +74,8 @@ pub(crate) fn read_configuration(path: &Path) -> Result<Configuration, Failure> 
 /// Reads a text file.
 #[expect(clippy::disallowed_methods, reason = "the one place where the command line reads small files")]
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
 }
 
 /// Runs what waits for disk or fold away from the runtime's threads.

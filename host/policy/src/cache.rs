@@ -16,7 +16,7 @@ use wasmtime::component::Component;
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// It cannot be made or looked at.
-    #[error("the cache directory {path} cannot be used: {cause}; make it, or set another", path = path.display())]
+    #[error("the cache directory {path} cannot be used: {cause}; check that it is writable and has room", path = path.display())]
     Directory {
         /// Which.
         path: PathBuf,

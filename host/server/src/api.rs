@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header},
+    extract::{
+        DefaultBodyLimit, FromRequestParts, Path, Query, Request, State,
+        rejection::{BytesRejection, PathRejection},
+    },
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 use trimtab_engine::{
     Configuration, Host, baseline,
@@ -19,15 +22,14 @@ use trimtab_engine::{
     verify,
 };
 use trimtab_store::{Appended, Listing, Reader, SqliteReader};
-use trimtab_types::{
-    Baseline, BaselineSource, Entry, Invalid, ModelKey, Subject, Timestamp,
-};
+use trimtab_types::{Baseline, BaselineSource, Entry, Invalid, ModelKey, Subject, Timestamp};
 
 use crate::{
     clock,
     error::{ExitCode, Failure},
     wire::{
-        Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status, SubjectStatus,
+        Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status,
+        SubjectStatus,
     },
 };
 
@@ -51,7 +53,10 @@ pub struct Service {
 
 impl Service {
     /// A service on a host; `reload` reads the configuration again.
-    pub fn new(host: Host, reload: impl Fn() -> Result<Configuration, Failure> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        host: Host,
+        reload: impl Fn() -> Result<Configuration, Failure> + Send + Sync + 'static,
+    ) -> Self {
         Self { host, readers: Mutex::default(), reload: Box::new(reload) }
     }
 
@@ -95,6 +100,20 @@ impl<T: Serialize> IntoResponse for Reply<T> {
             body: T,
         }
         Json(Versioned { schema_version: SCHEMA_VERSION, body: self.0 }).into_response()
+    }
+}
+
+/// A request's query. A mistake in it is answered like any other.
+struct Asked<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Failure::invalid(rejection.body_text())),
+        }
     }
 }
 
@@ -142,9 +161,9 @@ async fn blocking<T: Send + 'static>(
     service: Arc<Service>,
     work: impl FnOnce(&Service) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(move || work(&service))
-        .await
-        .unwrap_or_else(|error| Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", ExitCode::Broken, error.to_string())))
+    tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|error| {
+        Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", ExitCode::Broken, error.to_string()))
+    })
 }
 
 // ---- rows in
@@ -154,7 +173,10 @@ fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failure> {
     let body = body.map_err(|rejection| {
         let status = rejection.status();
         let message = if status == StatusCode::PAYLOAD_TOO_LARGE {
-            format!("the request is larger than {} MiB; send it in parts. Nothing of it was kept", LARGEST_BODY >> 20)
+            format!(
+                "the request is larger than {} MiB; send it in parts. Nothing of it was kept",
+                LARGEST_BODY >> 20
+            )
         } else {
             format!("the request did not arrive whole ({rejection}); send it again. Nothing of it was kept")
         };
@@ -163,7 +185,9 @@ fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failure> {
     String::from_utf8(body.into()).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Failure::invalid(format!("line {line}: is not UTF-8 (byte {at} of the request). Nothing of this request was kept"))
+        Failure::invalid(format!(
+            "line {line}: is not UTF-8 (byte {at} of the request). Nothing of this request was kept"
+        ))
     })
 }
 
@@ -188,7 +212,11 @@ fn parse_rows<T: for<'de> Deserialize<'de>>(ndjson: bool, text: &str) -> Result<
     if trimmed.starts_with('[') {
         let rows: Vec<&serde_json::value::RawValue> = serde_json::from_str(text)
             .map_err(|error| BadRow { line: error.line() as u64, problem: error.to_string() })?;
-        return rows.iter().zip(1..).map(|(row, number)| Ok((number, parse_row(number, row.get())?))).collect();
+        return rows
+            .iter()
+            .zip(1..)
+            .map(|(row, number)| Ok((number, parse_row(number, row.get())?)))
+            .collect();
     }
     Ok(vec![(1, parse_row(1, text)?)])
 }
@@ -204,10 +232,7 @@ fn check_time(time: Timestamp, now: Timestamp) -> Result<(), Invalid> {
 }
 
 /// Makes entries of rows, all or none.
-fn entries<T>(
-    rows: Vec<(u64, T)>,
-    make: impl Fn(T) -> Result<Entry, Invalid>,
-) -> Result<Vec<Entry>, BadRow> {
+fn entries<T>(rows: Vec<(u64, T)>, make: impl Fn(T) -> Result<Entry, Invalid>) -> Result<Vec<Entry>, BadRow> {
     let now = clock::now();
     rows.into_iter()
         .map(|(line, row)| {
@@ -257,7 +282,11 @@ async fn predictions(
     append(service, entries, !ndjson).await
 }
 
-async fn outcomes(State(service): Shared, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer<Accepted> {
+async fn outcomes(
+    State(service): Shared,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<Accepted> {
     let rows = parse_rows(is_ndjson(&headers), &text(body)?)?;
     let entries = entries(rows, |row: OutcomeRow| row.outcome().map(Entry::Outcome))?;
     append(service, entries, false).await
@@ -281,7 +310,10 @@ fn model_key(tenant: Option<String>, model: String) -> ModelKey {
     ModelKey { tenant: tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model }
 }
 
-async fn may_trade(State(service): Shared, Query(query): Query<ModelQuery>) -> Answer<trimtab_engine::MayTrade> {
+async fn may_trade(
+    State(service): Shared,
+    Asked(query): Asked<ModelQuery>,
+) -> Answer<trimtab_engine::MayTrade> {
     Ok(Reply(service.host.may_trade(&model_key(query.tenant, query.model))))
 }
 
@@ -293,7 +325,11 @@ async fn kill_switch(
     let model = match (request.all, request.model) {
         (true, None) => None,
         (false, Some(model)) => Some(model_key(request.tenant, model)),
-        _ => return Err(Failure::invalid("give a `model`, or `all` for every model of every tenant, and not both")),
+        _ => {
+            return Err(Failure::invalid(
+                "give a `model`, or `all` for every model of every tenant, and not both",
+            ));
+        }
     };
     if request.actor.trim().is_empty() {
         return Err(Failure::invalid("actor: is empty; say who does this"));
@@ -323,11 +359,14 @@ impl ListQuery {
     fn listing(&self) -> Result<Listing, Failure> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if limit > MOST_LISTED {
-            return Err(Failure::invalid(format!("limit: is {limit}; at most {MOST_LISTED} are listed at once")));
+            return Err(Failure::invalid(format!(
+                "limit: is {limit}; at most {MOST_LISTED} are listed at once"
+            )));
         }
-        let model = self.model.clone().map(|model| {
-            (self.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model)
-        });
+        let model = self
+            .model
+            .clone()
+            .map(|model| (self.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model));
         Ok(Listing { model, until: None, limit })
     }
 
@@ -346,7 +385,7 @@ async fn ready(State(service): Shared) -> Result<&'static str, Failure> {
     }
 }
 
-async fn status(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<Status> {
+async fn status(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<Status> {
     blocking(service, move |service| {
         query.settle(service)?;
         let counts = service.read(|reader| Ok(reader.counts()?))?;
@@ -411,9 +450,8 @@ fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatus> {
                 health: Health::of(known.baseline.is_some(), known.worst()),
                 predictions: known.predictions,
                 resolved: known.resolved,
-                accuracy: [50, 100, 200].map(|last| {
-                    known.accuracy(last).filter(|estimate| estimate.samples as usize == last)
-                }),
+                accuracy: [50, 100, 200]
+                    .map(|last| known.accuracy(last).filter(|estimate| estimate.samples as usize == last)),
                 baseline: known.baseline.as_ref().map(|baseline| baseline.accuracy),
                 losing_run: known.right.losing_run() as u64,
                 paused: known.paused,
@@ -423,7 +461,7 @@ fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatus> {
     })
 }
 
-async fn check(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<CheckReport> {
+async fn check(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<CheckReport> {
     blocking(service, move |service| {
         query.settle(service)?;
         let subjects = subjects(service, &query);
@@ -440,7 +478,7 @@ async fn check(State(service): Shared, Query(query): Query<ListQuery>) -> Answer
     .await
 }
 
-async fn findings(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<serde_json::Value> {
+async fn findings(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
         let listing = query.listing()?;
@@ -454,7 +492,7 @@ async fn findings(State(service): Shared, Query(query): Query<ListQuery>) -> Ans
     .await
 }
 
-async fn decisions(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<serde_json::Value> {
+async fn decisions(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
         let listing = query.listing()?;
@@ -464,15 +502,21 @@ async fn decisions(State(service): Shared, Query(query): Query<ListQuery>) -> An
     .await
 }
 
-async fn decision(State(service): Shared, Path(id): Path<String>) -> Answer<trimtab_types::DecisionRecord> {
+async fn decision(
+    State(service): Shared,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer<trimtab_types::DecisionRecord> {
+    let Path(id) = id.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
     blocking(service, move |service| {
         let found = service.read(|reader| Ok(reader.decision(&id)?))?;
-        found.map(Reply).ok_or_else(|| Failure::missing(format!("there is no decision `{id}`; `trimtab decisions` lists them")))
+        found.map(Reply).ok_or_else(|| {
+            Failure::missing(format!("there is no decision `{id}`; `trimtab decisions` lists them"))
+        })
     })
     .await
 }
 
-async fn effects(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<serde_json::Value> {
+async fn effects(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
         let limit = query.listing()?.limit;
@@ -505,7 +549,7 @@ async fn run_verify(State(service): Shared) -> Answer<verify::Report> {
 
 // ---- baselines
 
-async fn baselines(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<serde_json::Value> {
+async fn baselines(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
         let baselines: Vec<Baseline> = service.host.with_state(|state| {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Ar
 use axum::Router;
 use tokio::{
     net::{TcpListener, UnixListener},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 use trimtab_types::Entry;
@@ -60,8 +60,6 @@ pub async fn serve(
     listen: Option<SocketAddr>,
     ready: impl FnOnce(&std::path::Path, Option<SocketAddr>),
 ) -> Result<(), ServeError> {
-    let path = socket_path(service.host().directory());
-    let unix = bind(&path)?;
     let tcp = match listen {
         None => None,
         Some(address) if !address.ip().is_loopback() => return Err(ServeError::NotLoopback(address)),
@@ -69,12 +67,18 @@ pub async fn serve(
             Some(TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?)
         }
     };
+    // From here on a signal is heeded, so that those who saw the host ready can send one at once.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let hangup = signal(SignalKind::hangup())?;
+    let path = socket_path(service.host().directory());
+    let unix = bind(&path)?;
     let bound = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
     let (stop, stopped) = watch::channel(false);
     let background = [
         tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
         tokio::spawn(deliveries(Arc::clone(&service), stopped.clone())),
-        tokio::spawn(reloads(Arc::clone(&service), stopped.clone())),
+        tokio::spawn(reloads(Arc::clone(&service), hangup, stopped.clone())),
     ];
     let app = router(Arc::clone(&service));
     let mut servers = vec![tokio::spawn(serve_unix(unix, app.clone(), stopped.clone()))];
@@ -82,7 +86,10 @@ pub async fn serve(
         servers.push(tokio::spawn(serve_tcp(listener, app, stopped)));
     }
     ready(&path, bound);
-    wait_for_signal().await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     tracing::info!("stopping: finishing the requests under way");
     stop.send_replace(true);
     for server in servers {
@@ -122,22 +129,20 @@ async fn until_stopped(mut stopped: watch::Receiver<bool>) {
     stopped.wait_for(|stopped| *stopped).await.ok();
 }
 
-async fn serve_unix(listener: UnixListener, app: Router, stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+async fn serve_unix(
+    listener: UnixListener,
+    app: Router,
+    stopped: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped)).await
 }
 
-async fn serve_tcp(listener: TcpListener, app: Router, stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+async fn serve_tcp(
+    listener: TcpListener,
+    app: Router,
+    stopped: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped)).await
-}
-
-async fn wait_for_signal() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }
 
 /// Runs `work` again and again until the host stops, and once more at the end.
@@ -177,12 +182,12 @@ async fn ticks(service: Arc<Service>, stopped: watch::Receiver<bool>) {
 }
 
 async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
-    every(DELIVERY, service, stopped, |service| delivery::deliver(service.host()).map(drop), "delivery").await;
+    every(DELIVERY, service, stopped, |service| delivery::deliver(service.host()).map(drop), "delivery")
+        .await;
 }
 
 /// SIGHUP: read configuration and policies again.
-async fn reloads(service: Arc<Service>, stopped: watch::Receiver<bool>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn reloads(service: Arc<Service>, mut hangup: Signal, stopped: watch::Receiver<bool>) {
     let stop = until_stopped(stopped);
     tokio::pin!(stop);
     loop {
@@ -192,7 +197,9 @@ async fn reloads(service: Arc<Service>, stopped: watch::Receiver<bool>) {
         }
         let service = Arc::clone(&service);
         match tokio::task::spawn_blocking(move || service.reload()).await {
-            Ok(Ok(problems)) => tracing::info!(problems = problems.len(), "read configuration and policies again"),
+            Ok(Ok(problems)) => {
+                tracing::info!(problems = problems.len(), "read configuration and policies again")
+            }
             Ok(Err(error)) => tracing::error!("nothing changed: {error}"),
             Err(error) => tracing::error!("reload failed: {error}"),
         }

@@ -30,12 +30,12 @@ pub enum StoreError {
     #[error("there is no Trimtab data in `{}`; run `trimtab init` first or name another directory with --data", .0.display())]
     Missing(PathBuf),
     /// Not a database of ours.
-    #[error("`{}` is not a Trimtab database (application id {found:#x}); name another directory with --data", path.display())]
+    #[error("`{}` is not a Trimtab database ({problem}); name another directory with --data", path.display())]
     Foreign {
         /// Which file.
         path: PathBuf,
-        /// What it says it is.
-        found: i64,
+        /// How that shows.
+        problem: String,
     },
     /// Written by a newer build.
     #[error(

@@ -28,10 +28,13 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE log (
         position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, link INTEGER, body BLOB NOT NULL
     ) STRICT;
-    -- Where a prediction (what = 0) and its outcomes (what = 1, by revision) are. Makes ids unique.
+    -- Where the prediction of an id is and what counts as its outcome; either may come first. Makes ids unique.
     CREATE TABLE row_key (
-        model INTEGER NOT NULL, id TEXT NOT NULL, what INTEGER NOT NULL, revision INTEGER NOT NULL,
-        position INTEGER NOT NULL, PRIMARY KEY (model, id, what, revision)
+        model INTEGER NOT NULL, id TEXT NOT NULL, prediction INTEGER, outcome INTEGER, PRIMARY KEY (model, id)
+    ) STRICT, WITHOUT ROWID;
+    -- All outcomes of an id whose outcome was corrected, the first one included, oldest first.
+    CREATE TABLE revision (
+        model INTEGER NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (model, id, position)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE content (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 
@@ -56,18 +59,23 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX effect_pending ON effect (position) WHERE delivered IS NULL;
 "];
 
-/// Brings the database to this build's schema, or says why it cannot be used.
-pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let (found, application) = identity(connection)?;
-    if found == 0 && application == 0 {
-        // An empty file, or one that another program has begun to use.
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables > 0 {
-            return Err(StoreError::Foreign { path: path.into(), found: application });
-        }
-    } else {
-        check_identity(found, application, path)?;
+/// Refuses what is not ours before anything is written to it. An empty file is ours to fill.
+pub(crate) fn check_before_writing(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let (found, application) = identity(connection, path)?;
+    if (found, application) != (0, 0) {
+        return check_identity(found, application, path);
     }
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 {
+        let problem = "it has tables of another program".to_owned();
+        return Err(StoreError::Foreign { path: path.into(), problem });
+    }
+    Ok(())
+}
+
+/// Brings a database that was checked to this build's schema.
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let (found, _) = identity(connection, path)?;
     let transaction = connection.transaction()?;
     for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(step)?;
@@ -80,18 +88,32 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
 
 /// Refuses what this build cannot read; for connections that must not write.
 pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let (found, application) = identity(connection)?;
+    let (found, application) = identity(connection, path)?;
     check_identity(found, application, path)
 }
 
-fn identity(connection: &Connection) -> Result<(i64, i64), StoreError> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+fn identity(connection: &Connection, path: &Path) -> Result<(i64, i64), StoreError> {
+    let pragma = |name| {
+        let value = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        value.map_err(|error| unreadable(error, path))
+    };
     Ok((pragma("user_version")?, pragma("application_id")?))
+}
+
+/// Why the first look into a file failed.
+pub(crate) fn unreadable(error: rusqlite::Error, path: &Path) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => {
+            StoreError::Foreign { path: path.into(), problem: "it is not an SQLite file".to_owned() }
+        }
+        _ => error.into(),
+    }
 }
 
 fn check_identity(found: i64, application: i64, path: &Path) -> Result<(), StoreError> {
     if application != APPLICATION_ID {
-        return Err(StoreError::Foreign { path: path.into(), found: application });
+        let problem = format!("its application id is {application:#x}");
+        return Err(StoreError::Foreign { path: path.into(), problem });
     }
     if found > SCHEMA_VERSION {
         return Err(StoreError::Newer { path: path.into(), found, known: SCHEMA_VERSION });

@@ -9,7 +9,11 @@ use crate::{
     output::{Output, count},
 };
 
-pub(crate) async fn run(global: &Global, args: &ImportArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    args: &ImportArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     let source = Source::open(&args.source)?;
     let client = connect::connect(global).await?;
     let name = source.name.clone();
@@ -32,7 +36,10 @@ pub(crate) async fn run(global: &Global, args: &ImportArgs, output: &mut Output)
         }))?;
         return Ok(ExitCode::Ok);
     }
-    output.line(format!("{name}: {} lines; {} rows new, {} already there", fed.lines, fed.new, fed.unchanged))?;
+    output.line(format!(
+        "{name}: {} lines; {} rows new, {} already there",
+        fed.lines, fed.new, fed.unchanged
+    ))?;
     for baseline in &fed.baselines {
         output.line(format!(
             "baseline of {}: {} over {}",

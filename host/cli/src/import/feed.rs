@@ -62,11 +62,11 @@ impl<'a> Feed<'a> {
         let mut batch = Vec::with_capacity(self.batch);
         let file = source.name;
         for line in source.rows {
-            let line = line?;
+            let line = line.map_err(|failure| kept(failure, &fed))?;
             fed.lines += 1;
             let mut subject = None;
             for row in line.rows {
-                let time = check(&row, &file, line.line)?;
+                let time = check(&row, &file, line.line).map_err(|failure| kept(failure, &fed))?;
                 match &row {
                     Row::Prediction(prediction) => {
                         subject = Some(subject_of(prediction));
@@ -144,7 +144,7 @@ impl<'a> Feed<'a> {
             }
         };
         let ticks = batch.iter().filter(|(_, item)| matches!(item, Arrived::Tick(_))).count() as u64;
-        let new = accepted.map_err(|failure| in_file(failure, batch, file))?;
+        let new = accepted.map_err(|failure| in_file(failure, batch, file, fed))?;
         fed.new += new - ticks;
         fed.unchanged += batch.len() as u64 - new;
         batch.clear();
@@ -208,7 +208,8 @@ fn subject_of(row: &trimtab_engine::rows::PredictionRow) -> Subject {
 
 /// Checks a row before it travels, so that a mistake names the file's line.
 fn check(row: &Row, file: &str, line: u64) -> Result<Timestamp, Failure> {
-    let entry = row.clone().entry().map_err(|invalid| Failure::invalid(format!("{file} line {line}: {invalid}")))?;
+    let entry =
+        row.clone().entry().map_err(|invalid| Failure::invalid(format!("{file} line {line}: {invalid}")))?;
     let time = match entry {
         Entry::Prediction(row) => row.time,
         Entry::Outcome(row) => row.time,
@@ -218,14 +219,19 @@ fn check(row: &Row, file: &str, line: u64) -> Result<Timestamp, Failure> {
 }
 
 /// The host counts rows of a request; people count lines of a file.
-fn in_file(failure: Failure, batch: &[(u64, Arrived<Row>)], file: &str) -> Failure {
-    let place = failure.row.and_then(|row| Some((row, batch.get(usize::try_from(row).ok()?.checked_sub(1)?)?.0)));
+fn in_file(failure: Failure, batch: &[(u64, Arrived<Row>)], file: &str, fed: &Fed) -> Failure {
+    let place =
+        failure.row.and_then(|row| Some((row, batch.get(usize::try_from(row).ok()?.checked_sub(1)?)?.0)));
     let Some((row, line)) = place else { return failure };
     let problem = failure.message.strip_prefix(&format!("row {row}: ")).unwrap_or(&failure.message);
-    let problem = problem.strip_suffix(" Nothing of this request was kept").unwrap_or(problem);
-    let first = batch.first().map_or(line, |(line, _)| *line);
-    Failure {
-        message: format!("{file} line {line}: {problem} Rows before line {first} are kept; mend the file and import it again"),
-        ..failure
-    }
+    let problem = problem.strip_suffix(". Nothing of this request was kept").unwrap_or(problem);
+    kept(Failure { message: format!("{file} line {line}: {problem}"), ..failure }, fed)
+}
+
+/// What came before a mistake stays, and the file can be imported again: say so.
+fn kept(failure: Failure, fed: &Fed) -> Failure {
+    let rows = fed.new + fed.unchanged;
+    let message =
+        format!("{}. {rows} rows before it are kept; mend the file and import it again", failure.message);
+    Failure { message, ..failure }
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use trimtab_engine::rows::parse_row;
 use trimtab_server::Failure;
 
-use super::{FileRow, guard::LineGuard};
+use super::{FileRow, guard::LineGuard, unreadable};
 
 /// The rows of a file, in its order.
 pub(super) fn rows(
@@ -14,17 +14,12 @@ pub(super) fn rows(
 ) -> impl Iterator<Item = Result<FileRow, Failure>> + Send + use<> {
     let name = name.to_owned();
     let lines = BufReader::new(LineGuard::new(reader)).lines().zip(1..);
-    lines
-        .filter(|(line, _)| !line.as_ref().is_ok_and(|line| line.trim().is_empty()))
-        .map(move |(line, number)| {
-            let text = line.map_err(|error| Failure::invalid(format!("{name} line {number}: {}", reason(&error))))?;
+    lines.filter(|(line, _)| !line.as_ref().is_ok_and(|line| line.trim().is_empty())).map(
+        move |(line, number)| {
+            let text = line.map_err(|error| unreadable(&format!("{name} line {number}"), &error))?;
             let row = parse_row(number, &text)
                 .map_err(|bad| Failure::invalid(format!("{name} line {number}: {}", bad.problem)))?;
             Ok(FileRow { line: number, rows: vec![row] })
-        })
-}
-
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    if text.contains("UTF-8") { "is not UTF-8; convert the file first".to_owned() } else { text }
+        },
+    )
 }
