@@ -169,6 +169,11 @@ pub(crate) fn cell(text: impl ToString) -> (String, Tone) {
     (text.to_string(), Tone::Plain)
 }
 
+/// So many of something: `1 alert`, `3 alerts`.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 /// A share as people read it: `82.3 %`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)

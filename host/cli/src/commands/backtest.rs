@@ -12,7 +12,7 @@ use crate::{
     args::{BacktestArgs, Global},
     connect,
     import::{Feed, Source},
-    output::{Output, percent},
+    output::{Output, count, percent},
 };
 
 /// Rows of one transaction.
@@ -95,8 +95,9 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     output.table(&show::subjects(&report.status.subjects))?;
     output.line("")?;
     output.line(format!(
-        "{} decisions, {} alerts",
-        report.status.counts.decisions, report.status.counts.effects
+        "{}, {}",
+        count(report.status.counts.decisions, "decision"),
+        count(report.status.counts.effects, "alert")
     ))?;
     let exit = super::verify::show(&report.verify, output)?;
     if let Some(kept) = &report.kept {

@@ -6,7 +6,7 @@ use crate::{
     args::{Global, ImportArgs},
     connect,
     import::{Feed, Source},
-    output::Output,
+    output::{Output, count},
 };
 
 pub(crate) async fn run(
@@ -49,8 +49,10 @@ pub(crate) async fn run(
         ))?;
     }
     output.line(format!(
-        "log: {} entries; {} findings, {} decisions",
-        status.head, status.counts.findings, status.counts.decisions
+        "log: {} entries; {}, {}",
+        status.head,
+        count(status.counts.findings, "finding change"),
+        count(status.counts.decisions, "decision")
     ))?;
     Ok(ExitCode::Ok)
 }

@@ -6,7 +6,7 @@ use super::{filtered, query, show};
 use crate::{
     args::{FilterArgs, Global},
     connect,
-    output::{Output, Table, Tone, cell},
+    output::{Output, Table, Tone, cell, count},
 };
 
 pub(crate) async fn run(
@@ -27,8 +27,10 @@ pub(crate) async fn run(
     ))?;
     output.line(format!("rows       {} predictions, {} outcomes", counts.predictions, counts.outcomes))?;
     output.line(format!(
-        "so far     {} finding changes, {} decisions, {} alerts",
-        counts.findings, counts.decisions, counts.effects
+        "so far     {}, {}, {}",
+        count(counts.findings, "finding change"),
+        count(counts.decisions, "decision"),
+        count(counts.effects, "alert")
     ))?;
     output.line(format!("sandbox    {}", status.sandbox))?;
     if let Some(trouble) = &status.trouble {
