@@ -5,5 +5,6 @@
 mod elec2;
 mod input;
 mod requests;
+mod serving;
 mod storage;
 mod support;

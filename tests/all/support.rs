@@ -202,8 +202,13 @@ impl Serving {
     }
 
     /// Asks it to end and waits: its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(self) -> Option<i32> {
         self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits until it has ended: its exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("ends").code()
     }
 
