@@ -25,7 +25,8 @@ after = "30m"
 /// A directory with two rows that must survive whatever follows.
 fn with_rows() -> Scratch {
     let scratch = Scratch::with_config("");
-    let rows = [json!({ "prediction": prediction("kept", 0, 0.7) }), json!({ "outcome": outcome("kept", 60, 1) })];
+    let rows =
+        [json!({ "prediction": prediction("kept", 0, 0.7) }), json!({ "outcome": outcome("kept", 60, 1) })];
     let file = scratch.file("kept.ndjson", lines(&rows));
     scratch.run(&["import", &file]).expect(0);
     scratch
@@ -35,7 +36,8 @@ fn with_rows() -> Scratch {
 #[track_caller]
 fn check(scratch: &Scratch, name: &str, content: impl AsRef<[u8]>, words: &[&str]) {
     let (file, map) = (scratch.file(name, content), scratch.file("map.toml", MAP));
-    let args = if name.ends_with(".csv") { vec!["import", &file, "--map", &map] } else { vec!["import", &file] };
+    let args =
+        if name.ends_with(".csv") { vec!["import", &file, "--map", &map] } else { vec!["import", &file] };
     scratch.run(&args).expect(65).says(words).says(&["error: ", name]);
     assert_eq!(scratch.rows(), (1, 1), "{words:?}");
 }
@@ -76,7 +78,12 @@ fn wrong_csv_is_refused_by_line_and_column() {
     for (content, words) in cases {
         check(&scratch, "bad.csv", content, words);
     }
-    check(&scratch, "bad.csv", b"at,score,price,label\n2025-01-01T00:00:00Z,0.7,\xff,1\n", &["line 2", "not UTF-8", "convert"]);
+    check(
+        &scratch,
+        "bad.csv",
+        b"at,score,price,label\n2025-01-01T00:00:00Z,0.7,\xff,1\n",
+        &["line 2", "not UTF-8", "convert"],
+    );
     scratch.verify();
 }
 
@@ -161,7 +168,8 @@ fn the_same_id_is_the_same_row_or_a_conflict() {
 #[test]
 fn a_mistake_late_in_a_file_keeps_whole_batches_before_it_and_says_how_much() {
     let scratch = Scratch::with_config("");
-    let rows: Vec<_> = (0..25).map(|n| json!({ "prediction": prediction(&format!("p{n}"), n, 0.7) })).collect();
+    let rows: Vec<_> =
+        (0..25).map(|n| json!({ "prediction": prediction(&format!("p{n}"), n, 0.7) })).collect();
     let conflict = json!({ "prediction": prediction("p3", 0, 0.1) });
     for (last, words) in [
         ("nonsense".to_owned(), ["line 26", "expected value"]),

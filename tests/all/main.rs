@@ -1,10 +1,17 @@
 //! Tests that run the real program: end to end, with real files, real signals and real crashes.
 
-#![expect(clippy::disallowed_methods, reason = "tests stand outside of the program: they make its files and look at its clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand outside of the program: they make its files and look at its clock"
+)]
 
+mod crash;
 mod elec2;
 mod input;
+mod output;
+mod policies;
 mod requests;
 mod serving;
 mod storage;
 mod support;
+mod verify;

@@ -18,6 +18,7 @@ fn with_rows(scratch: &Scratch) -> Serving {
 #[track_caller]
 fn check(reply: Reply, status: u16, kind: &str, words: &[&str]) {
     let reply = reply.expect(status);
+    assert!(reply.head.contains("content-type: application/json"), "{}", reply.head);
     let answer = reply.json();
     assert_eq!(answer["schema_version"], 1, "{answer}");
     assert_eq!(answer["error"]["kind"], kind, "{answer}");
@@ -73,7 +74,12 @@ fn wrong_rows_are_refused_and_nothing_of_their_request_is_kept() {
         let lines = format!("{good}\n{}\n", with("score", json!(2)));
         check(http.post_lines("/v1/predictions", lines), 400, "invalid", &["row 2", "between 0 and 1", KEPT]);
         let other = outcome("kept", 60, 0).to_string();
-        check(http.post("/v1/outcomes", other), 409, "conflict", &["row 1", "outcome `kept`", "`correction` true", KEPT]);
+        check(
+            http.post("/v1/outcomes", other),
+            409,
+            "conflict",
+            &["row 1", "outcome `kept`", "`correction` true", KEPT],
+        );
         check(http.post("/v1/predictions", b"[\n\xff]"), 400, "invalid", &["line 2", "not UTF-8", KEPT]);
         let large = vec![b' '; 64 * MEBIBYTE + 1];
         check(http.post("/v1/predictions", large), 413, "body", &["larger than 64 MiB", "send it in parts"]);
@@ -94,9 +100,8 @@ fn wrong_questions_are_refused_with_a_way_out() {
         request.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
         http.post("/v1/kill-switch", request.to_string())
     };
-    let baseline = |rest: &str| {
-        http.post("/v1/baselines", format!(r#"{{"model":"m","version":"v1"{rest}}}"#))
-    };
+    let baseline =
+        |rest: &str| http.post("/v1/baselines", format!(r#"{{"model":"m","version":"v1"{rest}}}"#));
     #[rustfmt::skip]
     let cases: [(Reply, u16, &str, &[&str]); 17] = [
         (http.get("/v1/nothing"),                      404, "not-found", &["there is no GET /v1/nothing"]),
@@ -131,7 +136,10 @@ fn what_is_not_http_does_not_disturb_the_host() {
     let scratch = Scratch::with_config("");
     let host = with_rows(&scratch);
     let Http::Socket(path) = host.socket() else { panic!("a socket") };
-    for garbage in [&b"\x00\xff\xfe not http\r\n\r\n"[..], b"POST /v1/predictions HTTP/1.1\r\ncontent-length: 9\r\n\r\n{"] {
+    for garbage in [
+        &b"\x00\xff\xfe not http\r\n\r\n"[..],
+        b"POST /v1/predictions HTTP/1.1\r\ncontent-length: 9\r\n\r\n{",
+    ] {
         let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("connects");
         stream.write_all(garbage).expect("writes");
         stream.shutdown(std::net::Shutdown::Write).expect("half closes");

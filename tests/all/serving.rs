@@ -1,10 +1,8 @@
 //! A host that serves: what it answers, over the socket, over loopback and through the command line, and how it ends.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::support::{Http, STORY, Scratch, Serving, lines, outcome, prediction, repository, stage, story, told};
+use crate::support::{Http, Reply, STORY, Scratch, Serving, lines, outcome, prediction, stage, story, told};
 
 /// Whole story through HTTP: predictions and outcomes, in order.
 fn tell(http: &Http, rows: &[Value]) {
@@ -30,15 +28,21 @@ fn rows_come_one_by_one_as_arrays_and_as_lines() {
         row.to_string()
     };
     let (socket, port) = (host.socket(), host.port());
-    let counted = |reply: crate::support::Reply| {
+    let counted = |reply: Reply| {
         let mut answer = reply.expect(200).json();
         let ids = answer.as_object_mut().expect("an object").remove("ids");
         (answer, ids.unwrap_or_default())
     };
 
     assert_eq!(counted(socket.post("/v1/predictions", p(0).to_string())), (accepted(1, 1), json!(["p0"])));
-    assert_eq!(counted(port.post("/v1/predictions", array(&[p(0), p(1), p(2)]))), (accepted(3, 2), json!(["p0", "p1", "p2"])));
-    assert_eq!(counted(socket.post_lines("/v1/predictions", lines(&[p(3), p(4)]) + "\n")), (accepted(2, 2), Value::Null));
+    assert_eq!(
+        counted(port.post("/v1/predictions", array(&[p(0), p(1), p(2)]))),
+        (accepted(3, 2), json!(["p0", "p1", "p2"]))
+    );
+    assert_eq!(
+        counted(socket.post_lines("/v1/predictions", lines(&[p(3), p(4)]) + "\n")),
+        (accepted(2, 2), Value::Null)
+    );
     assert_eq!(counted(port.post("/v1/outcomes", o(0).to_string())).0, accepted(1, 1));
     assert_eq!(counted(socket.post("/v1/outcomes", array(&[o(0), o(1)]))).0, accepted(2, 1));
     assert_eq!(counted(port.post_lines("/v1/outcomes", lines(&[o(2), o(3)]))).0, accepted(2, 2));
@@ -99,7 +103,18 @@ fn a_command_answers_the_same_whether_a_host_runs_or_not() {
     let file = scratch.file("more.ndjson", lines(&[json!({ "prediction": prediction("more", 0, 0.7) })]));
     let report = scratch.json(&["import", &file]);
     assert_eq!((&report["new"], &report["unchanged"]), (&json!(1), &json!(0)));
-    scratch.json(&["baseline", "set", "--model", "m", "--version", "v2", "--samples", "9", "--accuracy", "0.5"]);
+    scratch.json(&[
+        "baseline",
+        "set",
+        "--model",
+        "m",
+        "--version",
+        "v2",
+        "--samples",
+        "9",
+        "--accuracy",
+        "0.5",
+    ]);
     assert_eq!(host.socket().get("/v1/baselines").json()["baselines"].as_array().map(Vec::len), Some(2));
     drop(host);
     scratch.verify();
@@ -183,26 +198,10 @@ fn a_host_that_is_asked_to_end_finishes_and_cleans_up() {
     }
 }
 
-/// A directory of policies of its own: copies of the shipped ones.
-fn own_policies(scratch: &Scratch) -> std::path::PathBuf {
-    let own = scratch.path("policies");
-    for name in ["chat-alert", "drift-ladder"] {
-        copy(&repository().join("policies").join(name), &own.join(name), &["policy.toml", &format!("{name}.wasm")]);
-    }
-    own
-}
-
-fn copy(from: &Path, to: &Path, files: &[&str]) {
-    std::fs::create_dir_all(to).expect("makes");
-    for file in files {
-        std::fs::copy(from.join(file), to.join(file)).expect("copies");
-    }
-}
-
 #[test]
 fn a_reload_puts_changes_in_force_as_entries_of_the_log() {
     let scratch = stage("");
-    let policies = own_policies(&scratch);
+    let policies = scratch.own_policies();
     scratch.configure(&policies, STORY);
     let host = scratch.serve();
     let http = host.socket();
@@ -231,7 +230,7 @@ fn a_reload_puts_changes_in_force_as_entries_of_the_log() {
 
     let manifest = policies.join("drift-ladder/policy.toml");
     let text = std::fs::read_to_string(&manifest).expect("reads");
-    std::fs::write(&manifest, text.replace("default = 0.5\nmin = 0\nmax = 1\nsummary = \"High", "default = 0.25\nmin = 0\nmax = 1\nsummary = \"High")).expect("writes");
+    std::fs::write(&manifest, text.replace("default = \"48h\"", "default = \"24h\"")).expect("writes");
     host.signal("HUP");
     let swapped = reloaded(&configured).expect("the policy is in force");
     assert_eq!(swapped.0, configured.0, "the configuration is as it was");
@@ -273,21 +272,34 @@ fn alerts_reach_the_queue_file_once_and_whole() {
     assert_eq!(host.stop(), Some(0));
 
     let (file, effects) = (read(), scratch.serve().socket().get("/v1/effects").json());
-    let keys = |list: &Value| list.as_array().expect("a list").iter().map(|item| item["key"].clone()).collect::<Vec<_>>();
+    let keys = |list: &Value| {
+        list.as_array().expect("a list").iter().map(|item| item["key"].clone()).collect::<Vec<_>>()
+    };
     let mut sent = keys(&effects["effects"]);
     sent.reverse();
     assert!(!sent.is_empty());
     assert_eq!(keys(&file["alerts"]), sent, "every alert once, the oldest first");
     assert_eq!(file["schema_version"], 1);
     let alert = &file["alerts"][0];
-    assert_eq!((&alert["channel"], &alert["alert"]["occasion"]), (&json!("chat"), &json!("firing")), "{alert}");
+    assert_eq!(
+        (&alert["channel"], &alert["alert"]["occasion"]),
+        (&json!("chat"), &json!("firing")),
+        "{alert}"
+    );
     assert!(alert["message"]["title"].as_str().is_some_and(|title| !title.is_empty()), "{alert}");
 
     // The same kind again within a day is not sent, and the decision says so.
     let decisions = scratch.json(&["decisions", "--limit", "1000"]);
-    let verdicts: Vec<_> = decisions["decisions"].as_array().expect("a list").iter().flat_map(|decision| decision["verdicts"].as_array().expect("verdicts")).collect();
+    let verdicts: Vec<_> = decisions["decisions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .flat_map(|decision| decision["verdicts"].as_array().expect("verdicts"))
+        .collect();
     let suppressed = verdicts.iter().find(|verdict| verdict[1]["suppressed"].is_object());
-    let why = suppressed.expect("the story drifts twice in a day")[1]["suppressed"]["why"].as_str().expect("a reason");
+    let why = suppressed.expect("the story drifts twice in a day")[1]["suppressed"]["why"]
+        .as_str()
+        .expect("a reason");
     assert!(why.contains("one alert of this model, segment and kind in 1d"), "{why}");
     scratch.verify();
 }

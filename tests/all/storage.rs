@@ -22,7 +22,8 @@ fn database(scratch: &Scratch) -> rusqlite::Connection {
 fn a_directory_that_was_never_made_is_named_by_every_command() {
     let scratch = Scratch::empty();
     let file = scratch.file("a.ndjson", "");
-    let baseline = ["baseline", "set", "--model", "m", "--version", "v1", "--samples", "9", "--accuracy", "0.9"];
+    let baseline =
+        ["baseline", "set", "--model", "m", "--version", "v1", "--samples", "9", "--accuracy", "0.9"];
     let commands: [&[&str]; 12] = [
         &["serve"],
         &["import", &file],
@@ -54,7 +55,11 @@ fn init_changes_nothing_that_is_there() {
     let scratch = Scratch::with_config("# mine\n");
     let config = scratch.data().join("trimtab.toml");
     let before = std::fs::read_to_string(&config).expect("reads");
-    scratch.run(&["init"]).expect(65).says(&["trimtab.toml", "is there already; nothing was changed", "--data"]);
+    scratch.run(&["init"]).expect(65).says(&[
+        "trimtab.toml",
+        "is there already; nothing was changed",
+        "--data",
+    ]);
     assert_eq!(std::fs::read_to_string(&config).expect("reads"), before);
     let elsewhere = Scratch::empty();
     elsewhere.run(&["init", "--policies", "/nowhere"]).expect(74).says(&["cannot find `/nowhere`"]);
@@ -64,14 +69,18 @@ fn init_changes_nothing_that_is_there() {
 fn databases_of_others_are_refused_and_left_alone() {
     type Change = fn(&Scratch);
     let newer: Change = |scratch| database(scratch).pragma_update(None, "user_version", 99).expect("updates");
-    let foreign: Change = |scratch| database(scratch).pragma_update(None, "application_id", 7).expect("updates");
+    let foreign: Change =
+        |scratch| database(scratch).pragma_update(None, "application_id", 7).expect("updates");
     let unmarked: Change = |scratch| {
         std::fs::remove_file(scratch.data().join("trimtab.db")).expect("removes");
         database(scratch).execute_batch("CREATE TABLE theirs (x)").expect("makes a table");
     };
     let no_database: Change = |scratch| {
-        std::fs::write(scratch.data().join("trimtab.db"), "Dear diary, today I wrote no database. ".repeat(99))
-            .expect("writes");
+        std::fs::write(
+            scratch.data().join("trimtab.db"),
+            "Dear diary, today I wrote no database. ".repeat(99),
+        )
+        .expect("writes");
     };
     let cases: [(&str, Change, &[&str]); 4] = [
         ("newer", newer, &["schema version 99", "knows versions up to 1", "use the newer build"]),
@@ -113,7 +122,11 @@ fn only_this_machine_is_served() {
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
     let address = taken.local_addr().expect("bound").to_string();
-    scratch.run(&["serve", "--listen", &address]).expect(78).says(&[&address, "in use", "choose another address"]);
+    scratch.run(&["serve", "--listen", &address]).expect(78).says(&[
+        &address,
+        "in use",
+        "choose another address",
+    ]);
 }
 
 #[test]
@@ -159,7 +172,9 @@ fn in_small_room(scratch: &Scratch, script: &str) -> Option<Run> {
     };
     std::fs::create_dir_all(scratch.path("room")).expect("makes");
     if !isolated("mount -t tmpfs tmpfs \"$ROOM\"").is_ok_and(|output| output.status.success()) {
-        println!("skipped: this system does not let a test mount a file system of its own (unshare --user --mount)");
+        println!(
+            "skipped: this system does not let a test mount a file system of its own (unshare --user --mount)"
+        );
         return None;
     }
     Some(Run::of(isolated(&format!("{ROOM}{script}")).expect("runs")))

@@ -94,6 +94,19 @@ impl Scratch {
         std::fs::write(self.data().join("trimtab.toml"), text).expect("writes");
     }
 
+    /// Copies of the shipped policies, which a test may change.
+    pub(crate) fn own_policies(&self) -> PathBuf {
+        let own = self.path("policies");
+        for name in ["chat-alert", "drift-ladder"] {
+            let (from, to) = (repository().join("policies").join(name), own.join(name));
+            std::fs::create_dir_all(&to).expect("makes");
+            for file in ["policy.toml", &format!("{name}.wasm")] {
+                std::fs::copy(from.join(file), to.join(file)).expect("copies");
+            }
+        }
+        own
+    }
+
     /// The data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("data")
@@ -385,7 +398,8 @@ pub(crate) fn story(seed: u64) -> Vec<Value> {
 /// A directory in which the story can be told: configured, with a baseline.
 pub(crate) fn stage(config: &str) -> Scratch {
     let scratch = Scratch::with_config(config);
-    let baseline = ["baseline", "set", "--model", "m", "--version", "v1", "--samples", "2000", "--accuracy", "0.9"];
+    let baseline =
+        ["baseline", "set", "--model", "m", "--version", "v1", "--samples", "2000", "--accuracy", "0.9"];
     scratch.run(&baseline).expect(0);
     scratch
 }
