@@ -24,6 +24,7 @@ const RECOVERY: (i64, i64) = (35_100, 39_178);
 const OPENINGS_AFTER: usize = 1;
 
 /// The data, where there are any: beside the checkout, or where `TRIMTAB_ELEC2` says.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn data() -> Option<PathBuf> {
     let named = std::env::var_os("TRIMTAB_ELEC2").map(PathBuf::from);
     let path = named.unwrap_or_else(|| repository().join("../shared/data/elec2/elec2.csv"));

@@ -110,6 +110,9 @@ impl Story {
     /// A fresh data directory, its configuration, and the host on it.
     fn begin(mut screen: Screen) -> Result<Self, Failed> {
         let directory = target_directory().join("demo");
+        if Host::new(&directory.join("data")).answers() {
+            return Err(Failed(format!("a host of an earlier demo still runs on `{}`; stop it first", directory.display())));
+        }
         if directory.exists() {
             fs::remove_dir_all(&directory).map_err(|error| {
                 Failed(format!("cannot remove `{}` of an earlier run: {error}", directory.display()))

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use trimtab_engine::{Configuration, Host, HostError, HostOptions, config::ConfigError};
@@ -14,14 +15,31 @@ use crate::args::Global;
 /// The configuration's file in a data directory.
 pub(crate) const CONFIG: &str = "trimtab.toml";
 
+/// How often a locked directory is tried again, and after which pause.
+const PATIENCE: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Reaches the host of the data directory.
 pub(crate) async fn connect(global: &Global) -> Result<Client, Failure> {
     if let Some(client) = Client::running(&global.data).await {
         return Ok(client);
     }
+    // Another command may have the directory for a moment, or a host may be about to listen.
+    for _ in 0..PATIENCE {
+        let data = global.data.clone();
+        match blocking(move || open(&data)).await {
+            Ok(service) => return Ok(Client::local(service)),
+            Err(failure) if failure.exit_code == ExitCode::Locked as u8 => {
+                tokio::time::sleep(PAUSE).await;
+                if let Some(client) = Client::running(&global.data).await {
+                    return Ok(client);
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
     let data = global.data.clone();
-    let service = blocking(move || open(&data)).await?;
-    Ok(Client::local(service))
+    Ok(Client::local(blocking(move || open(&data)).await?))
 }
 
 /// Opens the data directory in this process.
@@ -74,7 +92,8 @@ pub(crate) fn read_configuration(path: &Path) -> Result<Configuration, Failure> 
 /// Reads a text file.
 #[expect(clippy::disallowed_methods, reason = "the one place where the command line reads small files")]
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
 }
 
 /// Runs what waits for disk or fold away from the runtime's threads.

@@ -83,7 +83,11 @@ impl Output {
 
     /// A text in a tone, where colour is shown.
     pub(crate) fn paint(&self, text: &str, tone: Tone) -> String {
-        if self.colour && tone != Tone::Plain { format!("{}{text}\x1b[0m", tone.code()) } else { text.to_owned() }
+        if self.colour && tone != Tone::Plain {
+            format!("{}{text}\x1b[0m", tone.code())
+        } else {
+            text.to_owned()
+        }
     }
 
     /// A table; columns are as wide as their widest cell.
@@ -111,7 +115,8 @@ impl Output {
     /// Why a command failed.
     pub(crate) fn failure(&self, failure: &Failure) {
         if self.json {
-            let value = serde_json::json!({ "schema_version": trimtab_server::SCHEMA_VERSION, "error": failure });
+            let value =
+                serde_json::json!({ "schema_version": trimtab_server::SCHEMA_VERSION, "error": failure });
             writeln!(std::io::stdout(), "{value:#}").ok();
         }
         self.note(format!("error: {}", failure.message));
@@ -139,7 +144,8 @@ impl Table {
 
     fn lines(&self, paint: impl Fn(&str, Tone) -> String) -> Vec<String> {
         let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|(text, _)| text.chars().count());
+            let cells =
+                self.rows.iter().filter_map(|row| row.get(column)).map(|(text, _)| text.chars().count());
             cells.chain(self.heading.get(column).map(|text| text.chars().count())).max().unwrap_or(0)
         };
         let widths: Vec<_> = (0..self.heading.len()).map(width).collect();
@@ -152,7 +158,8 @@ impl Table {
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         let heading = line(self.heading.iter().map(|text| (*text, Tone::Faint)).collect());
-        let rows = self.rows.iter().map(|row| line(row.iter().map(|(text, tone)| (text.as_str(), *tone)).collect()));
+        let rows =
+            self.rows.iter().map(|row| line(row.iter().map(|(text, tone)| (text.as_str(), *tone)).collect()));
         std::iter::once(heading).chain(rows).collect()
     }
 }
@@ -160,6 +167,11 @@ impl Table {
 /// A cell without a tone.
 pub(crate) fn cell(text: impl ToString) -> (String, Tone) {
     (text.to_string(), Tone::Plain)
+}
+
+/// So many of something: `1 alert`, `3 alerts`.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// A share as people read it: `82.3 %`.

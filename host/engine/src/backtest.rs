@@ -50,7 +50,12 @@ impl<T> Ord for Waiting<T> {
 impl<T> Arrivals<T> {
     /// With a tick whenever so many seconds have passed; without, for a host that has its own clock.
     pub fn new(tick: Option<u64>) -> Self {
-        Self { waiting: BinaryHeap::new(), outcomes: 0, tick: tick.map(|seconds| seconds.max(1)), clock: None }
+        Self {
+            waiting: BinaryHeap::new(),
+            outcomes: 0,
+            tick: tick.map(|seconds| seconds.max(1)),
+            clock: None,
+        }
     }
 
     /// A prediction, after everything that has become known by its time.

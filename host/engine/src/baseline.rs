@@ -71,7 +71,11 @@ impl Rows {
     fn baseline(&self, subject: &Subject, source: BaselineSource) -> Result<Baseline, HostError> {
         let samples = self.order.len() as u64;
         if samples == 0 {
-            return Err(Invalid::new("baseline", format!("there is no resolved prediction of {subject} in that range")).into());
+            return Err(Invalid::new(
+                "baseline",
+                format!("there is no resolved prediction of {subject} in that range"),
+            )
+            .into());
         }
         if let BaselineSource::First { rows } = source
             && samples < rows
@@ -79,8 +83,12 @@ impl Rows {
             let problem = format!("{subject} has {samples} resolved predictions, not {rows}");
             return Err(Invalid::new("baseline", problem).into());
         }
-        let errors: Vec<f64> =
-            self.order.iter().filter_map(|key| self.judged.get(key)).filter_map(|judged| judged.error).collect();
+        let errors: Vec<f64> = self
+            .order
+            .iter()
+            .filter_map(|key| self.judged.get(key))
+            .filter_map(|judged| judged.error)
+            .collect();
         let count = |predicted: bool, actual: bool| {
             self.judged.values().filter(|judged| judged.positive == Some((predicted, actual))).count() as f64
         };

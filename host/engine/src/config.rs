@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use trimtab_stats::{AdwinConfig, AdwinVariant};
-use trimtab_types::{Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, format_duration, parse_duration};
+use trimtab_types::{
+    Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, format_duration, parse_duration,
+};
 use wildmatch::WildMatch;
 
 /// Everything that an operator configures.
@@ -92,7 +94,14 @@ pub struct ESrSettings {
 
 impl Default for ESrSettings {
     fn default() -> Self {
-        Self { enabled: true, run_length: 10_000.0, block: 20, tolerance: 0.02, confidence: 0.95, window: 200 }
+        Self {
+            enabled: true,
+            run_length: 10_000.0,
+            block: 20,
+            tolerance: 0.02,
+            confidence: 0.95,
+            window: 200,
+        }
     }
 }
 
@@ -331,7 +340,11 @@ impl Configuration {
         let configuration: Self = toml::from_str(text)
             .map_err(|error| ConfigError::Syntax { file: file.to_owned(), problem: error.to_string() })?;
         let problems = configuration.problems();
-        if problems.is_empty() { Ok(configuration) } else { Err(ConfigError::Values { file: file.to_owned(), problems }) }
+        if problems.is_empty() {
+            Ok(configuration)
+        } else {
+            Err(ConfigError::Values { file: file.to_owned(), problems })
+        }
     }
 
     /// The text that is kept by digest: JSON with all fields in their order.
@@ -352,9 +365,7 @@ impl Configuration {
 
     /// The rule for a model.
     pub fn rule(&self, model: &ModelKey) -> Option<&ModelRule> {
-        self.models
-            .iter()
-            .find(|rule| rule.tenant.matches(&model.tenant) && rule.model.matches(&model.model))
+        self.models.iter().find(|rule| rule.tenant.matches(&model.tenant) && rule.model.matches(&model.model))
     }
 
     /// How far a decision about a model may go.
@@ -377,10 +388,16 @@ impl Configuration {
             "must be more than one block and at most 1e15 observations",
         );
         need((1..=10_000).contains(&e_sr.block), "detectors.e-sr.block", "must lie between 1 and 10000");
-        need((0.0..0.5).contains(&e_sr.tolerance), "detectors.e-sr.tolerance", "must be at least 0 and below 0.5");
+        need(
+            (0.0..0.5).contains(&e_sr.tolerance),
+            "detectors.e-sr.tolerance",
+            "must be at least 0 and below 0.5",
+        );
         need(open(e_sr.confidence), "detectors.e-sr.confidence", "must lie between 0 and 1");
         need((1..=200).contains(&e_sr.window), "detectors.e-sr.window", "must lie between 1 and 200");
-        for (key, settings) in [("adwin", &self.detectors.adwin), ("adwin-river", &self.detectors.adwin_river)] {
+        for (key, settings) in
+            [("adwin", &self.detectors.adwin), ("adwin-river", &self.detectors.adwin_river)]
+        {
             need(open(settings.delta), &format!("detectors.{key}.delta"), "must lie between 0 and 1");
         }
         let z = &self.detectors.accuracy_z;
@@ -396,16 +413,28 @@ impl Configuration {
             "detectors.accuracy-z.medium",
             "must be above 0 and not above `high`, which must be below 1",
         );
-        need((0.0..=1.0).contains(&z.hysteresis), "detectors.accuracy-z.hysteresis", "must lie between 0 and 1");
+        need(
+            (0.0..=1.0).contains(&z.hysteresis),
+            "detectors.accuracy-z.hysteresis",
+            "must lie between 0 and 1",
+        );
         let judging = &self.judging;
-        need((0.0..=1.0).contains(&judging.binary_threshold), "judging.binary-threshold", "must lie between 0 and 1");
+        need(
+            (0.0..=1.0).contains(&judging.binary_threshold),
+            "judging.binary-threshold",
+            "must lie between 0 and 1",
+        );
         need((0.0..1.0).contains(&judging.dead_band), "judging.dead-band", "must be at least 0 and below 1");
         need(
             judging.regression_scale > 0.0 && judging.regression_scale.is_finite(),
             "judging.regression-scale",
             "must be above 0",
         );
-        need((0.0..=1.0).contains(&judging.regression_right), "judging.regression-right", "must lie between 0 and 1");
+        need(
+            (0.0..=1.0).contains(&judging.regression_right),
+            "judging.regression-right",
+            "must lie between 0 and 1",
+        );
         for rule in &self.models {
             need(
                 rule.chance.is_none_or(|chance| (0.0..1.0).contains(&chance)),
@@ -448,7 +477,10 @@ mod tests {
         for (text, parts) in [
             ("[detectors.e-sr]\nrun-lenght = 5", &["trimtab.toml", "line 2", "run-lenght", "run-length"][..]),
             ("[alerts]\ninterval = \"soon\"", &["line 2", "length of time", "48h"]),
-            ("[detectors.e-sr]\nblock = 0\ntolerance = 0.7", &["detectors.e-sr.block", "detectors.e-sr.tolerance"]),
+            (
+                "[detectors.e-sr]\nblock = 0\ntolerance = 0.7",
+                &["detectors.e-sr.block", "detectors.e-sr.tolerance"],
+            ),
             ("[[models]]\nstage = \"act\"", &["missing field", "model"]),
             ("[models", &["line 1"]),
         ] {

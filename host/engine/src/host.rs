@@ -189,8 +189,7 @@ impl Host {
 
         let mut pipeline = restore(&reader, &writer, &sandbox)?;
         fold_all(&mut pipeline, &reader, &writer)?;
-        let problems =
-            put_in_force(&mut pipeline, &reader, &writer, &sandbox, &configuration, &policies)?;
+        let problems = put_in_force(&mut pipeline, &reader, &writer, &sandbox, &configuration, &policies)?;
 
         let position = pipeline.state().position;
         let shared = Arc::new(Shared {
@@ -204,7 +203,8 @@ impl Host {
         let thread = std::thread::Builder::new()
             .name("fold".into())
             .spawn({
-                let (shared, writer, sandbox) = (Arc::clone(&shared), Arc::clone(&writer), Arc::clone(&sandbox));
+                let (shared, writer, sandbox) =
+                    (Arc::clone(&shared), Arc::clone(&writer), Arc::clone(&sandbox));
                 move || run_fold(&shared, reader, &writer, &sandbox)
             })
             .map_err(|source| HostError::Thread { what: "fold", source })?;
@@ -236,7 +236,11 @@ impl Host {
     }
 
     /// Asks for entries to be appended; `reply` is called once they are on disk.
-    pub fn append(&self, entries: Vec<Entry>, reply: impl FnOnce(Result<Vec<Appended>, StoreError>) + Send + 'static) {
+    pub fn append(
+        &self,
+        entries: Vec<Entry>,
+        reply: impl FnOnce(Result<Vec<Appended>, StoreError>) + Send + 'static,
+    ) {
         let shared = Arc::clone(&self.shared);
         self.writer.append(Batch::of(entries), false, move |result| {
             if let Ok(appended) = &result {
@@ -336,7 +340,11 @@ impl Host {
     }
 }
 
-fn answer(key: &ModelKey, everything: Option<String>, model: Option<(Option<String>, f64, Option<f64>)>) -> MayTrade {
+fn answer(
+    key: &ModelKey,
+    everything: Option<String>,
+    model: Option<(Option<String>, f64, Option<f64>)>,
+) -> MayTrade {
     let known = model.is_some();
     let (killed, exposure, minimum_confidence) = model.unwrap_or((None, 0.0, None));
     let mut reasons = Vec::new();
@@ -373,10 +381,13 @@ impl TradeView {
                 .models
                 .iter()
                 .filter(|(_, model)| {
-                    model.predictions > 0 || model.killed_by_operator.is_some() || model.killed_by_policy.is_some()
+                    model.predictions > 0
+                        || model.killed_by_operator.is_some()
+                        || model.killed_by_policy.is_some()
                 })
                 .map(|(key, model)| {
-                    let killed = model.killed_by_operator.as_ref().or(model.killed_by_policy.as_ref()).map(note);
+                    let killed =
+                        model.killed_by_operator.as_ref().or(model.killed_by_policy.as_ref()).map(note);
                     (key.clone(), (killed, model.exposure, model.minimum_confidence))
                 })
                 .collect(),
@@ -467,7 +478,11 @@ fn run_fold(shared: &Shared, reader: SqliteReader, writer: &GroupWriter, sandbox
 }
 
 /// Folds the next records and commits. Returns how many there were.
-fn fold_some(pipeline: &mut Pipeline, reader: &SqliteReader, writer: &GroupWriter) -> Result<usize, HostError> {
+fn fold_some(
+    pipeline: &mut Pipeline,
+    reader: &SqliteReader,
+    writer: &GroupWriter,
+) -> Result<usize, HostError> {
     let records = reader.scan(pipeline.state().position, STEP)?;
     for record in &records {
         pipeline.step(record, reader)?;
@@ -484,14 +499,22 @@ fn fold_all(pipeline: &mut Pipeline, reader: &SqliteReader, writer: &GroupWriter
 }
 
 /// The pipeline as the store has it. State of another build's format is dropped, to be folded again.
-fn restore(reader: &SqliteReader, writer: &GroupWriter, sandbox: &Arc<Sandbox>) -> Result<Pipeline, HostError> {
+fn restore(
+    reader: &SqliteReader,
+    writer: &GroupWriter,
+    sandbox: &Arc<Sandbox>,
+) -> Result<Pipeline, HostError> {
     let (position, format, states) = reader.folded_state()?;
     if format == State::FORMAT {
         let state = State::restore(position, &states)?;
         return Ok(Pipeline::new(state, Arc::clone(sandbox), reader)?);
     }
     if position > Position(0) {
-        tracing::info!(format, current = State::FORMAT, "the stored state is of another build; folding the log again");
+        tracing::info!(
+            format,
+            current = State::FORMAT,
+            "the stored state is of another build; folding the log again"
+        );
     }
     // What cannot be repeated is taken from the old record.
     let recorded = reader.folded(Position(0), position)?.decisions;
@@ -632,5 +655,4 @@ impl Host {
                 .collect()
         })
     }
-
 }

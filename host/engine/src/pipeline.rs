@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use trimtab_policy::{Call, Package, Policy, Sandbox};
 use trimtab_store::{Effect, FoldCommit, LogRecord, Reader, StoreError};
 use trimtab_types::{
-    Action, Alert, Answer, DecisionRecord, DigestBuilder, Entry, Failure, FailureKind, Finding,
-    Message, Metric, Mode, Occasion, Phase, PolicyInForce, PolicyRef, Position, Question, Severity, Subject, Verdict,
+    Action, Alert, Answer, DecisionRecord, DigestBuilder, Entry, Failure, FailureKind, Finding, Message,
+    Metric, Mode, Occasion, Phase, PolicyInForce, PolicyRef, Position, Question, Severity, Subject, Verdict,
 };
 
 use crate::{
@@ -28,7 +28,9 @@ pub enum PipelineError {
     #[error(transparent)]
     State(#[from] fold::BadState),
     /// The log names a content that is not there.
-    #[error("the log names {what} {digest} at position {position}, but its content is missing or unreadable: {problem}")]
+    #[error(
+        "the log names {what} {digest} at position {position}, but its content is missing or unreadable: {problem}"
+    )]
     Content {
         /// `configuration` or `policy NAME`.
         what: String,
@@ -136,8 +138,10 @@ impl Pipeline {
         self.output.findings.extend(findings.iter().cloned());
         let mut rest = findings.as_slice();
         while let Some(first) = rest.first() {
-            let (same, others) = rest.split_at(rest.partition_point(|finding| finding.subject <= first.subject));
-            let put: Vec<_> = same.iter().filter(|finding| fold::is_put_to_a_policy(finding)).cloned().collect();
+            let (same, others) =
+                rest.split_at(rest.partition_point(|finding| finding.subject <= first.subject));
+            let put: Vec<_> =
+                same.iter().filter(|finding| fold::is_put_to_a_policy(finding)).cloned().collect();
             if !put.is_empty() {
                 self.decide(&first.subject, put);
             }
@@ -157,7 +161,8 @@ impl Pipeline {
                 problem,
             };
             let bytes = reader.content(&reference.digest)?.ok_or_else(|| missing("not stored".to_owned()))?;
-            let package = Package::from_bytes(&reference.name, &bytes).map_err(|error| missing(error.to_string()))?;
+            let package =
+                Package::from_bytes(&reference.name, &bytes).map_err(|error| missing(error.to_string()))?;
             let settings = self
                 .state
                 .configuration
@@ -165,7 +170,8 @@ impl Pipeline {
                 .get(&reference.name)
                 .map(|rule| rule.settings.clone())
                 .unwrap_or_default();
-            let policy = Policy::register(&self.sandbox, &package, &settings).map_err(|error| error.to_string());
+            let policy =
+                Policy::register(&self.sandbox, &package, &settings).map_err(|error| error.to_string());
             if let Err(problem) = &policy {
                 tracing::error!(policy = reference.name, problem, "a policy in force cannot be loaded");
             }
@@ -186,14 +192,16 @@ impl Pipeline {
         let policies = Arc::clone(&self.policies);
         let asked = || policies.iter().filter(|policy| policy.answers("drift-action"));
         for shadow in asked().filter(|policy| policy.entry.mode == Mode::Shadow) {
-            let seen: Vec<_> = findings.iter().filter(|finding| shadow.applies_to(finding)).cloned().collect();
+            let seen: Vec<_> =
+                findings.iter().filter(|finding| shadow.applies_to(finding)).cloned().collect();
             if !seen.is_empty() {
                 self.put_to(Some(shadow), subject, seen);
             }
         }
         let mut rest = findings;
         for policy in asked().filter(|policy| policy.entry.mode == Mode::Enforce) {
-            let (taken, left): (Vec<_>, Vec<_>) = rest.into_iter().partition(|finding| policy.applies_to(finding));
+            let (taken, left): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|finding| policy.applies_to(finding));
             rest = left;
             if !taken.is_empty() {
                 self.put_to(Some(policy), subject, taken);
@@ -339,7 +347,10 @@ impl Pipeline {
         match plan {
             Plan::Nothing => {}
             Plan::Kill => {
-                let by = record.policy.as_ref().map_or_else(|| "host".to_owned(), |p| format!("policy {}", p.name));
+                let by = record
+                    .policy
+                    .as_ref()
+                    .map_or_else(|| "host".to_owned(), |p| format!("policy {}", p.name));
                 let reason = match &record.answer {
                     Answer::Decision(decision) => decision.reason.clone(),
                     Answer::Message(_) | Answer::Failed(_) => "fail-safe".to_owned(),
@@ -402,7 +413,9 @@ impl Pipeline {
         }
         let alerts: Vec<_> = messages
             .into_iter()
-            .map(|(index, occasion, severity)| self.alert(&record, index, occasion, severity, &findings, reason))
+            .map(|(index, occasion, severity)| {
+                self.alert(&record, index, occasion, severity, &findings, reason)
+            })
             .collect();
         self.output.decisions.push(record);
         for alert in alerts {
@@ -451,7 +464,8 @@ impl Pipeline {
         let mut due = Vec::new();
         for (key, model) in &self.state.models {
             let rules = &self.state.configuration.alerts;
-            let firing = model.alerts.iter().filter(|(_, sent)| alerts::is_due_again(sent, rules, self.state.clock));
+            let firing =
+                model.alerts.iter().filter(|(_, sent)| alerts::is_due_again(sent, rules, self.state.clock));
             for (slot, sent) in firing {
                 let subject = self.state.subjects.get(&sent.subject);
                 let open = subject.and_then(|state| {
@@ -501,7 +515,10 @@ impl Pipeline {
                 None => (plain(&alert, None), None),
                 Some(formatter) => {
                     let (message, failure) = self.render(formatter, &alert, &channel);
-                    (message.unwrap_or_else(|| plain(&alert, failure.as_ref())), Some(formatter.entry.policy.clone()))
+                    (
+                        message.unwrap_or_else(|| plain(&alert, failure.as_ref())),
+                        Some(formatter.entry.policy.clone()),
+                    )
                 }
             };
             let key = DigestBuilder::new("effect").part(alert.id.as_bytes()).part(channel.as_bytes()).id('e');
@@ -515,7 +532,12 @@ impl Pipeline {
         }
     }
 
-    fn render(&mut self, formatter: &InForce, alert: &Alert, channel: &str) -> (Option<Message>, Option<Failure>) {
+    fn render(
+        &mut self,
+        formatter: &InForce,
+        alert: &Alert,
+        channel: &str,
+    ) -> (Option<Message>, Option<Failure>) {
         let question = Question::AlertFormat { alert: Box::new(alert.clone()), channel: channel.to_owned() };
         let reference = formatter.entry.policy.clone();
         let id = decision_id(self.state.position, &alert.subject, &question, Some(&reference));
@@ -561,11 +583,12 @@ fn fail_safe(policy: &InForce, answer: &Answer) -> (Vec<Action>, String) {
         Answer::Failed(failure) => failure.to_string(),
         Answer::Decision(_) | Answer::Message(_) => "it answered another question".to_owned(),
     };
-    let reason = format!("policy `{}` could not decide ({problem}); its fail-safe applies", policy.entry.policy.name);
-    let actions = policy
-        .policy
-        .as_ref()
-        .map_or_else(|_| vec![Action::Alert(Severity::Critical)], |policy| policy.manifest().fail_safe.clone());
+    let reason =
+        format!("policy `{}` could not decide ({problem}); its fail-safe applies", policy.entry.policy.name);
+    let actions = policy.policy.as_ref().map_or_else(
+        |_| vec![Action::Alert(Severity::Critical)],
+        |policy| policy.manifest().fail_safe.clone(),
+    );
     (actions, reason)
 }
 
@@ -594,9 +617,16 @@ fn plain(alert: &Alert, failure: Option<&Failure>) -> Message {
     }
 }
 
-fn decision_id(position: Position, subject: &Subject, question: &Question, policy: Option<&PolicyRef>) -> String {
+fn decision_id(
+    position: Position,
+    subject: &Subject,
+    question: &Question,
+    policy: Option<&PolicyRef>,
+) -> String {
     let what = match question {
-        Question::DriftAction { findings } => findings.iter().map(|finding| finding.id.as_str()).collect::<Vec<_>>().join(","),
+        Question::DriftAction { findings } => {
+            findings.iter().map(|finding| finding.id.as_str()).collect::<Vec<_>>().join(",")
+        }
         Question::AlertFormat { alert, channel } => format!("{} {channel}", alert.id),
     };
     let builder = DigestBuilder::new("decision")
@@ -628,4 +658,3 @@ fn load_configuration(
 fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
-

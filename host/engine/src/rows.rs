@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Actual, DigestBuilder, Entry, Feature, Features, Interval, Invalid, Outcome, Predicted, Prediction, Subject,
-    Timestamp, Trade, parse_duration,
+    Actual, DigestBuilder, Entry, Feature, Features, Interval, Invalid, Outcome, Predicted, Prediction,
+    Subject, Timestamp, Trade, parse_duration,
 };
 
 /// A prediction as callers write it.
@@ -57,13 +57,46 @@ pub struct PredictionRow {
 }
 
 /// A feature's value as callers write it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum FeatureValue {
     /// A number.
     Number(f64),
     /// A category.
     Category(String),
+}
+
+/// By hand: the derived form for untagged values copies each value first, which costs more than the rest of a row.
+impl<'de> Deserialize<'de> for FeatureValue {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+
+        impl serde::de::Visitor<'_> for Value {
+            type Value = FeatureValue;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number or a text")
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<FeatureValue, E> {
+                Ok(FeatureValue::Number(number))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<FeatureValue, E> {
+                Ok(FeatureValue::Number(number as f64))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<FeatureValue, E> {
+                Ok(FeatureValue::Number(number as f64))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<FeatureValue, E> {
+                Ok(FeatureValue::Category(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Value)
+    }
 }
 
 /// An outcome as callers write it.
@@ -152,12 +185,7 @@ impl PredictionRow {
             confidence: self.confidence,
             interval,
             features: Features::from_pairs(features.collect()),
-            trade: Trade {
-                entry_price: self.entry_price,
-                side: self.side,
-                size: self.size,
-                fee: self.fee,
-            },
+            trade: Trade { entry_price: self.entry_price, side: self.side, size: self.size, fee: self.fee },
             served: self.served.unwrap_or(true),
             horizon,
         };
@@ -171,7 +199,8 @@ impl PredictionRow {
 }
 
 fn content_id(prediction: &Prediction) -> Result<String, Invalid> {
-    let content = serde_json::to_vec(prediction).map_err(|error| Invalid::new("prediction", error.to_string()))?;
+    let content =
+        serde_json::to_vec(prediction).map_err(|error| Invalid::new("prediction", error.to_string()))?;
     let digest = DigestBuilder::new("prediction").part(&content).finish().to_string();
     Ok(format!("r-{}", &digest[..32]))
 }
@@ -183,7 +212,9 @@ impl OutcomeRow {
             (Some(label), None) => Some(Actual::Label(label)),
             (None, Some(value)) => Some(Actual::Value(value)),
             (None, None) => None,
-            (Some(_), Some(_)) => return Err(Invalid::new("label", "an outcome has a `label` or a `value`, not both")),
+            (Some(_), Some(_)) => {
+                return Err(Invalid::new("label", "an outcome has a `label` or a `value`, not both"));
+            }
         };
         let outcome = Outcome {
             tenant: self.tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
@@ -261,8 +292,11 @@ mod tests {
         check(&p(r#","scoer":0.1"#), "unknown field `scoer`");
         check(&p(r#","score":0.1,"horizon":"soon""#), "horizon: `soon` is not a length of time");
         check(&p(r#","score":0.1,"features":{"a":1,"b":"x"}"#), "Binary");
-        check(&p(r#","score":0.1,"features":{"a":[1]}"#), "row 7: column");
-        check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":1}}"#, "a Some(Label(1))");
+        check(&p(r#","score":0.1,"features":{"a":[1]}"#), "expected a number or a text");
+        check(
+            r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":1}}"#,
+            "a Some(Label(1))",
+        );
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00","label":1}}"#, "with a zone");
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z"}}"#, "says nothing");
         check(r#"{"outcome":{"model":"m","id":"","time":"2026-01-01T00:30:00Z","label":1}}"#, "id: is empty");

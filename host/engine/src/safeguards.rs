@@ -70,7 +70,10 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
         Action::ScheduleRetrain(within) => {
             let asked = case.now.plus(u64::from(*within));
             let until = case.model.retrain_planned.map_or(asked, |planned| planned.min(asked));
-            (done(format!("a retrain is planned to begin until {}", until.for_people())), Plan::PlanRetrain(until))
+            (
+                done(format!("a retrain is planned to begin until {}", until.for_people())),
+                Plan::PlanRetrain(until),
+            )
         }
         Action::KillSwitchOn => (done(format!("trading on `{model}` is stopped")), Plan::Kill),
         Action::KillSwitchOff => match &case.model.killed_by_operator {
@@ -86,7 +89,9 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
         }
         Action::MinimumConfidence(confidence) => match case.model.minimum_confidence {
             Some(current) if *confidence < current => (
-                refused(format!("the minimum confidence is {current}; a policy may raise it and not lower it")),
+                refused(format!(
+                    "the minimum confidence is {current}; a policy may raise it and not lower it"
+                )),
                 Plan::Nothing,
             ),
             _ => (
@@ -100,15 +105,19 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
             Some(_) => (done(format!("detector `{name}` starts anew")), Plan::ResetDetector(name.clone())),
             None => {
                 let known: Vec<_> = DetectorKind::ALL.iter().map(|kind| kind.name()).collect();
-                (refused(format!("there is no detector `{name}`; there are {}", known.join(", "))), Plan::Nothing)
+                (
+                    refused(format!("there is no detector `{name}`; there are {}", known.join(", "))),
+                    Plan::Nothing,
+                )
             }
         },
         Action::MarkDegraded => {
             (done(format!("version `{}` is marked degraded", case.subject.version)), Plan::MarkDegraded)
         }
-        Action::Rollback | Action::RollbackTo(_) | Action::StopCanary => {
-            (refused("this host keeps no registry of versions, so there is nothing to switch".to_owned()), Plan::Nothing)
-        }
+        Action::Rollback | Action::RollbackTo(_) | Action::StopCanary => (
+            refused("this host keeps no registry of versions, so there is nothing to switch".to_owned()),
+            Plan::Nothing,
+        ),
     }
 }
 
@@ -150,9 +159,15 @@ fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verd
         return (Verdict::Refused { reasons }, Plan::Nothing);
     }
     if rules.approval {
-        return (Verdict::Waits { why: "`safeguards.retrain.approval` asks for a person".to_owned() }, Plan::Nothing);
+        return (
+            Verdict::Waits { why: "`safeguards.retrain.approval` asks for a person".to_owned() },
+            Plan::Nothing,
+        );
     }
-    (Verdict::Allowed { what: "an emergency retrain may begin; no trainer is connected".to_owned() }, Plan::Retrain)
+    (
+        Verdict::Allowed { what: "an emergency retrain may begin; no trainer is connected".to_owned() },
+        Plan::Retrain,
+    )
 }
 
 fn done(what: impl Into<String>) -> Verdict {
@@ -175,14 +190,24 @@ mod tests {
     const RETRAIN: &str = "[safeguards.retrain]\nenabled = true\ntenants = [\"default\"]\n";
 
     /// The verdict, in words.
-    fn check(config: &str, change: impl Fn(&mut ModelState), severity: Severity, action: &Action) -> (String, Plan) {
+    fn check(
+        config: &str,
+        change: impl Fn(&mut ModelState),
+        severity: Severity,
+        action: &Action,
+    ) -> (String, Plan) {
         let configuration = Configuration::parse(config, "test").expect("valid");
         let mut model = ModelState { resolved: 1_000, ..ModelState::default() };
         change(&mut model);
         let findings = [finding(severity, trimtab_types::Phase::Opened)];
         let now = Timestamp::EPOCH.plus(100 * 86_400);
-        let case =
-            Case { configuration: &configuration, subject: &subject(), model: &model, findings: &findings, now };
+        let case = Case {
+            configuration: &configuration,
+            subject: &subject(),
+            model: &model,
+            findings: &findings,
+            now,
+        };
         let (verdict, plan) = judge(action, &case);
         (verdict.to_string(), plan)
     }
@@ -212,7 +237,12 @@ mod tests {
         let (verdict, plan) = check(&full, same(), Severity::High, &Action::RetrainNow);
         assert!(verdict.starts_with("allowed"), "{verdict}");
         assert_eq!(plan, Plan::Retrain);
-        let (_, plan) = check(&full, Box::new(move |m: &mut ModelState| m.last_retrain = days(7)), Severity::High, &Action::RetrainNow);
+        let (_, plan) = check(
+            &full,
+            Box::new(move |m: &mut ModelState| m.last_retrain = days(7)),
+            Severity::High,
+            &Action::RetrainNow,
+        );
         assert_eq!(plan, Plan::Retrain);
     }
 
@@ -249,7 +279,10 @@ mod tests {
         let (verdict, plan) = check(ACT, operator, Severity::High, &Action::KillSwitchOff);
         assert!(verdict.contains("ada") && plan == Plan::Nothing, "{verdict}");
         assert_eq!(check(ACT, |_| {}, Severity::High, &Action::KillSwitchOff).1, Plan::Unkill);
-        assert_eq!(check(ACT, |m| m.exposure = 0.5, Severity::High, &Action::ScaleExposure(0.5)).1, Plan::Exposure(0.25));
+        assert_eq!(
+            check(ACT, |m| m.exposure = 0.5, Severity::High, &Action::ScaleExposure(0.5)).1,
+            Plan::Exposure(0.25)
+        );
         let tight = |m: &mut ModelState| m.minimum_confidence = Some(0.7);
         assert_eq!(check(ACT, tight, Severity::High, &Action::MinimumConfidence(0.6)).1, Plan::Nothing);
         assert_eq!(

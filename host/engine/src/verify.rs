@@ -51,7 +51,8 @@ pub fn verify(
 ) -> Result<Report, PipelineError> {
     let (end, format, stored) = reader.folded_state()?;
     let mut pipeline = Pipeline::new(State::default(), Arc::clone(sandbox), reader)?;
-    let mut report = Report { entries: 0, findings: 0, decisions: 0, effects: 0, states: 0, difference: None };
+    let mut report =
+        Report { entries: 0, findings: 0, decisions: 0, effects: 0, states: 0, difference: None };
     let mut states = std::collections::BTreeMap::new();
     let mut at = Position(0);
     while at < end && report.difference.is_none() {
@@ -105,7 +106,8 @@ fn first<T: PartialEq + Serialize>(
     replayed: &[T],
     name: impl Fn(&T) -> (Position, String),
 ) -> Option<Difference> {
-    let index = (0..recorded.len().max(replayed.len())).find(|index| recorded.get(*index) != replayed.get(*index))?;
+    let index =
+        (0..recorded.len().max(replayed.len())).find(|index| recorded.get(*index) != replayed.get(*index))?;
     // Of two that are not at the same position, the earlier one lacks its counterpart.
     let (recorded, replayed) = match (recorded.get(index), replayed.get(index)) {
         (Some(a), Some(b)) if name(a).0 < name(b).0 => (Some(a), None),
@@ -131,7 +133,8 @@ fn compare_states(
     replayed: &[(String, Vec<u8>)],
     position: Position,
 ) -> Option<Difference> {
-    let index = (0..stored.len().max(replayed.len())).find(|index| stored.get(*index) != replayed.get(*index))?;
+    let index =
+        (0..stored.len().max(replayed.len())).find(|index| stored.get(*index) != replayed.get(*index))?;
     let id = stored.get(index).or(replayed.get(index)).map(|(key, _)| key.clone()).unwrap_or_default();
     let problem = match (stored.get(index), replayed.get(index)) {
         (Some((a, _)), Some((b, _))) if a == b => "the stored state is not what the log folds to".to_owned(),
@@ -158,7 +161,8 @@ mod tests {
             findings: findings.iter().map(|finding| (*finding).clone()).collect(),
             ..FoldCommit::default()
         };
-        let problem = |a: &[&_], b: &[&_]| compare(&folded(a), &commit(b)).map(|difference| difference.problem);
+        let problem =
+            |a: &[&_], b: &[&_]| compare(&folded(a), &commit(b)).map(|difference| difference.problem);
         assert_eq!(problem(&[&one], &[&one]), None);
         assert_eq!(problem(&[&one], &[&changed]).as_deref(), Some("`statistic` is 1.0, not 2.0"));
         assert_eq!(problem(&[&one], &[]).as_deref(), Some("it was recorded and does not come again"));

@@ -1,8 +1,8 @@
 //! Policies: user-supplied WebAssembly components that decide what to do about drift. This crate reads, checks, limits
 //! and asks them. What becomes of an answer is not its business: a policy proposes and has no effect of its own.
 //!
-//! A folder becomes a [`Package`]; a package registered in the [`Sandbox`] becomes a [`Policy`]; policies in force are a
-//! [`Snapshot`] in the [`Registry`]. Asking returns a [`Call`], whatever the policy does: its answer or why there is
+//! A folder becomes a [`Package`]; a package registered in the [`Sandbox`] becomes a [`Policy`]. Which policies are in
+//! force is the engine's to say. Asking returns a [`Call`], whatever the policy does: its answer or why there is
 //! none, what it read, wrote and logged, and what it used.
 
 mod answer;
@@ -16,7 +16,6 @@ mod limits;
 mod manifest;
 mod package;
 mod policy;
-mod registry;
 mod sandbox;
 mod settings;
 mod view;
@@ -29,7 +28,6 @@ pub use limits::Limits;
 pub use manifest::{AppliesTo, Globs, Grants, Manifest, ManifestError};
 pub use package::{Folder, MANIFEST, Package, PackageError, read_directory};
 pub use policy::{Call, Policy, RegisterError};
-pub use registry::{Registry, Snapshot};
 pub use sandbox::{CallPath, Sandbox, SandboxError, SandboxOptions};
 pub use settings::{Setting, SettingKind, SettingValue, Settings};
 pub use view::{NoHistory, View};

@@ -15,29 +15,30 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use trimtab_engine::{
     Configuration, Host, baseline,
     rows::{BadRow, OutcomeRow, PredictionRow, Row, parse_row},
     verify,
 };
 use trimtab_store::{Appended, Listing, Reader, SqliteReader};
-use trimtab_types::{
-    Baseline, BaselineSource, Entry, Invalid, ModelKey, Subject, Timestamp,
-};
+use trimtab_types::{Baseline, BaselineSource, Entry, Invalid, ModelKey, Subject, Timestamp};
 
 use crate::{
     clock,
     error::{ExitCode, Failure},
     wire::{
-        Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status, SubjectStatus,
+        Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status,
+        SubjectStatus,
     },
 };
 
 /// Version of every JSON answer.
 pub const SCHEMA_VERSION: u32 = 1;
 /// Largest body of a request. One request is one transaction, so this bounds a transaction too.
-const LARGEST_BODY: usize = 64 << 20;
+const LARGEST_BODY: usize = 16 << 20;
+/// Requests with rows that are read and parsed at the same time; more are told to come back.
+const ROW_REQUESTS: usize = 64;
 /// A row's time may lie this far in the future: clocks differ, but not by days.
 const FUTURE: u64 = 86_400;
 /// Readers that are kept for the next question.
@@ -49,13 +50,22 @@ const MOST_LISTED: u32 = 10_000;
 pub struct Service {
     host: Host,
     readers: Mutex<Vec<SqliteReader>>,
+    row_requests: Semaphore,
     reload: Box<dyn Fn() -> Result<Configuration, Failure> + Send + Sync>,
 }
 
 impl Service {
     /// A service on a host; `reload` reads the configuration again.
-    pub fn new(host: Host, reload: impl Fn() -> Result<Configuration, Failure> + Send + Sync + 'static) -> Self {
-        Self { host, readers: Mutex::default(), reload: Box::new(reload) }
+    pub fn new(
+        host: Host,
+        reload: impl Fn() -> Result<Configuration, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            host,
+            readers: Mutex::default(),
+            row_requests: Semaphore::new(ROW_REQUESTS),
+            reload: Box::new(reload),
+        }
     }
 
     /// The host.
@@ -120,9 +130,13 @@ pub fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .route("/v1/predictions", post(predictions))
-        .route("/v1/outcomes", post(outcomes))
-        .route("/v1/rows", post(rows))
+        .merge(
+            Router::new()
+                .route("/v1/predictions", post(predictions))
+                .route("/v1/outcomes", post(outcomes))
+                .route("/v1/rows", post(rows))
+                .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), admit)),
+        )
         .route("/v1/may-trade", get(may_trade))
         .route("/v1/kill-switch", post(kill_switch))
         .route("/v1/status", get(status))
@@ -147,6 +161,14 @@ pub fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
+/// Before a body is read: what the host cannot take now, it does not keep in memory.
+async fn admit(State(service): Shared, request: Request, next: Next) -> Response {
+    match service.row_requests.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => Failure::from(trimtab_store::StoreError::Busy).into_response(),
+    }
+}
+
 async fn trace(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
@@ -159,9 +181,9 @@ async fn blocking<T: Send + 'static>(
     service: Arc<Service>,
     work: impl FnOnce(&Service) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(move || work(&service))
-        .await
-        .unwrap_or_else(|error| Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", ExitCode::Broken, error.to_string())))
+    tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|error| {
+        Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", ExitCode::Broken, error.to_string()))
+    })
 }
 
 // ---- rows in
@@ -171,7 +193,10 @@ fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failure> {
     let body = body.map_err(|rejection| {
         let status = rejection.status();
         let message = if status == StatusCode::PAYLOAD_TOO_LARGE {
-            format!("the request is larger than {} MiB; send it in parts. Nothing of it was kept", LARGEST_BODY >> 20)
+            format!(
+                "the request is larger than {} MiB; send it in parts. Nothing of it was kept",
+                LARGEST_BODY >> 20
+            )
         } else {
             format!("the request did not arrive whole ({rejection}); send it again. Nothing of it was kept")
         };
@@ -180,7 +205,9 @@ fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failure> {
     String::from_utf8(body.into()).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Failure::invalid(format!("line {line}: is not UTF-8 (byte {at} of the request). Nothing of this request was kept"))
+        Failure::invalid(format!(
+            "line {line}: is not UTF-8 (byte {at} of the request). Nothing of this request was kept"
+        ))
     })
 }
 
@@ -205,7 +232,11 @@ fn parse_rows<T: for<'de> Deserialize<'de>>(ndjson: bool, text: &str) -> Result<
     if trimmed.starts_with('[') {
         let rows: Vec<&serde_json::value::RawValue> = serde_json::from_str(text)
             .map_err(|error| BadRow { line: error.line() as u64, problem: error.to_string() })?;
-        return rows.iter().zip(1..).map(|(row, number)| Ok((number, parse_row(number, row.get())?))).collect();
+        return rows
+            .iter()
+            .zip(1..)
+            .map(|(row, number)| Ok((number, parse_row(number, row.get())?)))
+            .collect();
     }
     Ok(vec![(1, parse_row(1, text)?)])
 }
@@ -221,10 +252,7 @@ fn check_time(time: Timestamp, now: Timestamp) -> Result<(), Invalid> {
 }
 
 /// Makes entries of rows, all or none.
-fn entries<T>(
-    rows: Vec<(u64, T)>,
-    make: impl Fn(T) -> Result<Entry, Invalid>,
-) -> Result<Vec<Entry>, BadRow> {
+fn entries<T>(rows: Vec<(u64, T)>, make: impl Fn(T) -> Result<Entry, Invalid>) -> Result<Vec<Entry>, BadRow> {
     let now = clock::now();
     rows.into_iter()
         .map(|(line, row)| {
@@ -274,7 +302,11 @@ async fn predictions(
     append(service, entries, !ndjson).await
 }
 
-async fn outcomes(State(service): Shared, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer<Accepted> {
+async fn outcomes(
+    State(service): Shared,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<Accepted> {
     let rows = parse_rows(is_ndjson(&headers), &text(body)?)?;
     let entries = entries(rows, |row: OutcomeRow| row.outcome().map(Entry::Outcome))?;
     append(service, entries, false).await
@@ -298,7 +330,10 @@ fn model_key(tenant: Option<String>, model: String) -> ModelKey {
     ModelKey { tenant: tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model }
 }
 
-async fn may_trade(State(service): Shared, Asked(query): Asked<ModelQuery>) -> Answer<trimtab_engine::MayTrade> {
+async fn may_trade(
+    State(service): Shared,
+    Asked(query): Asked<ModelQuery>,
+) -> Answer<trimtab_engine::MayTrade> {
     Ok(Reply(service.host.may_trade(&model_key(query.tenant, query.model))))
 }
 
@@ -310,7 +345,11 @@ async fn kill_switch(
     let model = match (request.all, request.model) {
         (true, None) => None,
         (false, Some(model)) => Some(model_key(request.tenant, model)),
-        _ => return Err(Failure::invalid("give a `model`, or `all` for every model of every tenant, and not both")),
+        _ => {
+            return Err(Failure::invalid(
+                "give a `model`, or `all` for every model of every tenant, and not both",
+            ));
+        }
     };
     if request.actor.trim().is_empty() {
         return Err(Failure::invalid("actor: is empty; say who does this"));
@@ -340,11 +379,14 @@ impl ListQuery {
     fn listing(&self) -> Result<Listing, Failure> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if limit > MOST_LISTED {
-            return Err(Failure::invalid(format!("limit: is {limit}; at most {MOST_LISTED} are listed at once")));
+            return Err(Failure::invalid(format!(
+                "limit: is {limit}; at most {MOST_LISTED} are listed at once"
+            )));
         }
-        let model = self.model.clone().map(|model| {
-            (self.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model)
-        });
+        let model = self
+            .model
+            .clone()
+            .map(|model| (self.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model));
         Ok(Listing { model, until: None, limit })
     }
 
@@ -428,9 +470,8 @@ fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatus> {
                 health: Health::of(known.baseline.is_some(), known.worst()),
                 predictions: known.predictions,
                 resolved: known.resolved,
-                accuracy: [50, 100, 200].map(|last| {
-                    known.accuracy(last).filter(|estimate| estimate.samples as usize == last)
-                }),
+                accuracy: [50, 100, 200]
+                    .map(|last| known.accuracy(last).filter(|estimate| estimate.samples as usize == last)),
                 baseline: known.baseline.as_ref().map(|baseline| baseline.accuracy),
                 losing_run: known.right.losing_run() as u64,
                 paused: known.paused,
@@ -488,7 +529,9 @@ async fn decision(
     let Path(id) = id.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
     blocking(service, move |service| {
         let found = service.read(|reader| Ok(reader.decision(&id)?))?;
-        found.map(Reply).ok_or_else(|| Failure::missing(format!("there is no decision `{id}`; `trimtab decisions` lists them")))
+        found.map(Reply).ok_or_else(|| {
+            Failure::missing(format!("there is no decision `{id}`; `trimtab decisions` lists them"))
+        })
     })
     .await
 }

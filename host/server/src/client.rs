@@ -56,7 +56,8 @@ impl Client {
 
     /// Sends lines.
     pub async fn post_lines<T: DeserializeOwned>(&self, path: &str, lines: String) -> Result<T, Failure> {
-        self.send(Request::post(path).header("content-type", "application/x-ndjson").body(Body::from(lines))).await
+        self.send(Request::post(path).header("content-type", "application/x-ndjson").body(Body::from(lines)))
+            .await
     }
 
     async fn send<T: DeserializeOwned>(
@@ -69,9 +70,9 @@ impl Client {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
-            Self::Socket(path) => over_socket(path, request)
-                .await
-                .map_err(|error| Failure::unreachable(format!("the host at `{}` does not answer: {error}", path.display())))?,
+            Self::Socket(path) => over_socket(path, request).await.map_err(|error| {
+                Failure::unreachable(format!("the host at `{}` does not answer: {error}", path.display()))
+            })?,
         };
         read(response).await
     }
@@ -104,11 +105,15 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
         .map_err(|error| Failure::unreachable(format!("the host's answer did not arrive whole: {error}")))?
         .to_bytes();
     if status.is_success() {
-        return serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::unreachable(format!("the host's answer is not of this build: {error}")));
+        return serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::unreachable(format!("the host's answer is not of this build: {error}"))
+        });
     }
     match serde_json::from_slice::<Failed>(&bytes) {
         Ok(Failed { error }) => Err(Failure { status: status.as_u16(), ..error }),
-        Err(_) => Err(Failure::unreachable(format!("the host answered {status}: {}", String::from_utf8_lossy(&bytes)))),
+        Err(_) => Err(Failure::unreachable(format!(
+            "the host answered {status}: {}",
+            String::from_utf8_lossy(&bytes)
+        ))),
     }
 }

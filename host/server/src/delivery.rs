@@ -38,7 +38,8 @@ pub(crate) fn deliver(host: &Host) -> Result<usize, Failure> {
         })
         .collect();
     let content = serde_json::json!({ "schema_version": crate::SCHEMA_VERSION, "alerts": alerts });
-    let bytes = serde_json::to_vec_pretty(&content).map_err(|error| Failure::files(error.to_string()))?;
+    let mut bytes = serde_json::to_vec_pretty(&content).map_err(|error| Failure::files(error.to_string()))?;
+    bytes.push(b'\n');
     replace_file(&host.directory().join(FILE), &bytes)?;
     let count = waiting.len();
     host.delivered(waiting.into_iter().map(|stored| stored.effect.key).collect(), clock::now())?;

@@ -93,7 +93,13 @@ impl std::error::Error for Failure {}
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, kind: &str, exit: ExitCode, message: impl Into<String>) -> Self {
-        Self { status: status.as_u16(), kind: kind.to_owned(), message: message.into(), exit_code: exit as u8, row: None }
+        Self {
+            status: status.as_u16(),
+            kind: kind.to_owned(),
+            message: message.into(),
+            exit_code: exit as u8,
+            row: None,
+        }
     }
 
     /// Something that was given is wrong.
@@ -152,10 +158,11 @@ impl From<HostError> for Failure {
         let message = error.to_string();
         let broken = |kind| (StatusCode::INTERNAL_SERVER_ERROR, kind, ExitCode::Broken);
         let (status, kind, exit) = match error {
-            HostError::Store(error) | HostError::Pipeline(PipelineError::Store(error)) => return error.into(),
-            HostError::Pipeline(PipelineError::State(_) | PipelineError::Content { .. }) | HostError::State(_) => {
-                broken("damaged")
+            HostError::Store(error) | HostError::Pipeline(PipelineError::Store(error)) => {
+                return error.into();
             }
+            HostError::Pipeline(PipelineError::State(_) | PipelineError::Content { .. })
+            | HostError::State(_) => broken("damaged"),
             HostError::FoldStopped { .. } => broken("stopped"),
             HostError::Config(_) | HostError::PolicySettings { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "config", ExitCode::Config)

@@ -9,10 +9,11 @@ mod error;
 mod serve;
 mod wire;
 
-pub use delivery::replace_file;
 pub use api::{SCHEMA_VERSION, Service, router};
+pub use delivery::replace_file;
 pub use error::{ExitCode, Failure};
 pub use serve::{ServeError, serve};
 pub use wire::{
-    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status, SubjectStatus,
+    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status,
+    SubjectStatus,
 };

@@ -129,11 +129,19 @@ async fn until_stopped(mut stopped: watch::Receiver<bool>) {
     stopped.wait_for(|stopped| *stopped).await.ok();
 }
 
-async fn serve_unix(listener: UnixListener, app: Router, stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+async fn serve_unix(
+    listener: UnixListener,
+    app: Router,
+    stopped: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped)).await
 }
 
-async fn serve_tcp(listener: TcpListener, app: Router, stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+async fn serve_tcp(
+    listener: TcpListener,
+    app: Router,
+    stopped: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped)).await
 }
 
@@ -174,7 +182,8 @@ async fn ticks(service: Arc<Service>, stopped: watch::Receiver<bool>) {
 }
 
 async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
-    every(DELIVERY, service, stopped, |service| delivery::deliver(service.host()).map(drop), "delivery").await;
+    every(DELIVERY, service, stopped, |service| delivery::deliver(service.host()).map(drop), "delivery")
+        .await;
 }
 
 /// SIGHUP: read configuration and policies again.
@@ -188,7 +197,9 @@ async fn reloads(service: Arc<Service>, mut hangup: Signal, stopped: watch::Rece
         }
         let service = Arc::clone(&service);
         match tokio::task::spawn_blocking(move || service.reload()).await {
-            Ok(Ok(problems)) => tracing::info!(problems = problems.len(), "read configuration and policies again"),
+            Ok(Ok(problems)) => {
+                tracing::info!(problems = problems.len(), "read configuration and policies again")
+            }
             Ok(Err(error)) => tracing::error!("nothing changed: {error}"),
             Err(error) => tracing::error!("reload failed: {error}"),
         }

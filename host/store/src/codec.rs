@@ -1,7 +1,7 @@
 //! How entries become bytes. Predictions and outcomes, by far the most, are compact and refer to names by number;
 //! everything else is JSON. A format is never changed: a new one is a new variant, and the old ones are read for ever.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
@@ -27,34 +27,36 @@ impl Kind {
 }
 
 #[derive(Serialize, Deserialize)]
-enum PredictionFormat {
-    V1(PredictionV1),
+enum PredictionFormat<'a> {
+    #[serde(borrow)]
+    V1(PredictionV1<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
-struct PredictionV1 {
+struct PredictionV1<'a> {
     subject: u32,
-    id: String,
+    id: &'a str,
     time: i64,
     predicted: Predicted,
     confidence: Option<f64>,
     interval: Option<Interval>,
     names: u32,
-    values: Vec<Feature>,
+    values: Cow<'a, [Feature]>,
     trade: Trade,
     served: bool,
     horizon: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
-enum OutcomeFormat {
-    V1(OutcomeV1),
+enum OutcomeFormat<'a> {
+    #[serde(borrow)]
+    V1(OutcomeV1<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
-struct OutcomeV1 {
+struct OutcomeV1<'a> {
     model: u32,
-    id: String,
+    id: &'a str,
     time: i64,
     actual: Option<Actual>,
     exit_price: Option<f64>,
@@ -76,13 +78,13 @@ pub(crate) fn encode_prediction(
 ) -> Result<Vec<u8>, String> {
     let format = PredictionFormat::V1(PredictionV1 {
         subject,
-        id: prediction.id.clone(),
+        id: &prediction.id,
         time: prediction.time.as_millis(),
         predicted: prediction.predicted,
         confidence: prediction.confidence,
         interval: prediction.interval,
         names,
-        values: prediction.features.values.clone(),
+        values: Cow::Borrowed(&prediction.features.values),
         trade: prediction.trade,
         served: prediction.served,
         horizon: prediction.horizon,
@@ -93,13 +95,13 @@ pub(crate) fn encode_prediction(
 pub(crate) fn decode_prediction(bytes: &[u8], names: &dyn Names) -> Result<Prediction, String> {
     let PredictionFormat::V1(row) = postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
     Ok(Prediction {
-        id: row.id,
+        id: row.id.to_owned(),
         subject: names.subject(row.subject)?,
         time: time(row.time)?,
         predicted: row.predicted,
         confidence: row.confidence,
         interval: row.interval,
-        features: Features { names: names.features(row.names)?, values: row.values },
+        features: Features { names: names.features(row.names)?, values: row.values.into_owned() },
         trade: row.trade,
         served: row.served,
         horizon: row.horizon,
@@ -109,7 +111,7 @@ pub(crate) fn decode_prediction(bytes: &[u8], names: &dyn Names) -> Result<Predi
 pub(crate) fn encode_outcome(outcome: &Outcome, model: u32) -> Result<Vec<u8>, String> {
     let format = OutcomeFormat::V1(OutcomeV1 {
         model,
-        id: outcome.id.clone(),
+        id: &outcome.id,
         time: outcome.time.as_millis(),
         actual: outcome.actual,
         exit_price: outcome.exit_price,
@@ -125,7 +127,7 @@ pub(crate) fn decode_outcome(bytes: &[u8], names: &dyn Names) -> Result<Outcome,
     Ok(Outcome {
         tenant,
         model,
-        id: row.id,
+        id: row.id.to_owned(),
         time: time(row.time)?,
         actual: row.actual,
         exit_price: row.exit_price,

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use trimtab_types::{
-    Actual, Digest, Entry, Feature, Features, Outcome, Position, Predicted, Prediction, Subject, Timestamp, Trade,
+    Actual, Digest, Entry, Feature, Features, Outcome, Position, Predicted, Prediction, Subject, Timestamp,
+    Trade,
 };
 
 use crate::{
@@ -122,9 +123,15 @@ fn ids_make_doing_it_twice_harmless_and_doing_it_differently_a_conflict() {
         assert!(last.contains(expected), "{entries:?}\n  gave: {last}\n  expected: {expected}");
     }
     check(&[p("a", 0.5), p("a", 0.5)], "Unchanged(Position(1))");
-    check(&[p("a", 0.5), p("a", 0.6)], "prediction `a` of model `m` exists with other content (`predicted.binary` is 0.5, not 0.6)");
+    check(
+        &[p("a", 0.5), p("a", 0.6)],
+        "prediction `a` of model `m` exists with other content (`predicted.binary` is 0.5, not 0.6)",
+    );
     check(&[o("a", 1), o("a", 1)], "Unchanged(Position(1))");
-    check(&[o("a", 1), o("a", 0)], "outcome `a` of model `m` exists with other content (`actual.label` is 1, not 0); to replace it, send it with `correction` true");
+    check(
+        &[o("a", 1), o("a", 0)],
+        "outcome `a` of model `m` exists with other content (`actual.label` is 1, not 0); to replace it, send it with `correction` true",
+    );
     check(&[o("a", 1), c("a", 0)], "New(Position(2))");
     check(&[o("a", 1), c("a", 0), c("a", 0)], "Unchanged(Position(2))");
     check(&[o("a", 1), c("a", 0), o("a", 1)], "Unchanged(Position(1))");
@@ -203,7 +210,8 @@ fn models_and_tenants_have_ids_of_their_own() {
     let mut store = Store::new();
     let other = |tenant: &str, model: &str| {
         let mut row = prediction("a", 0.9);
-        row.subject = Arc::new(Subject { tenant: tenant.into(), model: model.into(), ..(*row.subject).clone() });
+        row.subject =
+            Arc::new(Subject { tenant: tenant.into(), model: model.into(), ..(*row.subject).clone() });
         Entry::Prediction(row)
     };
     let appended = store.append(vec![p("a", 0.5), other("t", "m2"), other("t2", "m")]).expect("appends");
@@ -258,7 +266,8 @@ fn contents_are_kept_by_digest() {
     let mut store = Store::new();
     let bytes = b"a component".to_vec();
     let digest = Digest::of(&bytes);
-    let batch = Batch { entries: vec![Entry::Configuration(digest)], contents: vec![(digest, bytes.clone())] };
+    let batch =
+        Batch { entries: vec![Entry::Configuration(digest)], contents: vec![(digest, bytes.clone())] };
     store.within(|t| t.append(&batch)).expect("appends");
     store.within(|t| t.append(&batch)).expect("again");
     assert_eq!(store.reader.content(&digest).expect("reads"), Some(bytes));
@@ -363,5 +372,9 @@ fn a_full_queue_says_so_at_once_and_urgent_acts_have_a_lane_of_their_own() {
     assert_eq!(refused, 0, "the urgent one was taken");
     drop(group);
     drop(sender);
-    assert_eq!(receiver.iter().filter(|busy| !busy).count(), 301 - busy + 1, "all others failed with the writer");
+    assert_eq!(
+        receiver.iter().filter(|busy| !busy).count(),
+        301 - busy + 1,
+        "all others failed with the writer"
+    );
 }

@@ -15,6 +15,8 @@ use crate::{Appended, Batch, FoldCommit, StoreError, Transaction, Writer};
 
 /// Commands that wait in one lane at most.
 const LANE: usize = 256;
+/// Entries that wait in one lane at most, unless a single batch is larger.
+const LANE_ENTRIES: usize = 131_072;
 /// Entries of one shared transaction at most, unless a single batch is larger.
 const GROUP: usize = 8_192;
 
@@ -39,15 +41,39 @@ impl Command {
 
 #[derive(Default)]
 struct Lanes {
-    urgent: VecDeque<Command>,
-    bulk: VecDeque<Command>,
+    urgent: Lane,
+    bulk: Lane,
     closed: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    commands: VecDeque<Command>,
+    entries: usize,
+}
+
+impl Lane {
+    fn has_room_for(&self, command: &Command) -> bool {
+        let fits = self.entries + command.size() <= LANE_ENTRIES;
+        self.commands.is_empty() || (fits && self.commands.len() < LANE)
+    }
+
+    fn push(&mut self, command: Command) {
+        self.entries += command.size();
+        self.commands.push_back(command);
+    }
+
+    fn pop(&mut self) -> Option<Command> {
+        let command = self.commands.pop_front()?;
+        self.entries -= command.size();
+        Some(command)
+    }
 }
 
 impl Lanes {
     fn next_group(&mut self) -> Vec<Command> {
         let (mut group, mut size) = (Vec::new(), 0);
-        while let Some(command) = self.urgent.pop_front().or_else(|| self.bulk.pop_front()) {
+        while let Some(command) = self.urgent.pop().or_else(|| self.bulk.pop()) {
             size += command.size();
             group.push(command);
             if size >= GROUP {
@@ -134,7 +160,7 @@ impl GroupWriter {
         let mut lanes = self.queue.lock();
         let refusal = if lanes.closed {
             Some(StoreError::Stopped)
-        } else if (if urgent { &lanes.urgent } else { &lanes.bulk }).len() >= LANE {
+        } else if !(if urgent { &lanes.urgent } else { &lanes.bulk }).has_room_for(&command) {
             Some(StoreError::Busy)
         } else {
             None
@@ -150,7 +176,7 @@ impl GroupWriter {
                 }
             }
             None => {
-                if urgent { &mut lanes.urgent } else { &mut lanes.bulk }.push_back(command);
+                if urgent { &mut lanes.urgent } else { &mut lanes.bulk }.push(command);
                 drop(lanes);
                 self.queue.changed.notify_one();
             }
@@ -171,7 +197,7 @@ impl Drop for GroupWriter {
 fn run(mut writer: Box<dyn Writer>, queue: &Queue) {
     loop {
         let mut lanes = queue.lock();
-        while lanes.urgent.is_empty() && lanes.bulk.is_empty() {
+        while lanes.urgent.commands.is_empty() && lanes.bulk.commands.is_empty() {
             if lanes.closed {
                 return;
             }

@@ -90,7 +90,7 @@ pub struct FoldCommit {
     /// The cursor after it: every entry up to here is folded.
     pub to: Position,
     /// States that changed: key and bytes; no bytes: removed.
-    pub states: Vec<(String, Option<Vec<u8>>)>,
+    pub states: Vec<StateChange>,
     /// Findings in their order.
     pub findings: Vec<Finding>,
     /// Decisions in their order.
@@ -185,6 +185,9 @@ pub trait Reader: Send {
     fn counts(&self) -> Result<Counts, StoreError>;
 }
 
+/// A state's key and its bytes; no bytes: removed.
+pub type StateChange = (String, Option<Vec<u8>>);
+
 /// Cursor, format, and states by key.
 pub type FoldedState = (Position, u32, Vec<(String, Vec<u8>)>);
 
@@ -204,7 +207,7 @@ pub struct Folded {
 pub struct Counts {
     /// Predictions.
     pub predictions: u64,
-    /// Outcomes and corrections.
+    /// Ids that have an outcome; corrections do not count again.
     pub outcomes: u64,
     /// Findings: openings, raises and closings.
     pub findings: u64,

@@ -28,10 +28,13 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE log (
         position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, link INTEGER, body BLOB NOT NULL
     ) STRICT;
-    -- Where a prediction (what = 0) and its outcomes (what = 1, by revision) are. Makes ids unique.
+    -- Where the prediction of an id is and what counts as its outcome; either may come first. Makes ids unique.
     CREATE TABLE row_key (
-        model INTEGER NOT NULL, id TEXT NOT NULL, what INTEGER NOT NULL, revision INTEGER NOT NULL,
-        position INTEGER NOT NULL, PRIMARY KEY (model, id, what, revision)
+        model INTEGER NOT NULL, id TEXT NOT NULL, prediction INTEGER, outcome INTEGER, PRIMARY KEY (model, id)
+    ) STRICT, WITHOUT ROWID;
+    -- All outcomes of an id whose outcome was corrected, the first one included, oldest first.
+    CREATE TABLE revision (
+        model INTEGER NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (model, id, position)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE content (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 

@@ -15,8 +15,8 @@ use trimtab_types::{
 };
 
 use crate::{
-    Appended, Batch, Counts, Effect, FoldCommit, Folded, FoldedState, Listing, LogRecord, Reader, Resolution, StoreError,
-    StoredEffect, Transaction, Writer,
+    Appended, Batch, Counts, Effect, FoldCommit, Folded, FoldedState, Listing, LogRecord, Reader, Resolution,
+    StoreError, StoredEffect, Transaction, Writer,
     codec::{self, Kind, Names},
     schema,
 };
@@ -147,39 +147,44 @@ impl SqliteWriter {
     }
 
     fn append_prediction(&mut self, index: usize, prediction: &Prediction) -> Result<Appended, StoreError> {
-        let subject = &prediction.subject;
-        let model = self.numbers.model(&self.connection, &subject.tenant, &subject.model)?;
+        let (model, subject) = self.numbers.subject(&self.connection, &prediction.subject)?;
         let inserted = self
             .connection
-            .prepare_cached("INSERT OR IGNORE INTO row_key VALUES (?, ?, 0, 0, ?)")?
+            .prepare_cached("INSERT OR IGNORE INTO row_key (model, id, prediction) VALUES (?, ?, ?)")?
             .execute(params![model, prediction.id, self.next])?;
+        let mut waiting = None;
         if inserted == 0 {
-            return self.same_prediction(index, model, prediction);
+            let (earlier, outcome) = self.key(model, &prediction.id)?;
+            if let Some(position) = earlier {
+                return self.same_prediction(index, position, prediction);
+            }
+            waiting = outcome;
+            self.connection
+                .prepare_cached("UPDATE row_key SET prediction = ? WHERE model = ? AND id = ?")?
+                .execute(params![self.next, model, prediction.id])?;
         }
-        let waiting: Option<u64> = self
-            .connection
-            .prepare_cached(
-                "SELECT position FROM row_key WHERE model = ? AND id = ? AND what = 1 ORDER BY revision DESC LIMIT 1",
-            )?
-            .query_row(params![model, prediction.id], |row| row.get(0))
-            .optional()?;
-        let subject = self.numbers.subject(&self.connection, model, subject)?;
         let names = self.numbers.features(&self.connection, &prediction.features.names)?;
         let body = codec::encode_prediction(prediction, subject, names)
             .map_err(|problem| damaged("prediction", self.next, problem))?;
         self.insert(Kind::Prediction, waiting, &body)
     }
 
+    /// Where the prediction of an id is, and what counts as its outcome.
+    fn key(&self, model: u32, id: &str) -> Result<(Option<u64>, Option<u64>), StoreError> {
+        let found = self
+            .connection
+            .prepare_cached("SELECT prediction, outcome FROM row_key WHERE model = ? AND id = ?")?
+            .query_row(params![model, id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(found.unwrap_or_default())
+    }
+
     fn same_prediction(
         &self,
         index: usize,
-        model: u32,
+        position: u64,
         prediction: &Prediction,
     ) -> Result<Appended, StoreError> {
-        let position: u64 = self
-            .connection
-            .prepare_cached("SELECT position FROM row_key WHERE model = ? AND id = ? AND what = 0")?
-            .query_row(params![model, prediction.id], |row| row.get(0))?;
         let names = DatabaseNames::new(&self.connection);
         let stored = read_prediction(&self.connection, &names, position)?;
         match first_difference(&stored, prediction) {
@@ -197,59 +202,66 @@ impl SqliteWriter {
 
     fn append_outcome(&mut self, index: usize, outcome: &Outcome) -> Result<Appended, StoreError> {
         let model = self.numbers.model(&self.connection, &outcome.tenant, &outcome.model)?;
-        let (prediction, earlier) = self.keys_of(model, &outcome.id)?;
-        if !earlier.is_empty() {
-            let names = DatabaseNames::new(&self.connection);
-            let stored = earlier
-                .iter()
-                .map(|position| Ok((*position, read_outcome(&self.connection, &names, *position)?)))
-                .collect::<Result<Vec<_>, StoreError>>()?;
-            let same = if outcome.correction {
-                stored.last().filter(|(_, stored)| stored == outcome)
-            } else {
-                stored.iter().find(|(_, stored)| stored == outcome)
-            };
-            if let Some((position, _)) = same {
-                return Ok(Appended::Unchanged(Position(*position)));
+        let (prediction, current) = self.key(model, &outcome.id)?;
+        if let Some(current) = current {
+            let unchanged = self.compare_outcome(index, model, current, outcome)?;
+            if let Some(position) = unchanged {
+                return Ok(Appended::Unchanged(Position(position)));
             }
-            if let Some((_, current)) = stored.last().filter(|_| !outcome.correction) {
-                return Err(StoreError::Conflict {
-                    index,
-                    what: "outcome",
-                    model: outcome.model.clone(),
-                    id: outcome.id.clone(),
-                    difference: first_difference(current, outcome)
-                        .unwrap_or_else(|| "an earlier revision".to_owned()),
-                    fix: "to replace it, send it with `correction` true",
-                });
+            for position in [current, self.next] {
+                self.connection
+                    .prepare_cached("INSERT OR IGNORE INTO revision VALUES (?, ?, ?)")?
+                    .execute(params![model, outcome.id, position])?;
             }
         }
-        self.connection.prepare_cached("INSERT INTO row_key VALUES (?, ?, 1, ?, ?)")?.execute(params![
-            model,
-            outcome.id,
-            earlier.len(),
-            self.next
-        ])?;
-        let kind = if earlier.is_empty() { Kind::Outcome } else { Kind::Correction };
+        self.connection
+            .prepare_cached(
+                "INSERT INTO row_key (model, id, outcome) VALUES (?, ?, ?)
+                 ON CONFLICT (model, id) DO UPDATE SET outcome = excluded.outcome",
+            )?
+            .execute(params![model, outcome.id, self.next])?;
+        let kind = if current.is_some() { Kind::Correction } else { Kind::Outcome };
         let body = codec::encode_outcome(outcome, model)
             .map_err(|problem| damaged("outcome", self.next, problem))?;
         self.insert(kind, prediction, &body)
     }
 
-    /// Positions of a prediction and of its outcomes, oldest first.
-    fn keys_of(&self, model: u32, id: &str) -> Result<(Option<u64>, Vec<u64>), StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT what, position FROM row_key WHERE model = ? AND id = ? ORDER BY what, revision",
-        )?;
-        let mut rows = statement.query(params![model, id])?;
-        let (mut prediction, mut outcomes) = (None, Vec::new());
+    /// Holds an outcome against those that the id has: where the same one is; `None` for a correction; else a conflict.
+    fn compare_outcome(
+        &self,
+        index: usize,
+        model: u32,
+        current: u64,
+        outcome: &Outcome,
+    ) -> Result<Option<u64>, StoreError> {
+        let names = DatabaseNames::new(&self.connection);
+        let stored = read_outcome(&self.connection, &names, current)?;
+        if stored == *outcome {
+            return Ok(Some(current));
+        }
+        if outcome.correction {
+            return Ok(None);
+        }
+        // A late repetition of what has been corrected since.
+        let mut revisions = self
+            .connection
+            .prepare_cached("SELECT position FROM revision WHERE model = ? AND id = ? ORDER BY position")?;
+        let mut rows = revisions.query(params![model, outcome.id])?;
         while let Some(row) = rows.next()? {
-            match row.get::<_, u8>(0)? {
-                0 => prediction = Some(row.get(1)?),
-                _ => outcomes.push(row.get(1)?),
+            let position = row.get(0)?;
+            if read_outcome(&self.connection, &names, position)? == *outcome {
+                return Ok(Some(position));
             }
         }
-        Ok((prediction, outcomes))
+        Err(StoreError::Conflict {
+            index,
+            what: "outcome",
+            model: outcome.model.clone(),
+            id: outcome.id.clone(),
+            difference: first_difference(&stored, outcome)
+                .unwrap_or_else(|| "an earlier revision".to_owned()),
+            fix: "to replace it, send it with `correction` true",
+        })
     }
 
     fn insert(&mut self, kind: Kind, link: Option<u64>, body: &[u8]) -> Result<Appended, StoreError> {
@@ -446,11 +458,10 @@ impl SqliteReader {
         let earlier: Option<u64> = self
             .connection
             .prepare_cached(
-                "SELECT position FROM row_key WHERE model = (SELECT id FROM model WHERE tenant = ? AND model = ?)
-                 AND id = ? AND what = 1 AND position < ? ORDER BY revision DESC LIMIT 1",
+                "SELECT max(position) FROM revision WHERE model = (SELECT id FROM model WHERE tenant = ? AND model = ?)
+                 AND id = ? AND position < ?",
             )?
-            .query_row(params![outcome.tenant, outcome.model, outcome.id, position], |row| row.get(0))
-            .optional()?;
+            .query_row(params![outcome.tenant, outcome.model, outcome.id, position], |row| row.get(0))?;
         earlier.map(|at| read_outcome(&self.connection, &self.names(), at)).transpose()
     }
 }
@@ -475,10 +486,12 @@ impl Reader for SqliteReader {
 
     fn folded_state(&self) -> Result<FoldedState, StoreError> {
         let moment = self.connection.unchecked_transaction()?;
-        let (cursor, format) =
-            moment.query_row("SELECT cursor, format FROM fold", [], |row| Ok((Position(row.get(0)?), row.get(1)?)))?;
+        let (cursor, format) = moment.query_row("SELECT cursor, format FROM fold", [], |row| {
+            Ok((Position(row.get(0)?), row.get(1)?))
+        })?;
         let mut statement = moment.prepare_cached("SELECT key, bytes FROM state ORDER BY key")?;
-        let states = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        let states =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
         Ok((cursor, format, states))
     }
 
@@ -496,19 +509,18 @@ impl Reader for SqliteReader {
         model: &str,
         id: &str,
     ) -> Result<Option<(Prediction, Option<Outcome>)>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT what, position FROM row_key WHERE model = (SELECT id FROM model WHERE tenant = ? AND model = ?)
-             AND id = ? ORDER BY what, revision",
-        )?;
-        let mut rows = statement.query(params![tenant, model, id])?;
-        let (mut prediction, mut outcome) = (None, None);
-        while let Some(row) = rows.next()? {
-            let position = row.get(1)?;
-            match row.get::<_, u8>(0)? {
-                0 => prediction = Some(read_prediction(&self.connection, &self.names(), position)?),
-                _ => outcome = Some(read_outcome(&self.connection, &self.names(), position)?),
-            }
-        }
+        let found: Option<(Option<u64>, Option<u64>)> = self
+            .connection
+            .prepare_cached(
+                "SELECT prediction, outcome FROM row_key
+                 WHERE model = (SELECT id FROM model WHERE tenant = ? AND model = ?) AND id = ?",
+            )?
+            .query_row(params![tenant, model, id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (prediction, outcome) = found.unwrap_or_default();
+        let names = self.names();
+        let prediction = prediction.map(|at| read_prediction(&self.connection, &names, at)).transpose()?;
+        let outcome = outcome.map(|at| read_outcome(&self.connection, &names, at)).transpose()?;
         Ok(prediction.map(|prediction| (prediction, outcome)))
     }
 
@@ -560,8 +572,8 @@ impl Reader for SqliteReader {
     fn counts(&self) -> Result<Counts, StoreError> {
         let count = |sql| self.connection.query_row(sql, [], |row| row.get::<_, u64>(0));
         Ok(Counts {
-            predictions: count("SELECT count(*) FROM row_key WHERE what = 0")?,
-            outcomes: count("SELECT count(*) FROM row_key WHERE what = 1")?,
+            predictions: count("SELECT count(prediction) FROM row_key")?,
+            outcomes: count("SELECT count(outcome) FROM row_key")?,
             findings: count("SELECT count(*) FROM finding")?,
             decisions: count("SELECT count(*) FROM decision")?,
             effects: count("SELECT count(*) FROM effect")?,
@@ -581,9 +593,7 @@ fn connect(path: &PathBuf, flags: OpenFlags) -> Result<Connection, StoreError> {
         })?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(Duration::from_secs(10))?;
-    connection
-        .pragma_update(None, "cache_size", -64_000)
-        .map_err(|error| schema::unreadable(error, path))?;
+    connection.pragma_update(None, "cache_size", -64_000).map_err(|error| schema::unreadable(error, path))?;
     Ok(connection)
 }
 
@@ -653,37 +663,32 @@ pub fn first_difference<T: Serialize>(stored: &T, given: &T) -> Option<String> {
 /// Numbers that stand for names in rows; the writer's copy, filled as names are used.
 #[derive(Default)]
 struct Numbers {
-    models: HashMap<(String, String), u32>,
-    subjects: HashMap<Arc<Subject>, u32>,
+    /// By tenant, then by model.
+    models: HashMap<String, HashMap<String, u32>>,
+    /// Numbers of model and subject.
+    subjects: HashMap<Arc<Subject>, (u32, u32)>,
     features: HashMap<Arc<[String]>, u32>,
 }
 
 impl Numbers {
     fn model(&mut self, connection: &Connection, tenant: &str, model: &str) -> Result<u32, StoreError> {
-        let key = (tenant.to_owned(), model.to_owned());
-        if let Some(number) = self.models.get(&key) {
+        if let Some(number) = self.models.get(tenant).and_then(|models| models.get(model)) {
             return Ok(*number);
         }
-        connection
-            .execute("INSERT OR IGNORE INTO model (tenant, model) VALUES (?, ?)", params![tenant, model])?;
-        let number = connection.query_row(
-            "SELECT id FROM model WHERE tenant = ? AND model = ?",
-            params![tenant, model],
-            |row| row.get(0),
-        )?;
-        self.models.insert(key, number);
+        let key = params![tenant, model];
+        connection.execute("INSERT OR IGNORE INTO model (tenant, model) VALUES (?, ?)", key)?;
+        let number =
+            connection
+                .query_row("SELECT id FROM model WHERE tenant = ? AND model = ?", key, |row| row.get(0))?;
+        self.models.entry(tenant.to_owned()).or_default().insert(model.to_owned(), number);
         Ok(number)
     }
 
-    fn subject(
-        &mut self,
-        connection: &Connection,
-        model: u32,
-        subject: &Arc<Subject>,
-    ) -> Result<u32, StoreError> {
-        if let Some(number) = self.subjects.get(subject) {
-            return Ok(*number);
+    fn subject(&mut self, connection: &Connection, subject: &Arc<Subject>) -> Result<(u32, u32), StoreError> {
+        if let Some(numbers) = self.subjects.get(subject) {
+            return Ok(*numbers);
         }
+        let model = self.model(connection, &subject.tenant, &subject.model)?;
         let key = params![model, subject.version, subject.segment];
         connection
             .execute("INSERT OR IGNORE INTO subject (model, version, segment) VALUES (?, ?, ?)", key)?;
@@ -692,8 +697,8 @@ impl Numbers {
             key,
             |row| row.get(0),
         )?;
-        self.subjects.insert(Arc::clone(subject), number);
-        Ok(number)
+        self.subjects.insert(Arc::clone(subject), (model, number));
+        Ok((model, number))
     }
 
     fn features(&mut self, connection: &Connection, names: &Arc<[String]>) -> Result<u32, StoreError> {

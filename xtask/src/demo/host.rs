@@ -110,6 +110,11 @@ impl Host {
         Failed(format!("cannot start `trimtab serve`: {}", self.command(&["serve"]).exec()))
     }
 
+    /// Whether some host runs on the data directory.
+    pub(super) fn answers(&self) -> bool {
+        UnixStream::connect(repository().join(self.socket())).is_ok()
+    }
+
     /// GET over the socket.
     pub(super) fn get(&self, path: &str) -> Result<Json, Failed> {
         self.http("GET", path, "")

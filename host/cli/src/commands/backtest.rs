@@ -12,7 +12,7 @@ use crate::{
     args::{BacktestArgs, Global},
     connect,
     import::{Feed, Source},
-    output::{Output, percent},
+    output::{Output, count, percent},
 };
 
 /// Rows of one transaction.
@@ -39,10 +39,12 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     let source = Source::open(&args.source)?;
     let scratch = Scratch::new(args.keep.clone())?;
     let service = {
-        let (directory, args_config, policies) = (scratch.path.clone(), args.config.clone(), args.policies.clone());
+        let (directory, args_config, policies) =
+            (scratch.path.clone(), args.config.clone(), args.policies.clone());
         connect::blocking(move || open(directory, args_config, policies)).await?
     };
-    for problem in service.host().policy_problems() {
+    // History must not be played to fewer policies than were named.
+    if let Some(problem) = service.host().policy_problems().into_iter().next() {
         return Err(Failure::invalid(problem.problem));
     }
     let client = Client::local(Arc::clone(&service));
@@ -92,15 +94,24 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     output.line("")?;
     output.table(&show::subjects(&report.status.subjects))?;
     output.line("")?;
-    output.line(format!("{} decisions, {} alerts", report.status.counts.decisions, report.status.counts.effects))?;
+    output.line(format!(
+        "{}, {}",
+        count(report.status.counts.decisions, "decision"),
+        count(report.status.counts.effects, "alert")
+    ))?;
     let exit = super::verify::show(&report.verify, output)?;
     if let Some(kept) = &report.kept {
-        output.line(format!("kept in `{0}`; look at it with trimtab --data {0} decisions", kept.display()))?;
+        output
+            .line(format!("kept in `{0}`; look at it with trimtab --data {0} decisions", kept.display()))?;
     }
     Ok(exit)
 }
 
-fn open(directory: PathBuf, config: Option<PathBuf>, policies: Option<PathBuf>) -> Result<Arc<Service>, Failure> {
+fn open(
+    directory: PathBuf,
+    config: Option<PathBuf>,
+    policies: Option<PathBuf>,
+) -> Result<Arc<Service>, Failure> {
     let (text, configuration) = match &config {
         Some(path) => (connect::read_text(path)?, connect::read_configuration(path)?),
         None => (String::new(), Configuration::default()),
@@ -131,7 +142,8 @@ struct Scratch {
 impl Scratch {
     fn new(keep: Option<PathBuf>) -> Result<Self, Failure> {
         let keeps = keep.is_some();
-        let path = keep.unwrap_or_else(|| std::env::temp_dir().join(format!("trimtab-backtest-{}", std::process::id())));
+        let path = keep
+            .unwrap_or_else(|| std::env::temp_dir().join(format!("trimtab-backtest-{}", std::process::id())));
         if path.join("trimtab.db").exists() {
             return Err(Failure::invalid(format!(
                 "`{}` holds a store already; a backtest starts from nothing. Name another directory",

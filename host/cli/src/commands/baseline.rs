@@ -10,7 +10,11 @@ use crate::{
     output::{Output, Table, cell, percent},
 };
 
-pub(crate) async fn run(global: &Global, args: &BaselineArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    args: &BaselineArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     let baselines: Vec<Baseline> = match &args.command {
         BaselineCommand::Set(args) => {
             let request = request(args)?;
@@ -57,7 +61,8 @@ pub(crate) async fn run(global: &Global, args: &BaselineArgs, output: &mut Outpu
 fn request(args: &BaselineSetArgs) -> Result<BaselineRequest, Failure> {
     let time = |flag: &str, text: &Option<String>| {
         let parse = |text: &String| {
-            Timestamp::parse(text).map_err(|invalid| Failure::invalid(format!("--{flag}: {}", invalid.problem)))
+            Timestamp::parse(text)
+                .map_err(|invalid| Failure::invalid(format!("--{flag}: {}", invalid.problem)))
         };
         text.as_ref().map(parse).transpose()
     };

@@ -10,7 +10,11 @@ use crate::{
     output::{Output, Table, Tone, cell},
 };
 
-pub(crate) async fn run(global: &Global, args: &DecisionsArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    args: &DecisionsArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     let client = connect::connect(global).await?;
     if let Some(DecisionsCommand::Show { id }) = &args.command {
         let decision: DecisionRecord = client.get(&format!("/v1/decisions/{}", escape(id))).await?;
@@ -94,7 +98,7 @@ pub(crate) fn detail(decision: &DecisionRecord, output: &mut Output) -> Result<(
         output.line(format!("noted      {} = {value}", change.key))?;
     }
     for line in &decision.log {
-        output.line(format!("log        {:?}: {}", line.level, line.message).to_string())?;
+        output.line(format!("log        {:?}: {}", line.level, line.message))?;
     }
     output.line(format!("took       {} µs, {} units of fuel", decision.duration_us, decision.fuel))
 }

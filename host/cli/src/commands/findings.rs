@@ -10,7 +10,11 @@ use crate::{
     output::Output,
 };
 
-pub(crate) async fn run(global: &Global, args: &FindingsArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    args: &FindingsArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     #[derive(serde::Deserialize)]
     struct Answer {
         findings: Vec<Finding>,

@@ -6,10 +6,14 @@ use crate::{
     args::{Global, ImportArgs},
     connect,
     import::{Feed, Source},
-    output::Output,
+    output::{Output, count},
 };
 
-pub(crate) async fn run(global: &Global, args: &ImportArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    args: &ImportArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     let source = Source::open(&args.source)?;
     let client = connect::connect(global).await?;
     let name = source.name.clone();
@@ -32,7 +36,10 @@ pub(crate) async fn run(global: &Global, args: &ImportArgs, output: &mut Output)
         }))?;
         return Ok(ExitCode::Ok);
     }
-    output.line(format!("{name}: {} lines; {} rows new, {} already there", fed.lines, fed.new, fed.unchanged))?;
+    output.line(format!(
+        "{name}: {} lines; {} rows new, {} already there",
+        fed.lines, fed.new, fed.unchanged
+    ))?;
     for baseline in &fed.baselines {
         output.line(format!(
             "baseline of {}: {} over {}",
@@ -42,8 +49,10 @@ pub(crate) async fn run(global: &Global, args: &ImportArgs, output: &mut Output)
         ))?;
     }
     output.line(format!(
-        "log: {} entries; {} findings, {} decisions",
-        status.head, status.counts.findings, status.counts.decisions
+        "log: {} entries; {}, {}",
+        status.head,
+        count(status.counts.findings, "finding change"),
+        count(status.counts.decisions, "decision")
     ))?;
     Ok(ExitCode::Ok)
 }

@@ -48,7 +48,10 @@ pub(crate) fn run(global: &Global, args: &InitArgs, output: &mut Output) -> Resu
     } else {
         output.line(format!("made `{}`", data.display()))?;
         output.line(format!("configuration: {}", path.display()))?;
-        output.line(format!("next: trimtab --data {0} import FILE, or trimtab --data {0} serve", data.display()))?;
+        output.line(format!(
+            "next: trimtab --data {0} import FILE, or trimtab --data {0} serve",
+            data.display()
+        ))?;
     }
     Ok(ExitCode::Ok)
 }

@@ -13,7 +13,11 @@ use crate::{
     output::{Output, Table, Tone, cell},
 };
 
-pub(crate) async fn run(global: &Global, args: &PolicyArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    args: &PolicyArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     match &args.command {
         PolicyCommand::List => list(global, output).await,
         PolicyCommand::Inspect { policy } => inspect(global, policy, output),
@@ -95,7 +99,10 @@ fn inspect(global: &Global, policy: &Path, output: &mut Output) -> Result<ExitCo
     output.line(format!("size       {} KiB", package.component.len().div_ceil(1024)))?;
     output.line(format!("answers    {}", kinds.join(", ")))?;
     output.line(format!("imports    {}", policy.imports().join(", ")))?;
-    output.line(format!("granted    {}", if grants.is_empty() { "nothing beyond the basics".to_owned() } else { grants.join(", ") }))?;
+    output.line(format!(
+        "granted    {}",
+        if grants.is_empty() { "nothing beyond the basics".to_owned() } else { grants.join(", ") }
+    ))?;
     let limits = &manifest.limits;
     output.line(format!(
         "limits     {} fuel, {} ms, {} KiB of memory, {} KiB an answer, {} host calls",

@@ -29,7 +29,11 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &mut Output) 
             output.json(&serde_json::json!({ "ready": true, "socket": socket, "address": address }))
         } else {
             let address = address.map(|address| format!(" and http://{address}")).unwrap_or_default();
-            output.line(format!("ready: serving `{}` on {}{address}", global.data.display(), socket.display()))
+            output.line(format!(
+                "ready: serving `{}` on {}{address}",
+                global.data.display(),
+                socket.display()
+            ))
         };
         told.ok();
     };

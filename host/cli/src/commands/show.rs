@@ -25,7 +25,8 @@ pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
             .iter()
             .map(|finding| format!("{} {} since {}", finding.detector, finding.severity, finding.opened))
             .collect();
-        let [last_50, last_100, last_200] = subject.accuracy.map(|estimate| estimate.map(|estimate| estimate.value));
+        let [last_50, last_100, last_200] =
+            subject.accuracy.map(|estimate| estimate.map(|estimate| estimate.value));
         table.row([
             cell(&subject.subject),
             health(subject.health),
@@ -41,10 +42,13 @@ pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
 }
 
 pub(crate) fn findings(findings: &[Finding]) -> Table {
-    let mut table = Table::new(&["position", "at", "subject", "", "severity", "detector", "before", "now", "evidence"]);
+    let mut table =
+        Table::new(&["position", "at", "subject", "", "severity", "detector", "before", "now", "evidence"]);
     for finding in findings {
         let estimate = |estimate: Option<Estimate>| {
-            cell(estimate.map_or("-".to_owned(), |estimate| format!("{} ({})", percent(estimate.value), estimate.samples)))
+            cell(estimate.map_or("-".to_owned(), |estimate| {
+                format!("{} ({})", percent(estimate.value), estimate.samples)
+            }))
         };
         let phase = match finding.phase {
             Phase::Opened => ("opened".to_owned(), Tone::Warning),

@@ -6,10 +6,14 @@ use super::{filtered, query, show};
 use crate::{
     args::{FilterArgs, Global},
     connect,
-    output::{Output, Table, Tone, cell},
+    output::{Output, Table, Tone, cell, count},
 };
 
-pub(crate) async fn run(global: &Global, args: &FilterArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    args: &FilterArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     let status: Status = connect::connect(global).await?.get(&query("/v1/status", &filtered(args))).await?;
     if output.is_json() {
         output.json(&status)?;
@@ -17,11 +21,16 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs, output: &mut Output)
     }
     let counts = status.counts;
     output.line(format!("data       {}", status.directory))?;
-    output.line(format!("log        {} entries, {} folded, clock {}", status.head, status.folded, status.clock))?;
+    output.line(format!(
+        "log        {} entries, {} folded, clock {}",
+        status.head, status.folded, status.clock
+    ))?;
     output.line(format!("rows       {} predictions, {} outcomes", counts.predictions, counts.outcomes))?;
     output.line(format!(
-        "so far     {} finding changes, {} decisions, {} alerts",
-        counts.findings, counts.decisions, counts.effects
+        "so far     {}, {}, {}",
+        count(counts.findings, "finding change"),
+        count(counts.decisions, "decision"),
+        count(counts.effects, "alert")
     ))?;
     output.line(format!("sandbox    {}", status.sandbox))?;
     if let Some(trouble) = &status.trouble {
@@ -31,7 +40,8 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs, output: &mut Output)
         let mut table = Table::new(&["model", "stage", "may trade", "exposure", "because"]);
         for model in &status.models {
             let trade = &model.may_trade;
-            let allowed = if trade.allowed { ("yes".to_owned(), Tone::Good) } else { ("no".to_owned(), Tone::Bad) };
+            let allowed =
+                if trade.allowed { ("yes".to_owned(), Tone::Good) } else { ("no".to_owned(), Tone::Bad) };
             table.row([
                 cell(format!("{}/{}", trade.tenant, trade.model)),
                 cell(format!("{:?}", model.stage).to_lowercase()),

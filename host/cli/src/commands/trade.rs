@@ -10,13 +10,18 @@ use crate::{
     output::{Output, Tone},
 };
 
-pub(crate) async fn may_trade(global: &Global, args: &MayTradeArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn may_trade(
+    global: &Global,
+    args: &MayTradeArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     let parts = [("tenant", args.tenant.clone()), ("model", Some(args.model.clone()))];
     let answer: MayTrade = connect::connect(global).await?.get(&query("/v1/may-trade", &parts)).await?;
     if output.is_json() {
         output.json(&answer)?;
     } else {
-        let text = if answer.allowed { output.paint("yes", Tone::Good) } else { output.paint("no", Tone::Bad) };
+        let text =
+            if answer.allowed { output.paint("yes", Tone::Good) } else { output.paint("no", Tone::Bad) };
         output.line(format!("{text}, exposure {}", answer.exposure))?;
         for reason in &answer.reasons {
             output.line(format!("- {reason}"))?;
@@ -44,7 +49,10 @@ pub(crate) async fn kill(global: &Global, args: &KillArgs, output: &mut Output) 
     } else {
         let what = args.model.as_deref().map_or("all models".to_owned(), |model| format!("`{model}`"));
         let done = if request.on { "is stopped" } else { "is allowed again" };
-        output.line(format!("trading on {what} {done} (by {}, log position {})", request.actor, answer["position"]))?;
+        output.line(format!(
+            "trading on {what} {done} (by {}, log position {})",
+            request.actor, answer["position"]
+        ))?;
     }
     Ok(ExitCode::Ok)
 }

@@ -6,7 +6,7 @@ use trimtab_server::{ExitCode, Failure};
 use crate::{
     args::{Global, VerifyArgs},
     connect,
-    output::{Output, Tone},
+    output::{Output, Tone, count},
 };
 
 pub(crate) async fn run(global: &Global, _: &VerifyArgs, output: &mut Output) -> Result<ExitCode, Failure> {
@@ -22,8 +22,12 @@ pub(crate) fn show(report: &Report, output: &mut Output) -> Result<ExitCode, Fai
         return Ok(exit);
     }
     let counts = format!(
-        "{} entries, {} finding changes, {} decisions, {} effects, {} states",
-        report.entries, report.findings, report.decisions, report.effects, report.states
+        "{} entries, {}, {}, {}, {}",
+        report.entries,
+        count(report.findings, "finding change"),
+        count(report.decisions, "decision"),
+        count(report.effects, "effect"),
+        count(report.states, "state")
     );
     match &report.difference {
         None => output.line(format!("{}: {counts}", output.paint("identical", Tone::Good)))?,

@@ -20,7 +20,8 @@ pub(super) fn rows(
     name: &str,
     map: Map,
 ) -> Result<impl Iterator<Item = Result<FileRow, Failure>> + Send + use<>, Failure> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(map.delimiter as u8).from_reader(LineGuard::new(reader));
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(map.delimiter as u8).from_reader(LineGuard::new(reader));
     let headers = reader.headers().map_err(|error| malformed(name, &error))?.clone();
     let mut columns = BTreeMap::new();
     for (index, header) in headers.iter().enumerate() {
@@ -44,7 +45,12 @@ pub(super) fn rows(
     let name = name.to_owned();
     Ok(reader.into_records().map(move |record| {
         let record = record.map_err(|error| malformed(&name, &error))?;
-        let line = Line { file: &name, number: record.position().map_or(0, csv::Position::line), record: &record, columns: &columns };
+        let line = Line {
+            file: &name,
+            number: record.position().map_or(0, csv::Position::line),
+            record: &record,
+            columns: &columns,
+        };
         Ok(FileRow { line: line.number, rows: line.rows(&map)? })
     }))
 }
@@ -54,7 +60,9 @@ fn malformed(name: &str, error: &csv::Error) -> Failure {
     let problem = match error.kind() {
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8; convert the file first".to_owned(),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} cells, and the first line {expected_len}; look for a missing or surplus delimiter or quote")
+            format!(
+                "has {len} cells, and the first line {expected_len}; look for a missing or surplus delimiter or quote"
+            )
         }
         csv::ErrorKind::Io(error) => return unreadable(name, error),
         _ => error.to_string(),
@@ -108,7 +116,8 @@ impl Line<'_> {
             served: Some(map.served),
             horizon: map.horizon.clone(),
         };
-        let predicted = row.direction.is_some() || row.score.is_some() || row.class.is_some() || row.value.is_some();
+        let predicted =
+            row.direction.is_some() || row.score.is_some() || row.class.is_some() || row.value.is_some();
         Ok(predicted.then_some(row))
     }
 
@@ -135,7 +144,8 @@ impl Line<'_> {
             pnl: self.number(map.pnl.as_deref(), "a number")?,
             correction: false,
         };
-        let known = row.label.is_some() || row.value.is_some() || row.exit_price.is_some() || row.pnl.is_some();
+        let known =
+            row.label.is_some() || row.value.is_some() || row.exit_price.is_some() || row.pnl.is_some();
         Ok(known.then_some(row))
     }
 
@@ -151,7 +161,11 @@ impl Line<'_> {
         })
     }
 
-    fn number<T: std::str::FromStr>(&self, column: Option<&str>, expected: &str) -> Result<Option<T>, Failure> {
+    fn number<T: std::str::FromStr>(
+        &self,
+        column: Option<&str>,
+        expected: &str,
+    ) -> Result<Option<T>, Failure> {
         let Some(column) = column else { return Ok(None) };
         let Some(cell) = self.cell(column) else { return Ok(None) };
         cell.parse().map(Some).map_err(|_| self.wrong(column, cell, &format!("is not {expected}")))

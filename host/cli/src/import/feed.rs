@@ -208,7 +208,8 @@ fn subject_of(row: &trimtab_engine::rows::PredictionRow) -> Subject {
 
 /// Checks a row before it travels, so that a mistake names the file's line.
 fn check(row: &Row, file: &str, line: u64) -> Result<Timestamp, Failure> {
-    let entry = row.clone().entry().map_err(|invalid| Failure::invalid(format!("{file} line {line}: {invalid}")))?;
+    let entry =
+        row.clone().entry().map_err(|invalid| Failure::invalid(format!("{file} line {line}: {invalid}")))?;
     let time = match entry {
         Entry::Prediction(row) => row.time,
         Entry::Outcome(row) => row.time,
@@ -219,7 +220,8 @@ fn check(row: &Row, file: &str, line: u64) -> Result<Timestamp, Failure> {
 
 /// The host counts rows of a request; people count lines of a file.
 fn in_file(failure: Failure, batch: &[(u64, Arrived<Row>)], file: &str, fed: &Fed) -> Failure {
-    let place = failure.row.and_then(|row| Some((row, batch.get(usize::try_from(row).ok()?.checked_sub(1)?)?.0)));
+    let place =
+        failure.row.and_then(|row| Some((row, batch.get(usize::try_from(row).ok()?.checked_sub(1)?)?.0)));
     let Some((row, line)) = place else { return failure };
     let problem = failure.message.strip_prefix(&format!("row {row}: ")).unwrap_or(&failure.message);
     let problem = problem.strip_suffix(". Nothing of this request was kept").unwrap_or(problem);
@@ -229,6 +231,7 @@ fn in_file(failure: Failure, batch: &[(u64, Arrived<Row>)], file: &str, fed: &Fe
 /// What came before a mistake stays, and the file can be imported again: say so.
 fn kept(failure: Failure, fed: &Fed) -> Failure {
     let rows = fed.new + fed.unchanged;
-    let message = format!("{}. {rows} rows before it are kept; mend the file and import it again", failure.message);
+    let message =
+        format!("{}. {rows} rows before it are kept; mend the file and import it again", failure.message);
     Failure { message, ..failure }
 }

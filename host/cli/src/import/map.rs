@@ -136,9 +136,11 @@ impl Map {
                 return Err(wrong("[outcome] needs `time` or `after`, and not both".to_owned()));
             }
             if let Some(after) = &outcome.after {
-                parse_duration(after).map_err(|invalid| wrong(format!("[outcome] after: {}", invalid.problem)))?;
+                parse_duration(after)
+                    .map_err(|invalid| wrong(format!("[outcome] after: {}", invalid.problem)))?;
             }
-            if [&outcome.label, &outcome.value, &outcome.exit_price, &outcome.pnl].iter().all(|c| c.is_none()) {
+            if [&outcome.label, &outcome.value, &outcome.exit_price, &outcome.pnl].iter().all(|c| c.is_none())
+            {
                 return Err(wrong("[outcome] needs `label`, `value`, `exit-price` or `pnl`".to_owned()));
             }
         }
@@ -186,7 +188,12 @@ impl Map {
 
 /// The columns that a template names.
 fn placeholders(template: &str) -> impl Iterator<Item = &str> {
-    template.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name).filter(|name| *name != "line")
+    template
+        .split('{')
+        .skip(1)
+        .filter_map(|part| part.split_once('}'))
+        .map(|(name, _)| name)
+        .filter(|name| *name != "line")
 }
 
 /// Fills a template.

@@ -9,10 +9,7 @@ mod ndjson;
 pub(crate) use feed::Feed;
 pub(crate) use map::Map;
 
-use std::{
-    io::Read,
-    path::Path,
-};
+use std::{io::Read, path::Path};
 
 use trimtab_engine::rows::Row;
 use trimtab_server::Failure;
@@ -64,7 +61,9 @@ fn unreadable(place: &str, error: &std::io::Error) -> Failure {
         text if error.kind() != std::io::ErrorKind::InvalidData => {
             Failure::files(format!("cannot read {place}: {text}"))
         }
-        text if text.contains("UTF-8") => Failure::invalid(format!("{place}: is not UTF-8; convert the file first")),
+        text if text.contains("UTF-8") => {
+            Failure::invalid(format!("{place}: is not UTF-8; convert the file first"))
+        }
         text => Failure::invalid(format!("{place}: {text}")),
     }
 }
@@ -83,5 +82,6 @@ fn by_name(path: &Path) -> Option<Format> {
 
 #[expect(clippy::disallowed_methods, reason = "the one place where files of history are opened")]
 fn open(path: &Path) -> Result<std::fs::File, Failure> {
-    std::fs::File::open(path).map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
+    std::fs::File::open(path)
+        .map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
 }

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{
-    Adwin, AdwinVariant, AfterAlarm, Alternative, Direction, EDetector, EDetectorConfig, EDetectorKind, OnlineDetector, Side,
-    null_mean_upper, proportion,
+    Adwin, AdwinVariant, AfterAlarm, Alternative, Direction, EDetector, EDetectorConfig, EDetectorKind,
+    OnlineDetector, Side, null_mean_upper, proportion,
 };
 use trimtab_types::{Baseline, Estimate, Finding, Interval, Phase, Position, Severity, Subject, Timestamp};
 
@@ -148,7 +148,13 @@ impl SubjectState {
         found
     }
 
-    fn step(&mut self, kind: DetectorKind, settings: &Detectors, chance: Option<f64>, error: f64) -> Option<Change> {
+    fn step(
+        &mut self,
+        kind: DetectorKind,
+        settings: &Detectors,
+        chance: Option<f64>,
+        error: f64,
+    ) -> Option<Change> {
         let enabled = match kind {
             DetectorKind::ESr => settings.e_sr.enabled,
             DetectorKind::Adwin => settings.adwin.enabled,
@@ -161,11 +167,15 @@ impl SubjectState {
         // Taken out for the step, because the other parts of the subject are looked at meanwhile.
         let mut running = match self.detectors.remove(&kind) {
             Some(running) => running,
-            None => Running { detector: Detector::new(kind, settings, self.baseline.as_ref())?, episode: None },
+            None => {
+                Running { detector: Detector::new(kind, settings, self.baseline.as_ref())?, episode: None }
+            }
         };
         let open = running.episode().map(|finding| finding.severity);
         let change = match &mut running.detector {
-            Detector::ESr { watch, recovery } => self.e_sr(&settings.e_sr, watch, recovery, open, chance, error),
+            Detector::ESr { watch, recovery } => {
+                self.e_sr(&settings.e_sr, watch, recovery, open, chance, error)
+            }
             Detector::Adwin(adwin) => self.adwin(adwin, error),
             Detector::AccuracyZ => self.accuracy_z(&settings.accuracy_z, open, chance),
         };
@@ -236,14 +246,22 @@ impl SubjectState {
                 significant: true,
                 baseline: mean(alarm.before),
                 current: mean(alarm.after),
-                window: format!("the newest {} against those before", alarm.after.map_or(0, |after| after.count)),
+                window: format!(
+                    "the newest {} against those before",
+                    alarm.after.map_or(0, |after| after.count)
+                ),
                 ..Evidence::default()
             };
             Change::Instant(Severity::High, evidence)
         })
     }
 
-    fn accuracy_z(&self, settings: &AccuracyZSettings, open: Option<Severity>, chance: Option<f64>) -> Option<Change> {
+    fn accuracy_z(
+        &self,
+        settings: &AccuracyZSettings,
+        open: Option<Severity>,
+        chance: Option<f64>,
+    ) -> Option<Change> {
         let baseline = self.baseline.as_ref()?;
         let counts = self.right.newest(settings.window as usize);
         if counts.n < u64::from(settings.minimum) {
@@ -282,7 +300,9 @@ impl SubjectState {
         match (open, level) {
             (None, Some(level)) => Some(Change::Open(level, evidence())),
             (Some(severity), Some(level)) if level > severity => Some(Change::Raise(level, evidence())),
-            (Some(_), None) if drop < settings.medium * settings.hysteresis => Some(Change::Close(evidence())),
+            (Some(_), None) if drop < settings.medium * settings.hysteresis => {
+                Some(Change::Close(evidence()))
+            }
             _ => None,
         }
     }
@@ -368,7 +388,9 @@ impl SubjectState {
     ) -> Vec<Finding> {
         let mut found = Vec::new();
         for kind in kinds {
-            let Some(open) = self.detectors.remove(kind).and_then(|running| running.episode) else { continue };
+            let Some(open) = self.detectors.remove(kind).and_then(|running| running.episode) else {
+                continue;
+            };
             let closed = Finding {
                 subject: subject.clone(),
                 phase: Phase::Closed,
@@ -418,7 +440,8 @@ impl Detector {
 fn null_mean(settings: &ESrSettings, baseline: &Baseline) -> Option<f64> {
     let n = baseline.samples;
     let errors = libm::round((1.0 - baseline.accuracy) * n as f64) as u64;
-    null_mean_upper(errors.min(n), n, settings.tolerance, settings.confidence, baseline.effective_samples).ok()
+    null_mean_upper(errors.min(n), n, settings.tolerance, settings.confidence, baseline.effective_samples)
+        .ok()
 }
 
 fn accuracy_of(baseline: &Baseline) -> Estimate {

@@ -2,9 +2,9 @@
 //! the same findings on every machine. What to do about a finding is not decided here.
 
 mod detect;
+mod state;
 #[cfg(test)]
 mod tests;
-mod state;
 mod times;
 mod view;
 
@@ -133,7 +133,8 @@ fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
     let (position, clock) = (state.position, state.clock);
     let subject = state.subject_mut(&baseline.subject);
     subject.baseline = Some(baseline.clone());
-    let against_baseline: Vec<_> = subject.detectors.keys().copied().filter(|kind| kind.needs_baseline()).collect();
+    let against_baseline: Vec<_> =
+        subject.detectors.keys().copied().filter(|kind| kind.needs_baseline()).collect();
     subject.restart(&baseline.subject, &against_baseline, position, clock)
 }
 
@@ -157,8 +158,12 @@ impl State {
     pub fn reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
         let (position, clock) = (self.position, self.clock);
         let state = self.subject_mut(subject);
-        let kinds: Vec<_> =
-            state.detectors.keys().copied().filter(|kind| detector.is_none_or(|name| name == kind.name())).collect();
+        let kinds: Vec<_> = state
+            .detectors
+            .keys()
+            .copied()
+            .filter(|kind| detector.is_none_or(|name| name == kind.name()))
+            .collect();
         for kind in &kinds {
             state.drift_counts.remove(kind.name());
         }
@@ -169,8 +174,10 @@ impl State {
     pub fn put_in_force(&mut self, configuration: std::sync::Arc<crate::Configuration>) -> Vec<Finding> {
         let before = std::mem::replace(&mut self.configuration, configuration);
         let after = std::sync::Arc::clone(&self.configuration);
-        let changed: Vec<_> =
-            DetectorKind::ALL.into_iter().filter(|kind| kind.changed(&before.detectors, &after.detectors)).collect();
+        let changed: Vec<_> = DetectorKind::ALL
+            .into_iter()
+            .filter(|kind| kind.changed(&before.detectors, &after.detectors))
+            .collect();
         if changed.is_empty() {
             return Vec::new();
         }

@@ -9,8 +9,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{IntervalMethod, Window, proportion};
 use trimtab_types::{
-    Baseline, Digest, Estimate, Finding, Interval, Judged, ModelKey, Outcome, PolicySetEntry, Position, Prediction,
-    Severity, Stage, Subject, Timestamp, VersionTransition,
+    Baseline, Digest, Estimate, Finding, Interval, Judged, ModelKey, Outcome, PolicySetEntry, Position,
+    Prediction, Severity, Stage, Subject, Timestamp, VersionTransition,
 };
 
 use super::{
@@ -374,7 +374,7 @@ impl State {
     }
 
     /// What has to be stored, with keys; nothing is touched afterwards.
-    pub(crate) fn take_touched(&mut self) -> Result<Vec<(String, Option<Vec<u8>>)>, BadState> {
+    pub(crate) fn take_touched(&mut self) -> Result<Vec<trimtab_store::StateChange>, BadState> {
         std::mem::take(&mut self.touched)
             .into_iter()
             .map(|key| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
-    Actual, Baseline, BaselineSource, Entry, Features, Finding, Outcome, Phase, Position, Predicted, Prediction,
-    Reset, Timestamp, Trade,
+    Actual, Baseline, BaselineSource, Entry, Features, Finding, Outcome, Phase, Position, Predicted,
+    Prediction, Reset, Timestamp, Trade,
 };
 
 use super::{State, apply};
@@ -20,8 +20,8 @@ struct Log {
 
 impl Log {
     fn new(config: &str) -> Self {
-        let mut state = State::default();
-        state.configuration = Arc::new(Configuration::parse(config, "test").expect("valid"));
+        let configuration = Arc::new(Configuration::parse(config, "test").expect("valid"));
+        let state = State { configuration, ..State::default() };
         Self { state, findings: Vec::new(), seed: 42 }
     }
 
@@ -90,7 +90,8 @@ impl Log {
 
     fn rows(&mut self, count: usize, accuracy: f64) {
         for _ in 0..count {
-            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.seed =
+                self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let coin = (self.seed >> 11) as f64 / (1_u64 << 53) as f64;
             self.row(coin < accuracy);
         }
@@ -99,7 +100,8 @@ impl Log {
     /// What happened to episodes, in short.
     fn story(&self) -> String {
         let short = |finding: &Finding| {
-            let severity = if finding.phase == Phase::Closed { String::new() } else { format!(" {}", finding.severity) };
+            let severity =
+                if finding.phase == Phase::Closed { String::new() } else { format!(" {}", finding.severity) };
             format!("{} {}{severity}", finding.detector, finding.phase.name())
         };
         self.findings.iter().map(short).collect::<Vec<_>>().join(", ")
@@ -277,5 +279,8 @@ fn a_restored_state_goes_on_as_if_nothing_had_happened() {
     }
     assert!(!through.findings.is_empty());
     assert_eq!(restored.findings, through.findings);
-    assert_eq!(restored.state.take_touched().expect("encodes"), through.state.take_touched().expect("encodes"));
+    assert_eq!(
+        restored.state.take_touched().expect("encodes"),
+        through.state.take_touched().expect("encodes")
+    );
 }

@@ -58,8 +58,11 @@ impl TimeCounts {
     pub(crate) fn between(&self, now: Timestamp, from_ago: Seconds, until_ago: Seconds) -> Count {
         let from = now.as_millis() - i64::from(from_ago) * 1000;
         let until = now.as_millis() - i64::from(until_ago) * 1000;
-        let (counts, unit) =
-            if i64::from(from_ago) * 1000 <= HOURS_KEPT * HOUR { (&self.hours, HOUR) } else { (&self.days, DAY) };
+        let (counts, unit) = if i64::from(from_ago) * 1000 <= HOURS_KEPT * HOUR {
+            (&self.hours, HOUR)
+        } else {
+            (&self.days, DAY)
+        };
         let (first, last) = (from.div_euclid(unit), until.div_euclid(unit));
         if first > last {
             return Count::default();

@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use trimtab_types::{Mode, Severity};
+use trimtab_types::Severity;
 
 use super::core::Core;
-use super::{finding, noon, register, sandbox};
+use super::{finding, noon};
 use crate::{
-    CacheError, Package, PackageError, Policy, Registry, Sandbox, SandboxError, SandboxOptions, Snapshot,
-    read_directory,
+    CacheError, Package, PackageError, Policy, Sandbox, SandboxError, SandboxOptions, read_directory,
 };
 
 const MANIFEST: &str = "summary = \"a test\"";
@@ -182,31 +181,4 @@ fn a_cache_that_others_can_write_is_refused() {
     std::fs::write(directory.path().join("file"), "").expect("is written");
     let options = SandboxOptions { cache: Some(directory.path().join("file")), ..SandboxOptions::default() };
     assert!(matches!(Sandbox::new(&options), Err(SandboxError::Cache(CacheError::Directory { .. }))));
-}
-
-#[test]
-fn the_registry_swaps_whole_snapshots() {
-    let policy = |name: &str, order: i32, mode: &str| {
-        let manifest = format!("summary = \"s\"\norder = {order}\nmode = \"{mode}\"");
-        Arc::new(register(
-            &Package::from_parts(name, manifest, Core::default().component()).expect("a package"),
-        ))
-    };
-    let registry = Registry::default();
-    assert!(registry.load().policies().is_empty());
-    let held = registry.load();
-    let first = Arc::new(Snapshot::new(vec![
-        policy("b", 100, "shadow"),
-        policy("c", 1, "off"),
-        policy("a", 100, "enforce"),
-    ]));
-    registry.store(Arc::clone(&first));
-    assert!(held.policies().is_empty(), "who holds a snapshot keeps it");
-    let entry = registry.load().entry();
-    let shown: Vec<_> = entry.policies.iter().map(|p| (p.policy.name.as_str(), p.order, p.mode)).collect();
-    assert_eq!(shown, [("c", 1, Mode::Off), ("a", 100, Mode::Enforce), ("b", 100, Mode::Shadow)]);
-    assert_eq!(entry.policies[1].policy, registry.load().get("a").expect("is there").reference());
-    let before = registry.store(Arc::new(Snapshot::default()));
-    assert!(Arc::ptr_eq(&before, &first), "the way back");
-    assert!(sandbox().call_path().to_string().len() > 3);
 }

@@ -1,0 +1,80 @@
+//! Rows a second through the fold, with the default detectors: in memory, and from the log on disk to committed state.
+
+use std::{error::Error, time::Instant};
+
+use trimtab_engine::{
+    Configuration, Host, HostOptions,
+    fold::{State, apply},
+};
+use trimtab_policy::{Sandbox, SandboxOptions};
+use trimtab_store::{Batch, Reader, SqliteReader, SqliteWriter, Transaction, Writer};
+use trimtab_types::{Baseline, BaselineSource, Entry, Position};
+
+use crate::{report::Report, rows};
+
+const PAIRS: usize = 150_000;
+const SUBJECTS: usize = 20;
+const FEATURES: usize = 20;
+
+pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let subjects = rows::subjects(SUBJECTS);
+    let mut entries: Vec<Entry> = subjects
+        .iter()
+        .map(|subject| {
+            Entry::Baseline(Baseline {
+                subject: (**subject).clone(),
+                source: BaselineSource::Given,
+                provisional: false,
+                samples: 10_000,
+                effective_samples: None,
+                accuracy: 0.8,
+                precision: None,
+                recall: None,
+                f1: None,
+                chance: None,
+            })
+        })
+        .collect();
+    entries.extend(rows::entries(PAIRS, &subjects, FEATURES));
+    let count = entries.len() as f64;
+    let mut writer = SqliteWriter::open(directory.path())?;
+    for chunk in entries.chunks(10_000) {
+        let batch = Batch::of(chunk.to_vec());
+        let mut result = Ok(Vec::new());
+        writer.transaction(&mut |transaction: &mut dyn Transaction| result = transaction.append(&batch))?;
+        result?;
+    }
+    drop(writer);
+
+    let reader = SqliteReader::open(directory.path())?;
+    let started = Instant::now();
+    let mut records = Vec::with_capacity(entries.len());
+    let mut at = Position(0);
+    loop {
+        let some = reader.scan(at, 4_096)?;
+        let Some(last) = some.last() else { break };
+        at = last.position;
+        records.extend(some);
+    }
+    report.rate("scan of the log, entries", count / started.elapsed().as_secs_f64(), "1/s", None, "none");
+
+    let mut state = State::default();
+    let started = Instant::now();
+    let found: usize = records.iter().map(|record| apply(&mut state, record).len()).sum();
+    let rate = count / started.elapsed().as_secs_f64();
+    report.rate(&format!("fold in memory, entries ({found} findings)"), rate, "1/s", None, ">= 300,000");
+    drop((records, reader));
+
+    let started = Instant::now();
+    let host = Host::open(HostOptions {
+        directory: directory.path().to_owned(),
+        policies: directory.path().join("policies"),
+        configuration: Configuration::default(),
+        sandbox: Sandbox::new(&SandboxOptions::default())?,
+    })?;
+    host.settle()?;
+    let rate = count / started.elapsed().as_secs_f64();
+    report.rate("fold from disk to committed state, entries", rate, "1/s", None, ">= 300,000");
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask bench`: what is promised about speed, measured beside a peer in the same run. Machines are noisy: read the
+//! ratios, not the times. Nothing here is a test.
+
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "this program measures and prints")]
+
+mod bare;
+mod decision;
+mod fold;
+mod ingest;
+mod report;
+mod rows;
+
+use std::error::Error;
+
+use report::Report;
+
+const GROUPS: [&str; 3] = ["decision", "fold", "ingest"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (flags, wanted): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|arg| arg == "--json");
+    if let Some(unknown) = wanted.iter().find(|name| !GROUPS.contains(&name.as_str())) {
+        return Err(format!("there is no group `{unknown}`; there are {}", GROUPS.join(", ")).into());
+    }
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    let mut report = Report::default();
+    if is_wanted("decision") {
+        decision::measure(&mut report)?;
+    }
+    if is_wanted("fold") {
+        fold::measure(&mut report)?;
+    }
+    if is_wanted("ingest") {
+        ingest::measure(&mut report)?;
+    }
+    if !flags.is_empty() {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
