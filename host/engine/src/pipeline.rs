@@ -140,8 +140,7 @@ impl Pipeline {
         while let Some(first) = rest.first() {
             let (same, others) =
                 rest.split_at(rest.partition_point(|finding| finding.subject <= first.subject));
-            let put: Vec<_> =
-                same.iter().filter(|finding| fold::is_put_to_a_policy(finding)).cloned().collect();
+            let put = fold::put_to_policies(same);
             if !put.is_empty() {
                 self.decide(&first.subject, put);
             }

@@ -8,7 +8,7 @@ mod tests;
 mod times;
 mod view;
 
-pub use detect::DetectorKind;
+pub use detect::{DetectorKind, Online};
 pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
 pub use view::SubjectView;
 
@@ -126,7 +126,7 @@ fn observe(
     let subject = state.subject_mut(&prediction.subject);
     subject.count(prediction_at, prediction, outcome, judged, clock);
     let Some(error) = judged.error else { return Vec::new() };
-    subject.detect(&configuration.detectors, &prediction.subject, chance, error, position, clock)
+    subject.detect(configuration.detectors(&model), &prediction.subject, chance, error, position, clock)
 }
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
@@ -174,26 +174,26 @@ impl State {
     pub fn put_in_force(&mut self, configuration: std::sync::Arc<crate::Configuration>) -> Vec<Finding> {
         let before = std::mem::replace(&mut self.configuration, configuration);
         let after = std::sync::Arc::clone(&self.configuration);
-        let changed: Vec<_> = DetectorKind::ALL
-            .into_iter()
-            .filter(|kind| kind.changed(&before.detectors, &after.detectors))
-            .collect();
-        if changed.is_empty() {
-            return Vec::new();
-        }
         let (position, clock) = (self.position, self.clock);
         let subjects: Vec<_> = self.subjects.keys().cloned().collect();
-        subjects
-            .iter()
-            .flat_map(|subject| self.subject_mut(subject).restart(subject, &changed, position, clock))
-            .collect()
+        let mut closed = Vec::new();
+        for subject in &subjects {
+            let model = subject.model_key();
+            let (before, after) = (before.detectors(&model), after.detectors(&model));
+            let changed: Vec<_> =
+                DetectorKind::ALL.into_iter().filter(|kind| kind.changed(before, after)).collect();
+            if !changed.is_empty() {
+                closed.extend(self.subject_mut(subject).restart(subject, &changed, position, clock));
+            }
+        }
+        closed
     }
 }
 
-/// Whether a change is put to a policy: openings, raises, and closings other than those of instantaneous detectors.
-pub fn is_put_to_a_policy(finding: &Finding) -> bool {
-    match finding.phase {
-        Phase::Opened | Phase::Raised => true,
-        Phase::Closed => !DetectorKind::from_name(&finding.detector).is_some_and(DetectorKind::is_instant),
-    }
+/// The changes that are put to a policy: openings, raises, and closings of what was open for more than an instant.
+pub fn put_to_policies(changes: &[Finding]) -> Vec<Finding> {
+    let began_here = |closing: &Finding| {
+        changes.iter().any(|change| change.id == closing.id && change.phase != Phase::Closed)
+    };
+    changes.iter().filter(|change| change.phase != Phase::Closed || !began_here(change)).cloned().collect()
 }

@@ -284,3 +284,67 @@ fn a_restored_state_goes_on_as_if_nothing_had_happened() {
         through.state.take_touched().expect("encodes")
     );
 }
+
+/// Every detector that watches by itself finds a large rise of the error and is silent about a fall.
+#[test]
+fn every_detector_can_be_switched_on() {
+    let names = super::DetectorKind::ALL.map(super::DetectorKind::name);
+    for name in names {
+        let others = if name == "e-sr" { "" } else { "e-sr.enabled = false" };
+        let config = format!("[detectors]\n{name}.enabled = true\n{others}");
+        let script = |before: f64, after: f64| {
+            let mut log = Log::new(&config);
+            log.baseline(before, 10_000);
+            log.rows(1_500, before);
+            log.findings.clear();
+            log.rows(1_500, after);
+            log.findings
+        };
+        let found = script(0.9, 0.4);
+        assert!(
+            !found.is_empty() && found.iter().all(|finding| finding.detector == name),
+            "{name}: {found:?}"
+        );
+        // KSWIN and EDDM look at each stretch by itself and cry wolf on steady streams too, by design.
+        if name != "kswin" && name != "eddm" {
+            let opened = script(0.4, 0.9)
+                .iter()
+                .filter(|finding| finding.severity > trimtab_types::Severity::Medium)
+                .count();
+            assert_eq!(opened, 0, "{name} must not mind an improvement");
+        }
+    }
+}
+
+#[test]
+fn a_warning_is_an_episode_and_a_drift_ends_it() {
+    let mut log = Log::new("[detectors.e-sr]\nenabled = false\n[detectors.ddm]\nenabled = true\n");
+    for i in 0..500 {
+        log.row(i % 10 != 0);
+    }
+    assert_eq!(log.story(), "");
+    for _ in 0..30 {
+        log.row(false);
+    }
+    assert_eq!(log.story(), "ddm opened medium, ddm raised high, ddm closed");
+    let put: Vec<_> =
+        super::put_to_policies(&log.findings[1..]).iter().map(|finding| finding.phase).collect();
+    assert_eq!(put, [Phase::Raised], "what ends where it was raised is one question, not two");
+}
+
+#[test]
+fn a_model_can_have_detectors_of_its_own() {
+    let config =
+        "[[models]]\nmodel = \"btc\"\ndetectors.e-sr.enabled = false\ndetectors.ddm.enabled = true\n";
+    let mut log = Log::new(config);
+    log.baseline(0.9, 10_000);
+    log.rows(1_000, 0.9);
+    log.findings.clear();
+    log.rows(300, 0.3);
+    assert!(log.findings.iter().all(|finding| finding.detector == "ddm"), "{}", log.story());
+    let mut log = Log::new(&config.replace("btc", "another"));
+    log.baseline(0.9, 10_000);
+    log.rows(1_000, 0.9);
+    log.rows(300, 0.3);
+    assert!(log.findings.iter().all(|finding| finding.detector == "e-sr"), "{}", log.story());
+}
