@@ -328,7 +328,7 @@ fn a_score_that_moves_is_found_and_forgotten_when_it_comes_back() {
             .collect();
         assert_eq!(story.join(", "), expected, "{scores:?}");
     }
-    // With k of the newest 500 in the upper half only, the index is 5·x·(ln(1 + 10x) − ln(1 − 10x)), x = k/10,000: it
+    // With k of the newest 500 in the upper half only, the index is 5·x·(ln(1 + 10x) − ln(1 − 10x)), x = k/5,000: it
     // passes 0.1, 0.2 and 0.3 at k = 154, 215 and 259, and is looked at after every 50 predictions.
     let rises = "score opened medium, score raised high, score raised critical";
     check(&[(3_000, 0.0, 1.0)], true, "");
