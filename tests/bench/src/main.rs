@@ -7,14 +7,16 @@ mod bare;
 mod decision;
 mod fold;
 mod ingest;
+mod peers;
 mod report;
 mod rows;
+mod stats;
 
 use std::error::Error;
 
 use report::Report;
 
-const GROUPS: [&str; 3] = ["decision", "fold", "ingest"];
+const GROUPS: [&str; 4] = ["stats", "decision", "fold", "ingest"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, wanted): (Vec<String>, Vec<String>) =
@@ -24,6 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     let mut report = Report::default();
+    if is_wanted("stats") {
+        stats::measure(&mut report)?;
+    }
     if is_wanted("decision") {
         decision::measure(&mut report)?;
     }
