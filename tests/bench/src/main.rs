@@ -10,13 +10,15 @@ mod ingest;
 mod peers;
 mod report;
 mod rows;
+mod run_lengths;
 mod stats;
 
 use std::error::Error;
 
 use report::Report;
+use run_lengths::RunLengths;
 
-const GROUPS: [&str; 4] = ["stats", "decision", "fold", "ingest"];
+const GROUPS: [&str; 5] = ["stats", "decision", "fold", "ingest", "run-lengths"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, wanted): (Vec<String>, Vec<String>) =
@@ -37,6 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if is_wanted("ingest") {
         ingest::measure(&mut report)?;
+    }
+    if is_wanted("run-lengths") {
+        report.run_lengths = Some(RunLengths::simulate()?);
     }
     if !flags.is_empty() {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -190,7 +190,8 @@ fn windowed(report: &mut Report, peers: &mut Peers, directory: &Path) -> Result<
         // A difference that is just about significant.
         let (a, mut b) = (uniform(1, size), uniform(2, size));
         b.iter_mut().for_each(|x| *x *= 1.0 - 1.0 / (size as f64).sqrt());
-        let files = [write(directory, "baseline", &a)?, write(directory, &format!("current-{size}"), &b)?];
+        let file = |name: &str, numbers| write(directory, &format!("{name}-{size}"), numbers);
+        let files = [file("baseline", &a)?, file("current", &b)?];
         let question = |peer: &str| json!({"peer": peer, "baseline": files[0], "current": files[1]});
         let found = |comparison: Comparison| [Some(comparison.statistic), comparison.p_value];
         let pair = Pair::measure(ROUNDS, peers, &question("ks"), || {
