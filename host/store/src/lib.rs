@@ -10,6 +10,7 @@ mod conformance;
 mod error;
 mod group;
 mod lock;
+mod names;
 mod schema;
 mod sqlite;
 
