@@ -81,6 +81,8 @@ pub struct Detectors {
     pub e_cusum: ECusumSettings,
     /// Anytime-valid detection against the stream's own past; needs no baseline.
     pub own_past: OwnPastSettings,
+    /// Population stability of score and features against the baseline; on by default.
+    pub psi: PsiSettings,
     /// Page–Hinkley on the error.
     pub page_hinkley: PageHinkleySettings,
     /// DDM on errors of 0 and 1.
@@ -103,6 +105,33 @@ pub struct ECusumSettings(pub ESrSettings);
 impl Default for ECusumSettings {
     fn default() -> Self {
         Self(ESrSettings { enabled: false, ..ESrSettings::default() })
+    }
+}
+
+/// Population stability index of the score and of each feature, newest predictions against the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PsiSettings {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// How many of the newest predictions are held against the baseline.
+    pub window: u32,
+    /// After how many predictions it is tested again.
+    pub every: u32,
+    /// An index of this much is medium …
+    pub medium: f64,
+    /// … of this much high …
+    pub high: f64,
+    /// … and above this critical.
+    pub critical: f64,
+    /// The index must also be improbable without drift, given the sizes: at this level for all quantities of a subject
+    /// together. Values are taken to be as dependent on each other as the baseline's.
+    pub alpha: f64,
+}
+
+impl Default for PsiSettings {
+    fn default() -> Self {
+        Self { enabled: true, window: 500, every: 50, medium: 0.1, high: 0.2, critical: 0.3, alpha: 0.001 }
     }
 }
 
@@ -609,6 +638,18 @@ impl Detectors {
             "must be above 0 and not above `high`, which must be below 1",
         );
         need((0.0..=1.0).contains(&z.hysteresis), "accuracy-z.hysteresis", "must lie between 0 and 1");
+        let psi = &self.psi;
+        need((50..=5_000).contains(&psi.window), "psi.window", "must lie between 50 and 5000");
+        need(psi.every > 0, "psi.every", "must be at least 1");
+        need(
+            psi.medium > 0.0
+                && psi.medium <= psi.high
+                && psi.high <= psi.critical
+                && psi.critical.is_finite(),
+            "psi.medium",
+            "must be above 0, not above `high`, and that not above `critical`",
+        );
+        need(open(psi.alpha), "psi.alpha", "must lie between 0 and 1");
         for kind in DetectorKind::ALL {
             if let Some(Err(error)) = Online::new(kind, self) {
                 need(false, kind.name(), &error.to_string());

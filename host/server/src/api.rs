@@ -616,6 +616,7 @@ async fn set_baseline(State(service): Shared, body: Result<Bytes, BytesRejection
                 recall: request.recall,
                 f1: request.f1,
                 chance: None,
+                distributions: Vec::new(),
             }
         } else {
             let until = service.host.settle()?;

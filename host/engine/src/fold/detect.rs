@@ -7,9 +7,12 @@ use trimtab_stats::{
     EDetectorKind, Eddm, HddmA, HddmW, Kswin, OnlineDetector, OwnPast, PageHinkley, Side, Signal, StatsError,
     null_mean_upper, proportion,
 };
-use trimtab_types::{Baseline, Estimate, Finding, Interval, Phase, Position, Severity, Subject, Timestamp};
+use trimtab_types::{Baseline, Estimate, Finding, Interval, Severity};
 
-use super::state::SubjectState;
+use super::{
+    episode::{self, Change, Episode, Evidence, Moment},
+    state::SubjectState,
+};
 use crate::config::{AccuracyZSettings, Detectors, ESrSettings, Needs};
 
 /// Differences between shares are rounded to this before they are held against a limit, so that 0.85 − 0.80 counts
@@ -47,11 +50,13 @@ pub enum DetectorKind {
     Kswin,
     /// One-proportion z-test of the rolling accuracy.
     AccuracyZ,
+    /// Population stability index of score and features.
+    Psi,
 }
 
 impl DetectorKind {
     /// All of them, in the order in which they are fed.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ESr,
         Self::ECusum,
         Self::OwnPast,
@@ -64,6 +69,7 @@ impl DetectorKind {
         Self::HddmW,
         Self::Kswin,
         Self::AccuracyZ,
+        Self::Psi,
     ];
 
     /// The name in findings and configuration.
@@ -81,6 +87,7 @@ impl DetectorKind {
             Self::HddmW => "hddm-w",
             Self::Kswin => "kswin",
             Self::AccuracyZ => "accuracy-z",
+            Self::Psi => "psi",
         }
     }
 
@@ -89,17 +96,18 @@ impl DetectorKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// What it watches.
-    pub fn quantity(self) -> &'static str {
+    /// What it watches of the judged rows; score and features are watched as they come.
+    fn judged_quantity(self) -> Option<&'static str> {
         match self {
-            Self::AccuracyZ => "accuracy",
-            _ => "error",
+            Self::AccuracyZ => Some("accuracy"),
+            Self::Psi => None,
+            _ => Some("error"),
         }
     }
 
     /// Whether it can only run against a baseline.
     pub fn needs_baseline(self) -> bool {
-        matches!(self, Self::ESr | Self::ECusum | Self::AccuracyZ)
+        matches!(self, Self::ESr | Self::ECusum | Self::AccuracyZ | Self::Psi)
     }
 
     fn is_enabled(self, settings: &Detectors) -> bool {
@@ -116,6 +124,7 @@ impl DetectorKind {
             Self::HddmW => settings.hddm_w.enabled,
             Self::Kswin => settings.kswin.enabled,
             Self::AccuracyZ => settings.accuracy_z.enabled,
+            Self::Psi => settings.psi.enabled,
         }
     }
 
@@ -134,6 +143,7 @@ impl DetectorKind {
             Self::HddmW => before.hddm_w != after.hddm_w,
             Self::Kswin => before.kswin != after.kswin,
             Self::AccuracyZ => before.accuracy_z != after.accuracy_z,
+            Self::Psi => before.psi != after.psi,
         }
     }
 }
@@ -156,7 +166,9 @@ impl Online {
     /// A new one; `None` for kinds that are held against a baseline.
     pub(crate) fn new(kind: DetectorKind, settings: &Detectors) -> Option<Result<Self, StatsError>> {
         Some(match kind {
-            DetectorKind::ESr | DetectorKind::ECusum | DetectorKind::AccuracyZ => return None,
+            DetectorKind::ESr | DetectorKind::ECusum | DetectorKind::AccuracyZ | DetectorKind::Psi => {
+                return None;
+            }
             DetectorKind::OwnPast => {
                 OwnPast::new(settings.own_past.detector()).map(|detector| Self::OwnPast(Box::new(detector)))
             }
@@ -196,7 +208,7 @@ impl Online {
 pub(crate) struct Running {
     detector: Detector,
     /// The newest change of the open episode.
-    episode: Option<Box<Finding>>,
+    episode: Episode,
 }
 
 impl Running {
@@ -212,44 +224,25 @@ enum Detector {
     AccuracyZ,
 }
 
-/// What a detector says about its episode after a row.
-#[derive(Debug, Clone)]
-enum Change {
-    Open(Severity, Evidence),
-    Raise(Severity, Evidence),
-    Close(Evidence),
-    Instant(Severity, Evidence),
-}
-
-#[derive(Debug, Clone, Default)]
-struct Evidence {
-    statistic: f64,
-    threshold: f64,
-    p_value: Option<f64>,
-    e_value: Option<f64>,
-    significant: bool,
-    baseline: Option<Estimate>,
-    current: Option<Estimate>,
-    window: String,
-}
-
 impl SubjectState {
     /// Feeds a judged row to every detector that is switched on. Returns the changes of episodes.
     pub(crate) fn detect(
         &mut self,
         settings: &Detectors,
-        subject: &Subject,
         chance: Option<f64>,
         error: f64,
-        position: Position,
-        clock: Timestamp,
+        moment: Moment<'_>,
     ) -> Vec<Finding> {
         let chance = chance.or_else(|| self.baseline.as_ref()?.chance).or(self.two_sided.then_some(COIN));
         let mut found = Vec::new();
         for kind in DetectorKind::ALL {
+            let Some(quantity) = kind.judged_quantity() else { continue };
             let Some(change) = self.step(kind, settings, chance, error) else { continue };
-            self.record(kind, subject, change, position, clock, &mut found);
+            if let Some(running) = self.detectors.get_mut(&kind) {
+                found.extend(episode::advance(&mut running.episode, (kind.name(), quantity), change, moment));
+            }
         }
+        self.note(&found);
         found
     }
 
@@ -388,94 +381,17 @@ impl SubjectState {
         }
     }
 
-    /// Turns a change into findings and remembers them.
-    fn record(
-        &mut self,
-        kind: DetectorKind,
-        subject: &Subject,
-        change: Change,
-        position: Position,
-        clock: Timestamp,
-        found: &mut Vec<Finding>,
-    ) {
-        let (phase, severity, evidence, instant) = match change {
-            Change::Open(severity, evidence) => (Phase::Opened, Some(severity), evidence, false),
-            Change::Raise(severity, evidence) => (Phase::Raised, Some(severity), evidence, false),
-            Change::Close(evidence) => (Phase::Closed, None, evidence, false),
-            Change::Instant(severity, evidence) => (Phase::Opened, Some(severity), evidence, true),
-        };
-        let open = self.detectors.get(&kind).and_then(Running::episode);
-        // A drift after a warning raises the warning's episode and ends it.
-        let phase = if instant && open.is_some() { Phase::Raised } else { phase };
-        let finding = Finding {
-            id: match open {
-                Some(open) => open.id.clone(),
-                None => Finding::episode_id(subject, kind.name(), kind.quantity(), position),
-            },
-            subject: subject.clone(),
-            phase,
-            position,
-            at: clock,
-            opened: open.map_or(clock, |open| open.opened),
-            detector: kind.name().to_owned(),
-            quantity: kind.quantity().to_owned(),
-            severity: severity.or(open.map(|open| open.severity)).unwrap_or(Severity::Info),
-            statistic: evidence.statistic,
-            threshold: evidence.threshold,
-            p_value: evidence.p_value,
-            e_value: evidence.e_value,
-            significant: evidence.significant,
-            baseline: evidence.baseline,
-            current: evidence.current,
-            window: evidence.window,
-        };
-        self.keep(kind, finding.clone(), instant);
-        found.push(finding.clone());
-        if instant {
-            let closing = Finding { phase: Phase::Closed, ..finding };
-            self.remember(&closing);
-            found.push(closing);
-        }
-    }
-
-    fn keep(&mut self, kind: DetectorKind, finding: Finding, instant: bool) {
-        if finding.phase == Phase::Opened {
-            let count = self.drift_counts.entry(kind.name().to_owned()).or_default();
-            *count = count.saturating_add(1);
-        }
-        self.remember(&finding);
-        if let Some(running) = self.detectors.get_mut(&kind) {
-            running.episode = match finding.phase {
-                Phase::Opened | Phase::Raised if !instant => Some(Box::new(finding)),
-                Phase::Opened | Phase::Raised | Phase::Closed => None,
-            };
-        }
-    }
-
     /// Stops detectors, so that they start anew with the next row. Returns the episodes that this closed.
-    pub(crate) fn restart(
-        &mut self,
-        subject: &Subject,
-        kinds: &[DetectorKind],
-        position: Position,
-        clock: Timestamp,
-    ) -> Vec<Finding> {
-        let mut found = Vec::new();
+    pub(crate) fn restart(&mut self, kinds: &[DetectorKind], moment: Moment<'_>) -> Vec<Finding> {
+        let mut ended = Vec::new();
         for kind in kinds {
-            let Some(open) = self.detectors.remove(kind).and_then(|running| running.episode) else {
-                continue;
-            };
-            let closed = Finding {
-                subject: subject.clone(),
-                phase: Phase::Closed,
-                position,
-                at: clock,
-                window: "closed because the detector was started anew".to_owned(),
-                ..*open
-            };
-            self.remember(&closed);
-            found.push(closed);
+            ended.extend(self.detectors.remove(kind).map(|running| running.episode));
+            if *kind == DetectorKind::Psi {
+                ended.extend(std::mem::take(&mut self.distributions).into_iter().map(|known| known.episode));
+            }
         }
+        let found: Vec<_> = ended.into_iter().filter_map(|open| episode::end(open, moment)).collect();
+        self.note(&found);
         found
     }
 }
