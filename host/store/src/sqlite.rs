@@ -392,24 +392,17 @@ impl SqliteReader {
         listing: &Listing,
     ) -> Result<Vec<T>, StoreError> {
         let until = listing.until.map_or(i64::MAX, |position| i64::try_from(position.0).unwrap_or(i64::MAX));
-        match &listing.model {
-            Some((tenant, model)) => self.bodies(
-                table,
-                &format!(
-                    "SELECT body, position FROM {table} WHERE tenant = ? AND model = ? AND position <= ?
-                     ORDER BY position DESC, ordinal DESC LIMIT ?"
-                ),
-                params![tenant, model, until, listing.limit],
-            ),
-            None => self.bodies(
-                table,
-                &format!(
-                    "SELECT body, position FROM {table} WHERE position <= ?
-                     ORDER BY position DESC, ordinal DESC LIMIT ?"
-                ),
-                params![until, listing.limit],
-            ),
+        let mut sql = format!("SELECT body, position FROM {table} WHERE position <= ?");
+        let mut values: Vec<&dyn rusqlite::ToSql> = vec![&until];
+        for (column, wanted) in [("tenant", &listing.tenant), ("model", &listing.model)] {
+            if let Some(wanted) = wanted {
+                sql.push_str(&format!(" AND {column} = ?"));
+                values.push(wanted);
+            }
         }
+        sql.push_str(" ORDER BY position DESC, ordinal DESC LIMIT ?");
+        values.push(&listing.limit);
+        self.bodies(table, &sql, values.as_slice())
     }
 
     fn record(
