@@ -1,8 +1,11 @@
 //! What programs read from commands: exit codes, JSON with a schema version, and plain text without colour.
 
-use std::process::{Command, Stdio};
+use std::{
+    collections::BTreeSet,
+    process::{Command, Stdio},
+};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Run, STORY, Scratch, lines, prediction, program, stage, story, told};
 
@@ -54,7 +57,7 @@ fn check_tells_how_bad_it_is() {
         let report = scratch.run(&["check", "--json"]).expect(code).json();
         assert_eq!(report[health], 1, "{report}");
         let left = std::fs::read_to_string(scratch.data().join("check_report.json")).expect("was left");
-        let left: serde_json::Value = serde_json::from_str(&left).expect("is valid");
+        let left: Value = serde_json::from_str(&left).expect("is valid");
         assert_eq!((&left["schema_version"], &left["report"][health]), (&json!(1), &json!(1)));
     }
     let unknown = Scratch::with_config("");
@@ -110,5 +113,52 @@ fn whoever_stops_reading_is_not_an_error() {
         drop(child.stdout.take());
         let run = Run::of(child.wait_with_output().expect("ends")).expect(0);
         assert_eq!(run.stderr, "", "{command:?}");
+    }
+}
+
+/// Every question about one tenant or one model is answered about that one alone; a model's name alone means all tenants'.
+#[test]
+fn tenants_are_told_apart() {
+    let scratch = Scratch::with_config("[detectors.accuracy-z]\nenabled = true\n");
+    for tenant in ["red", "blue"] {
+        for model in ["m", "n"] {
+            let subject = ["--tenant", tenant, "--model", model, "--version", "v1"];
+            let numbers = ["--samples", "2000", "--accuracy", "0.9"];
+            scratch.run(&[&["baseline", "set"][..], &subject, &numbers].concat()).expect(0);
+        }
+        let of = |model: &str| {
+            let named = format!("\"model\":\"{model}\",\"tenant\":\"{tenant}\"");
+            lines(&story(7)[..1_200]).replace("\"model\":\"m\"", &named)
+        };
+        let file = scratch.file("rows.ndjson", of("m") + &of("n"));
+        scratch.run(&["import", &file]).expect(0);
+    }
+    let owner = |item: &Value| {
+        let subject = item.get("subject").unwrap_or(item);
+        let text = |key: &str| subject[key].as_str().expect("a name").to_owned();
+        format!("{}/{}", text("tenant"), text("model"))
+    };
+    #[rustfmt::skip]
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&[],                                    &["blue/m", "blue/n", "red/m", "red/n"]),
+        (&["--tenant", "red"],                   &["red/m", "red/n"]),
+        (&["--model", "m"],                      &["blue/m", "red/m"]),
+        (&["--tenant", "red", "--model", "m"],   &["red/m"]),
+    ];
+    let questions: [(&[&str], &str); 7] = [
+        (&["findings"], "findings"),
+        (&["findings", "--open"], "findings"),
+        (&["decisions"], "decisions"),
+        (&["baseline", "show"], "baselines"),
+        (&["check"], "subjects"),
+        (&["status"], "subjects"),
+        (&["status"], "models"),
+    ];
+    for (command, list) in questions {
+        for (filter, expected) in cases {
+            let answer = scratch.run(&[command, filter, &["--json"]].concat()).json();
+            let owners: BTreeSet<_> = answer[list].as_array().expect("a list").iter().map(owner).collect();
+            assert_eq!(Vec::from_iter(owners), expected, "{command:?} {filter:?}");
+        }
     }
 }

@@ -71,6 +71,9 @@ fn check(listed: &Value, name: &str, still_serving: bool, words: &[&str]) {
     assert_eq!(names(&listed["policies"]).contains(&name), still_serving, "{listed}");
 }
 
+/// Name, manifest, component, and what is said of it.
+type Case<'a> = (&'a str, &'a [u8], Vec<u8>, &'a [&'a str]);
+
 #[test]
 fn bad_policies_are_named_and_the_others_decide() {
     let shipped =
@@ -81,7 +84,7 @@ fn bad_policies_are_named_and_the_others_decide() {
     let uses_state = r#"(import "trimtab:policy/state@0.1.0" "remove" (func (param i32 i32)))"#;
     let m = MANIFEST.as_bytes();
     #[rustfmt::skip]
-    let cases: Vec<(&str, &[u8], Vec<u8>, &[&str])> = vec![
+    let cases: [Case<'_>; 12] = [
         ("core-module", m, wat::parse_str("(module)").expect("parses"),      &["core WebAssembly module", "wasm32-wasip2"]),
         ("truncated",   m, shipped[..shipped.len() / 2].to_vec(),            &["damaged"]),
         ("script",      m, b"#!/bin/sh\nexit 0\n".to_vec(),                  &["not a WebAssembly component"]),
