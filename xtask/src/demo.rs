@@ -111,7 +111,10 @@ impl Story {
     fn begin(mut screen: Screen) -> Result<Self, Failed> {
         let directory = target_directory().join("demo");
         if Host::new(&directory.join("data")).answers() {
-            return Err(Failed(format!("a host of an earlier demo still runs on `{}`; stop it first", directory.display())));
+            return Err(Failed(format!(
+                "a host of an earlier demo still runs on `{}`; stop it first",
+                directory.display()
+            )));
         }
         if directory.exists() {
             fs::remove_dir_all(&directory).map_err(|error| {
