@@ -65,6 +65,9 @@ fn findings_on_v1_open_in_its_decline_and_close_in_its_recovery() {
     let mut episodes: Vec<(i64, Option<i64>)> = Vec::new();
     for finding in report["findings"].as_array().expect("findings") {
         assert_eq!(finding["subject"]["version"], "v1", "{finding}");
+        if finding["detector"] != "e-sr" {
+            continue;
+        }
         match finding["phase"].as_str() {
             Some("opened") => episodes.push((row(&finding["at"]), None)),
             Some("closed") => episodes.last_mut().expect("open").1 = Some(row(&finding["at"])),
@@ -86,5 +89,26 @@ fn findings_on_v1_open_in_its_decline_and_close_in_its_recovery() {
         if subject["subject"]["version"] != "v1" {
             assert_eq!(subject["health"], "unknown", "{subject}");
         }
+    }
+}
+
+/// The three features that never move until file row 17,424 and then do (see the data's description): a real drift of
+/// features, and baselines with a single value. A window of 500 rows must have noticed within its own length, not before.
+#[test]
+fn features_that_begin_to_move_are_found_when_they_do() {
+    let Some(data) = data() else { return };
+    let scratch = Scratch::empty();
+    let text = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
+    let map = text(repository().join("tests/maps/elec2.toml"));
+    let report = scratch.run(&["backtest", &text(data), "--map", &map, "--json"]).expect(0).json();
+    let findings = report["findings"].as_array().expect("findings");
+    for feature in ["transfer", "vicdemand", "vicprice"] {
+        let quantity = format!("feature/{feature}");
+        let first = findings
+            .iter()
+            .find(|finding| finding["detector"] == "psi" && finding["quantity"] == *quantity)
+            .unwrap_or_else(|| panic!("{feature} is not found"));
+        let at = row(&first["at"]);
+        assert!((17_424..17_424 + 500).contains(&at), "{feature} at row {at}");
     }
 }

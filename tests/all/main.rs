@@ -5,8 +5,13 @@
     reason = "tests stand outside of the program: they make its files and look at its clock"
 )]
 
+mod crash;
 mod elec2;
 mod input;
+mod output;
+mod policies;
 mod requests;
+mod serving;
 mod storage;
 mod support;
+mod verify;

@@ -18,6 +18,7 @@ fn with_rows(scratch: &Scratch) -> Serving {
 #[track_caller]
 fn check(reply: Reply, status: u16, kind: &str, words: &[&str]) {
     let reply = reply.expect(status);
+    assert!(reply.head.contains("content-type: application/json"), "{}", reply.head);
     let answer = reply.json();
     assert_eq!(answer["schema_version"], 1, "{answer}");
     assert_eq!(answer["error"]["kind"], kind, "{answer}");
@@ -80,8 +81,8 @@ fn wrong_rows_are_refused_and_nothing_of_their_request_is_kept() {
             &["row 1", "outcome `kept`", "`correction` true", KEPT],
         );
         check(http.post("/v1/predictions", b"[\n\xff]"), 400, "invalid", &["line 2", "not UTF-8", KEPT]);
-        let large = vec![b' '; 64 * MEBIBYTE + 1];
-        check(http.post("/v1/predictions", large), 413, "body", &["larger than 64 MiB", "send it in parts"]);
+        let large = vec![b' '; 16 * MEBIBYTE + 1];
+        check(http.post("/v1/predictions", large), 413, "body", &["larger than 16 MiB", "send it in parts"]);
         check_counts(&http, 1, 1);
     }
     assert_eq!(host.stop(), Some(0));

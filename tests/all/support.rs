@@ -94,6 +94,19 @@ impl Scratch {
         std::fs::write(self.data().join("trimtab.toml"), text).expect("writes");
     }
 
+    /// Copies of the shipped policies, which a test may change.
+    pub(crate) fn own_policies(&self) -> PathBuf {
+        let own = self.path("policies");
+        for name in ["chat-alert", "drift-ladder"] {
+            let (from, to) = (repository().join("policies").join(name), own.join(name));
+            std::fs::create_dir_all(&to).expect("makes");
+            for file in ["policy.toml", &format!("{name}.wasm")] {
+                std::fs::copy(from.join(file), to.join(file)).expect("copies");
+            }
+        }
+        own
+    }
+
     /// The data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("data")
@@ -202,8 +215,13 @@ impl Serving {
     }
 
     /// Asks it to end and waits: its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(self) -> Option<i32> {
         self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits until it has ended: its exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("ends").code()
     }
 

@@ -1,8 +1,12 @@
 //! A baseline from what is stored: the numbers over a range of a subject's resolved predictions.
 
+use std::collections::BTreeMap;
+
+use trimtab_stats::Bins;
 use trimtab_store::{Reader, Resolution};
 use trimtab_types::{
-    Baseline, BaselineSource, Entry, Invalid, Judged, Judging, Outcome, Position, Prediction, Subject, judge,
+    Baseline, BaselineSource, Entry, Feature, Invalid, Judged, Judging, Outcome, Position, Predicted,
+    Prediction, Reference, Subject, judge,
 };
 
 use crate::HostError;
@@ -19,7 +23,7 @@ pub fn from_log(
     rules: &Judging,
     until: Position,
 ) -> Result<Baseline, HostError> {
-    let mut rows = Rows { order: Vec::new(), judged: std::collections::BTreeMap::new() };
+    let mut rows = Rows::default();
     let mut at = Position(0);
     'log: while at < until {
         let records = reader.scan(at, STEP)?;
@@ -46,10 +50,13 @@ pub fn from_log(
     rows.baseline(subject, source)
 }
 
+#[derive(Default)]
 struct Rows {
     /// Keys in the order in which they were resolved.
     order: Vec<Position>,
-    judged: std::collections::BTreeMap<Position, Judged>,
+    judged: BTreeMap<Position, Judged>,
+    /// Scores (under `None`) and features.
+    values: BTreeMap<Option<String>, Vec<f64>>,
 }
 
 impl Rows {
@@ -65,6 +72,14 @@ impl Rows {
         let judged = judge(prediction, outcome, rules);
         if judged.right.is_some() && self.judged.insert(key, judged).is_none() {
             self.order.push(key);
+            for (feature, value) in quantities(prediction) {
+                match self.values.get_mut(&feature.map(str::to_owned)) {
+                    Some(values) => values.push(value),
+                    None => {
+                        self.values.insert(feature.map(str::to_owned), vec![value]);
+                    }
+                }
+            }
         }
     }
 
@@ -108,6 +123,38 @@ impl Rows {
             recall,
             f1,
             chance: None,
+            distributions: self.values.iter().filter_map(reference).collect(),
         })
     }
+}
+
+/// Bins that a baseline is cut into: deciles, as is usual for PSI.
+const BINS: u32 = 10;
+
+/// How a quantity was distributed; `None` where that cannot be said.
+fn reference((feature, values): (&Option<String>, &Vec<f64>)) -> Option<Reference> {
+    let bins = Bins::quantiles(values, BINS).ok()?;
+    Some(Reference {
+        feature: feature.clone(),
+        edges: bins.edges().to_vec(),
+        counts: bins.count(values).ok()?,
+        worth: trimtab_stats::dependence::effective_sample_size(values).ok()?,
+    })
+}
+
+/// The numbers whose distribution is watched: the score, under `None`, and then the features by name.
+pub(crate) fn quantities(prediction: &Prediction) -> impl Iterator<Item = (Option<&str>, f64)> {
+    let score = match prediction.predicted {
+        Predicted::Binary(score) | Predicted::Regression(score) => Some(score),
+        Predicted::Direction(direction) => Some(f64::from(direction)),
+        Predicted::Multiclass(_) => None,
+    };
+    let features =
+        prediction.features.names.iter().zip(&prediction.features.values).filter_map(|(name, value)| {
+            match value {
+                Feature::Number(number) => Some((Some(name.as_str()), *number)),
+                Feature::Category(_) => None,
+            }
+        });
+    score.map(|score| (None, score)).into_iter().chain(features)
 }

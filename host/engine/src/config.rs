@@ -6,11 +6,16 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use trimtab_stats::{AdwinConfig, AdwinVariant};
+use trimtab_stats::{
+    AdwinConfig, AdwinVariant, DdmConfig, EddmConfig, HddmAConfig, HddmWConfig, KswinConfig, OwnPastConfig,
+    PageHinkleyConfig, Sides,
+};
 use trimtab_types::{
     Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, format_duration, parse_duration,
 };
 use wildmatch::WildMatch;
+
+use crate::fold::{DetectorKind, Online};
 
 /// Everything that an operator configures.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -72,6 +77,178 @@ pub struct Detectors {
     pub adwin_river: AdwinSettings,
     /// Rolling accuracy against the baseline; a false alarm every 345, 552 or 1,102 observations by design.
     pub accuracy_z: AccuracyZSettings,
+    /// The same evidence as `e-sr`, combined by its maximum: later, and with fewer false alarms than promised.
+    pub e_cusum: ECusumSettings,
+    /// Anytime-valid detection against the stream's own past; needs no baseline.
+    pub own_past: OwnPastSettings,
+    /// Population stability of score and features against the baseline; on by default.
+    pub psi: PsiSettings,
+    /// Page–Hinkley on the error.
+    pub page_hinkley: PageHinkleySettings,
+    /// DDM on errors of 0 and 1.
+    pub ddm: DdmSettings,
+    /// EDDM on errors of 0 and 1.
+    pub eddm: EddmSettings,
+    /// HDDM with Hoeffding's bound.
+    pub hddm_a: HddmASettings,
+    /// HDDM with McDiarmid's bound on a weighted mean.
+    pub hddm_w: HddmWSettings,
+    /// A Kolmogorov–Smirnov test on a sliding window of errors.
+    pub kswin: KswinSettings,
+}
+
+/// [`ESrSettings`], off unless it is switched on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ECusumSettings(pub ESrSettings);
+
+impl Default for ECusumSettings {
+    fn default() -> Self {
+        Self(ESrSettings { enabled: false, ..ESrSettings::default() })
+    }
+}
+
+/// Population stability index of the score and of each feature, newest predictions against the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PsiSettings {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// How many of the newest predictions are held against the baseline.
+    pub window: u32,
+    /// After how many predictions it is tested again.
+    pub every: u32,
+    /// An index of this much is medium …
+    pub medium: f64,
+    /// … of this much high …
+    pub high: f64,
+    /// … and above this critical.
+    pub critical: f64,
+    /// The index must also be improbable without drift, given the sizes: at this level for all quantities of a subject
+    /// together. Values are taken to be as dependent on each other as the baseline's.
+    pub alpha: f64,
+}
+
+impl Default for PsiSettings {
+    fn default() -> Self {
+        Self { enabled: true, window: 500, every: 50, medium: 0.1, high: 0.2, critical: 0.3, alpha: 0.001 }
+    }
+}
+
+/// Settings of a detector that is off unless it is switched on: a switch, the parameters with their defaults, and the
+/// detector's own configuration made of them.
+macro_rules! optional_detector {
+    ($(#[$about:meta])* $settings:ident => $config:ident {
+        $($(#[$doc:meta])* $key:ident: $kind:ty = $default:expr => $parameter:ident,)*
+    } $(, $fixed:ident: $value:expr)*) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct $settings {
+            /// Whether it runs.
+            pub enabled: bool,
+            $($(#[$doc])* pub $key: $kind,)*
+        }
+
+        impl Default for $settings {
+            fn default() -> Self {
+                Self { enabled: false, $($key: $default,)* }
+            }
+        }
+
+        impl $settings {
+            /// The detector's own configuration.
+            pub fn detector(&self) -> $config {
+                $config { $($parameter: self.$key,)* $($fixed: $value,)* ..$config::default() }
+            }
+        }
+    };
+}
+
+optional_detector! {
+    /// Anytime-valid detection against the stream's own past.
+    OwnPastSettings => OwnPastConfig {
+        /// Observations that say what is normal.
+        reference: u32 = 1_000 => reference,
+        /// A rise by this much is nobody's business.
+        tolerance: f64 = 0.02 => tolerance,
+        /// Confidence with which the learned mean is bounded.
+        confidence: f64 = 0.95 => confidence,
+        /// Observations between false alarms, on average, at least.
+        run_length: f64 = 10_000.0 => average_run_length,
+        /// Observations whose mean is one bet.
+        block: u32 = 20 => block,
+    }, sides: Sides::Up
+}
+
+optional_detector! {
+    /// Page–Hinkley.
+    PageHinkleySettings => PageHinkleyConfig {
+        /// No alarm before this many observations.
+        minimum: u32 = 30 => min_instances,
+        /// Deviation that is tolerated at each step.
+        delta: f64 = 0.005 => delta,
+        /// Cumulative deviation that is an alarm.
+        threshold: f64 = 50.0 => threshold,
+    }, sides: Sides::Up
+}
+
+optional_detector! {
+    /// DDM.
+    DdmSettings => DdmConfig {
+        /// No signal up to this many observations.
+        minimum: u32 = 30 => warm_start,
+        /// Standard deviations above the best rate that are a warning.
+        warning: f64 = 2.0 => warning_threshold,
+        /// Standard deviations above the best rate that are a drift.
+        drift: f64 = 3.0 => drift_threshold,
+    }
+}
+
+optional_detector! {
+    /// EDDM.
+    EddmSettings => EddmConfig {
+        /// No signal up to this many errors.
+        minimum: u32 = 30 => warm_start,
+        /// Share of the greatest distance between errors below which is a warning.
+        warning: f64 = 0.95 => alpha,
+        /// Share of the greatest distance between errors below which is a drift.
+        drift: f64 = 0.9 => beta,
+    }
+}
+
+optional_detector! {
+    /// HDDM-A.
+    HddmASettings => HddmAConfig {
+        /// Significance of a drift.
+        drift: f64 = 0.001 => drift_confidence,
+        /// Significance of a warning.
+        warning: f64 = 0.005 => warning_confidence,
+    }, two_sided: false
+}
+
+optional_detector! {
+    /// HDDM-W.
+    HddmWSettings => HddmWConfig {
+        /// Significance of a drift.
+        drift: f64 = 0.001 => drift_confidence,
+        /// Significance of a warning.
+        warning: f64 = 0.005 => warning_confidence,
+        /// Weight of the newest observation.
+        lambda: f64 = 0.05 => lambda,
+    }, two_sided: false
+}
+
+optional_detector! {
+    /// KSWIN.
+    KswinSettings => KswinConfig {
+        /// Significance of one test.
+        alpha: f64 = 0.005 => alpha,
+        /// Observations in the window.
+        window: u32 = 100 => window_size,
+        /// How many of them, the newest, are held against the rest.
+        newest: u32 = 30 => stat_size,
+    }
 }
 
 /// e-Shiryaev–Roberts on the error against the baseline.
@@ -245,6 +422,9 @@ pub struct ModelRule {
     /// Accuracy that pure chance gives; 0.5 for binary tasks and directions where nothing is said.
     #[serde(default)]
     pub chance: Option<f64>,
+    /// What watches these models, in place of the general `detectors`; a key that is not there has its default.
+    #[serde(default)]
+    pub detectors: Option<Detectors>,
 }
 
 /// What no policy can switch off.
@@ -368,6 +548,11 @@ impl Configuration {
         self.models.iter().find(|rule| rule.tenant.matches(&model.tenant) && rule.model.matches(&model.model))
     }
 
+    /// What watches a model.
+    pub fn detectors(&self, model: &ModelKey) -> &Detectors {
+        self.rule(model).and_then(|rule| rule.detectors.as_ref()).unwrap_or(&self.detectors)
+    }
+
     /// How far a decision about a model may go.
     pub fn stage(&self, model: &ModelKey) -> ReleaseStage {
         self.rule(model).map(|rule| rule.stage).unwrap_or_default()
@@ -380,44 +565,6 @@ impl Configuration {
                 problems.push(Invalid::new(format!("`{key}`"), problem));
             }
         };
-        let open = |x: f64| x > 0.0 && x < 1.0;
-        let e_sr = &self.detectors.e_sr;
-        need(
-            e_sr.run_length > f64::from(e_sr.block) && e_sr.run_length <= 1e15,
-            "detectors.e-sr.run-length",
-            "must be more than one block and at most 1e15 observations",
-        );
-        need((1..=10_000).contains(&e_sr.block), "detectors.e-sr.block", "must lie between 1 and 10000");
-        need(
-            (0.0..0.5).contains(&e_sr.tolerance),
-            "detectors.e-sr.tolerance",
-            "must be at least 0 and below 0.5",
-        );
-        need(open(e_sr.confidence), "detectors.e-sr.confidence", "must lie between 0 and 1");
-        need((1..=200).contains(&e_sr.window), "detectors.e-sr.window", "must lie between 1 and 200");
-        for (key, settings) in
-            [("adwin", &self.detectors.adwin), ("adwin-river", &self.detectors.adwin_river)]
-        {
-            need(open(settings.delta), &format!("detectors.{key}.delta"), "must lie between 0 and 1");
-        }
-        let z = &self.detectors.accuracy_z;
-        need((1..=200).contains(&z.window), "detectors.accuracy-z.window", "must lie between 1 and 200");
-        need(
-            (1..=z.window).contains(&z.minimum),
-            "detectors.accuracy-z.minimum",
-            "must lie between 1 and `window`",
-        );
-        need(open(z.alpha), "detectors.accuracy-z.alpha", "must lie between 0 and 1");
-        need(
-            z.medium > 0.0 && z.medium <= z.high && z.high < 1.0,
-            "detectors.accuracy-z.medium",
-            "must be above 0 and not above `high`, which must be below 1",
-        );
-        need(
-            (0.0..=1.0).contains(&z.hysteresis),
-            "detectors.accuracy-z.hysteresis",
-            "must lie between 0 and 1",
-        );
         let judging = &self.judging;
         need(
             (0.0..=1.0).contains(&judging.binary_threshold),
@@ -441,6 +588,72 @@ impl Configuration {
                 &format!("models.chance (of `{}`)", rule.model.text),
                 "must be at least 0 and below 1",
             );
+        }
+        problems.extend(self.detectors.problems("detectors"));
+        for rule in &self.models {
+            let key = format!("models.detectors (of `{}`)", rule.model.text);
+            problems.extend(rule.detectors.iter().flat_map(|detectors| detectors.problems(&key)));
+        }
+        problems
+    }
+}
+
+impl Detectors {
+    /// What is wrong with the parameters; each detector judges its own.
+    fn problems(&self, place: &str) -> Vec<Invalid> {
+        let mut problems = Vec::new();
+        let mut need = |ok: bool, key: &str, problem: &str| {
+            if !ok {
+                problems.push(Invalid::new(format!("`{place}.{key}`"), problem));
+            }
+        };
+        let open = |x: f64| x > 0.0 && x < 1.0;
+        for (name, settings) in [("e-sr", &self.e_sr), ("e-cusum", &self.e_cusum.0)] {
+            need(
+                settings.run_length > f64::from(settings.block) && settings.run_length <= 1e15,
+                &format!("{name}.run-length"),
+                "must be more than one block and at most 1e15 observations",
+            );
+            need(
+                (1..=10_000).contains(&settings.block),
+                &format!("{name}.block"),
+                "must lie between 1 and 10000",
+            );
+            let tolerance = (0.0..0.5).contains(&settings.tolerance);
+            need(tolerance, &format!("{name}.tolerance"), "must be at least 0 and below 0.5");
+            need(open(settings.confidence), &format!("{name}.confidence"), "must lie between 0 and 1");
+            need(
+                (1..=200).contains(&settings.window),
+                &format!("{name}.window"),
+                "must lie between 1 and 200",
+            );
+        }
+        let z = &self.accuracy_z;
+        need((1..=200).contains(&z.window), "accuracy-z.window", "must lie between 1 and 200");
+        need((1..=z.window).contains(&z.minimum), "accuracy-z.minimum", "must lie between 1 and `window`");
+        need(open(z.alpha), "accuracy-z.alpha", "must lie between 0 and 1");
+        need(
+            z.medium > 0.0 && z.medium <= z.high && z.high < 1.0,
+            "accuracy-z.medium",
+            "must be above 0 and not above `high`, which must be below 1",
+        );
+        need((0.0..=1.0).contains(&z.hysteresis), "accuracy-z.hysteresis", "must lie between 0 and 1");
+        let psi = &self.psi;
+        need((50..=5_000).contains(&psi.window), "psi.window", "must lie between 50 and 5000");
+        need(psi.every > 0, "psi.every", "must be at least 1");
+        need(
+            psi.medium > 0.0
+                && psi.medium <= psi.high
+                && psi.high <= psi.critical
+                && psi.critical.is_finite(),
+            "psi.medium",
+            "must be above 0, not above `high`, and that not above `critical`",
+        );
+        need(open(psi.alpha), "psi.alpha", "must lie between 0 and 1");
+        for kind in DetectorKind::ALL {
+            if let Some(Err(error)) = Online::new(kind, self) {
+                need(false, kind.name(), &error.to_string());
+            }
         }
         problems
     }
@@ -483,6 +696,9 @@ mod tests {
             ),
             ("[[models]]\nstage = \"act\"", &["missing field", "model"]),
             ("[models", &["line 1"]),
+            ("[detectors.ddm]\ndrift = 1.0", &["detectors.ddm", "drift_threshold", "warning_threshold"]),
+            ("[detectors.adwin]\ndelta = 2", &["detectors.adwin", "delta is 2"]),
+            ("[[models]]\nmodel = \"m\"\ndetectors.kswin.newest = 100", &["models.detectors (of `m`).kswin"]),
         ] {
             let message = Configuration::parse(text, "trimtab.toml").expect_err(text).to_string();
             for part in parts {

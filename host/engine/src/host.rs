@@ -325,12 +325,12 @@ impl Host {
             let stopped = on.then(|| note.clone());
             match scope {
                 None => everything = stopped,
+                Some(scope) if scope == key && *on => model.get_or_insert((None, 1.0, None)).0 = stopped,
+                // To lift what was never set makes no model known.
                 Some(scope) if scope == key => {
-                    let entry = model.get_or_insert((None, 1.0, None));
-                    if !on {
-                        entry.1 = 1.0;
+                    if let Some((killed, exposure, _)) = &mut model {
+                        (*killed, *exposure) = (None, 1.0);
                     }
-                    entry.0 = stopped;
                 }
                 Some(_) => {}
             }

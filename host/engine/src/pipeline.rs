@@ -140,8 +140,7 @@ impl Pipeline {
         while let Some(first) = rest.first() {
             let (same, others) =
                 rest.split_at(rest.partition_point(|finding| finding.subject <= first.subject));
-            let put: Vec<_> =
-                same.iter().filter(|finding| fold::is_put_to_a_policy(finding)).cloned().collect();
+            let put = fold::put_to_policies(same);
             if !put.is_empty() {
                 self.decide(&first.subject, put);
             }
@@ -226,22 +225,7 @@ impl Pipeline {
             (_, None) => host_default(findings),
         };
         let mode = policy.map_or(Mode::Enforce, |policy| policy.entry.mode);
-        let mut record = DecisionRecord {
-            id,
-            position: self.state.position,
-            at: self.state.clock,
-            subject: subject.clone(),
-            policy: reference,
-            mode,
-            question: question.clone(),
-            reads: asked.call.reads,
-            notebook: asked.call.notebook,
-            answer: asked.answer,
-            log: asked.call.log,
-            verdicts: Vec::new(),
-            fuel: asked.call.fuel,
-            duration_us: micros(asked.call.duration),
-        };
+        let mut record = self.record(id, subject, reference, mode, question.clone(), asked);
         if mode != Mode::Enforce {
             self.output.decisions.push(record);
             return;
@@ -307,6 +291,35 @@ impl Pipeline {
             Question::AlertFormat { alert, channel } => {
                 asked(policy.render(self.state.clock, alert, channel), Answer::Message)
             }
+        }
+    }
+
+    /// What was asked and answered here and now; nothing has followed from it yet.
+    fn record(
+        &self,
+        id: String,
+        subject: &Subject,
+        policy: Option<PolicyRef>,
+        mode: Mode,
+        question: Question,
+        asked: Asked,
+    ) -> DecisionRecord {
+        let Asked { answer, call } = asked;
+        DecisionRecord {
+            id,
+            position: self.state.position,
+            at: self.state.clock,
+            subject: subject.clone(),
+            policy,
+            mode,
+            question,
+            reads: call.reads,
+            notebook: call.notebook,
+            answer,
+            log: call.log,
+            verdicts: Vec::new(),
+            fuel: call.fuel,
+            duration_us: micros(call.duration),
         }
     }
 
@@ -547,22 +560,9 @@ impl Pipeline {
             Answer::Failed(failure) => (None, Some(failure.clone())),
             Answer::Decision(_) => (None, None),
         };
-        self.output.decisions.push(DecisionRecord {
-            id,
-            position: self.state.position,
-            at: self.state.clock,
-            subject: alert.subject.clone(),
-            policy: Some(reference),
-            mode: formatter.entry.mode,
-            question,
-            reads: asked.call.reads,
-            notebook: asked.call.notebook,
-            answer: asked.answer,
-            log: asked.call.log,
-            verdicts: Vec::new(),
-            fuel: asked.call.fuel,
-            duration_us: micros(asked.call.duration),
-        });
+        let mode = formatter.entry.mode;
+        let record = self.record(id, &alert.subject, Some(reference), mode, question, asked);
+        self.output.decisions.push(record);
         result
     }
 }

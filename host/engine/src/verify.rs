@@ -108,7 +108,13 @@ fn first<T: PartialEq + Serialize>(
 ) -> Option<Difference> {
     let index =
         (0..recorded.len().max(replayed.len())).find(|index| recorded.get(*index) != replayed.get(*index))?;
-    let (of, problem) = match (recorded.get(index), replayed.get(index)) {
+    // Of two that are not at the same position, the earlier one lacks its counterpart.
+    let (recorded, replayed) = match (recorded.get(index), replayed.get(index)) {
+        (Some(a), Some(b)) if name(a).0 < name(b).0 => (Some(a), None),
+        (Some(a), Some(b)) if name(a).0 > name(b).0 => (None, Some(b)),
+        both => both,
+    };
+    let (of, problem) = match (recorded, replayed) {
         (Some(recorded), Some(replayed)) => (
             recorded,
             first_difference(recorded, replayed)

@@ -383,11 +383,13 @@ impl ListQuery {
                 "limit: is {limit}; at most {MOST_LISTED} are listed at once"
             )));
         }
-        let model = self
-            .model
-            .clone()
-            .map(|model| (self.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model));
-        Ok(Listing { model, until: None, limit })
+        Ok(Listing { tenant: self.tenant.clone(), model: self.model.clone(), until: None, limit })
+    }
+
+    /// Whether the question is about this model; without a tenant, it is about those of all.
+    fn is_about(&self, tenant: &str, model: &str) -> bool {
+        self.tenant.as_deref().is_none_or(|wanted| wanted == tenant)
+            && self.model.as_deref().is_none_or(|wanted| wanted == model)
     }
 
     fn settle(&self, service: &Service) -> Result<(), Failure> {
@@ -418,7 +420,8 @@ async fn status(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answe
                 order: policy.order,
                 kinds: policy.kinds.clone(),
             });
-            let models = state.models.iter().map(|(key, model)| {
+            let wanted = state.models.iter().filter(|(key, _)| query.is_about(&key.tenant, &key.model));
+            let models = wanted.map(|(key, model)| {
                 (key.clone(), state.configuration.stage(key), model.retrain_planned, model.last_retrain)
             });
             (
@@ -456,15 +459,11 @@ async fn status(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answe
 }
 
 fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatus> {
-    let wanted = |subject: &Subject| {
-        query.model.as_ref().is_none_or(|model| *model == subject.model)
-            && query.tenant.as_ref().is_none_or(|tenant| *tenant == subject.tenant)
-    };
     service.host.with_state(|state| {
         state
             .subjects
             .iter()
-            .filter(|(subject, _)| wanted(subject))
+            .filter(|(subject, _)| query.is_about(&subject.tenant, &subject.model))
             .map(|(subject, known)| SubjectStatus {
                 subject: subject.clone(),
                 health: Health::of(known.baseline.is_some(), known.worst()),
@@ -576,7 +575,7 @@ async fn baselines(State(service): Shared, Asked(query): Asked<ListQuery>) -> An
             state
                 .subjects
                 .iter()
-                .filter(|(subject, _)| query.model.as_ref().is_none_or(|model| *model == subject.model))
+                .filter(|(subject, _)| query.is_about(&subject.tenant, &subject.model))
                 .filter_map(|(_, known)| known.baseline.clone())
                 .collect()
         });
@@ -617,6 +616,7 @@ async fn set_baseline(State(service): Shared, body: Result<Bytes, BytesRejection
                 recall: request.recall,
                 f1: request.f1,
                 chance: None,
+                distributions: Vec::new(),
             }
         } else {
             let until = service.host.settle()?;

@@ -22,7 +22,9 @@ fn centred(values: &[f64]) -> Result<Vec<f64>, StatsError> {
     for &x in values {
         sum += finite(x)?;
     }
-    let mean = sum / values.len() as f64;
+    // A constant series is its own mean; the quotient may miss it by a rounding error, which would then look like
+    // dependence.
+    let mean = if values.iter().all(|x| *x == values[0]) { values[0] } else { sum / values.len() as f64 };
     Ok(values.iter().map(|x| x - mean).collect())
 }
 
@@ -91,6 +93,7 @@ mod tests {
     #[test]
     fn edges_are_defined() {
         assert_eq!(effective_sample_size(&[2.0; 50]), Ok(50.0));
+        assert_eq!(effective_sample_size(&[0.003467; 10_000]), Ok(10_000.0));
         assert_eq!(effective_sample_size(&[1.0]), Ok(1.0));
         assert_eq!(autocorrelation(&[1.0, 2.0], 5), Ok(0.0));
         let alternating: Vec<f64> = (0..100).map(|i| f64::from(i % 2)).collect();

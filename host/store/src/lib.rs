@@ -10,6 +10,7 @@ mod conformance;
 mod error;
 mod group;
 mod lock;
+mod names;
 mod schema;
 mod sqlite;
 
@@ -127,8 +128,10 @@ pub struct StoredEffect {
 /// Which findings or decisions to list: the newest first.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// Only of this model, of this tenant.
-    pub model: Option<(String, String)>,
+    /// Only of this tenant.
+    pub tenant: Option<String>,
+    /// Only of models of this name.
+    pub model: Option<String>,
     /// Only at or before this position.
     pub until: Option<Position>,
     /// At most so many.

@@ -2,22 +2,19 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Serialize, de::DeserializeOwned};
-use trimtab_types::{
-    DecisionRecord, Digest, Entry, Finding, Outcome, Position, Prediction, Subject, Timestamp,
-};
+use trimtab_types::{DecisionRecord, Digest, Entry, Finding, Outcome, Position, Prediction, Timestamp};
 
 use crate::{
     Appended, Batch, Counts, Effect, FoldCommit, Folded, FoldedState, Listing, LogRecord, Reader, Resolution,
     StoreError, StoredEffect, Transaction, Writer,
-    codec::{self, Kind, Names},
+    codec::{self, Kind},
+    names::{DatabaseNames, NameCache, Numbers},
     schema,
 };
 
@@ -371,7 +368,7 @@ impl SqliteReader {
     }
 
     fn names(&self) -> DatabaseNames<'_> {
-        DatabaseNames { connection: &self.connection, cache: NameCacheRef::Shared(&self.names) }
+        DatabaseNames::cached_in(&self.connection, &self.names)
     }
 
     fn bodies<T: DeserializeOwned>(
@@ -395,24 +392,17 @@ impl SqliteReader {
         listing: &Listing,
     ) -> Result<Vec<T>, StoreError> {
         let until = listing.until.map_or(i64::MAX, |position| i64::try_from(position.0).unwrap_or(i64::MAX));
-        match &listing.model {
-            Some((tenant, model)) => self.bodies(
-                table,
-                &format!(
-                    "SELECT body, position FROM {table} WHERE tenant = ? AND model = ? AND position <= ?
-                     ORDER BY position DESC, ordinal DESC LIMIT ?"
-                ),
-                params![tenant, model, until, listing.limit],
-            ),
-            None => self.bodies(
-                table,
-                &format!(
-                    "SELECT body, position FROM {table} WHERE position <= ?
-                     ORDER BY position DESC, ordinal DESC LIMIT ?"
-                ),
-                params![until, listing.limit],
-            ),
+        let mut sql = format!("SELECT body, position FROM {table} WHERE position <= ?");
+        let mut values: Vec<&dyn rusqlite::ToSql> = vec![&until];
+        for (column, wanted) in [("tenant", &listing.tenant), ("model", &listing.model)] {
+            if let Some(wanted) = wanted {
+                sql.push_str(&format!(" AND {column} = ?"));
+                values.push(wanted);
+            }
         }
+        sql.push_str(" ORDER BY position DESC, ordinal DESC LIMIT ?");
+        values.push(&listing.limit);
+        self.bodies(table, &sql, values.as_slice())
     }
 
     fn record(
@@ -657,155 +647,5 @@ pub fn first_difference<T: Serialize>(stored: &T, given: &T) -> Option<String> {
     match (serde_json::to_value(stored), serde_json::to_value(given)) {
         (Ok(stored), Ok(given)) => first("", &stored, &given),
         _ => Some("it cannot be compared".to_owned()),
-    }
-}
-
-/// Numbers that stand for names in rows; the writer's copy, filled as names are used.
-#[derive(Default)]
-struct Numbers {
-    /// By tenant, then by model.
-    models: HashMap<String, HashMap<String, u32>>,
-    /// Numbers of model and subject.
-    subjects: HashMap<Arc<Subject>, (u32, u32)>,
-    features: HashMap<Arc<[String]>, u32>,
-}
-
-impl Numbers {
-    fn model(&mut self, connection: &Connection, tenant: &str, model: &str) -> Result<u32, StoreError> {
-        if let Some(number) = self.models.get(tenant).and_then(|models| models.get(model)) {
-            return Ok(*number);
-        }
-        let key = params![tenant, model];
-        connection.execute("INSERT OR IGNORE INTO model (tenant, model) VALUES (?, ?)", key)?;
-        let number =
-            connection
-                .query_row("SELECT id FROM model WHERE tenant = ? AND model = ?", key, |row| row.get(0))?;
-        self.models.entry(tenant.to_owned()).or_default().insert(model.to_owned(), number);
-        Ok(number)
-    }
-
-    fn subject(&mut self, connection: &Connection, subject: &Arc<Subject>) -> Result<(u32, u32), StoreError> {
-        if let Some(numbers) = self.subjects.get(subject) {
-            return Ok(*numbers);
-        }
-        let model = self.model(connection, &subject.tenant, &subject.model)?;
-        let key = params![model, subject.version, subject.segment];
-        connection
-            .execute("INSERT OR IGNORE INTO subject (model, version, segment) VALUES (?, ?, ?)", key)?;
-        let number = connection.query_row(
-            "SELECT id FROM subject WHERE model = ? AND version = ? AND segment = ?",
-            key,
-            |row| row.get(0),
-        )?;
-        self.subjects.insert(Arc::clone(subject), (model, number));
-        Ok((model, number))
-    }
-
-    fn features(&mut self, connection: &Connection, names: &Arc<[String]>) -> Result<u32, StoreError> {
-        if let Some(number) = self.features.get(names) {
-            return Ok(*number);
-        }
-        let text = json(names, "feature names", Position(0))?;
-        connection.execute("INSERT OR IGNORE INTO feature_names (names) VALUES (?)", [&text])?;
-        let number =
-            connection
-                .query_row("SELECT id FROM feature_names WHERE names = ?", [&text], |row| row.get(0))?;
-        self.features.insert(Arc::clone(names), number);
-        Ok(number)
-    }
-}
-
-/// Names by number; a reader's copy, filled as numbers are met.
-#[derive(Default)]
-struct NameCache {
-    subjects: HashMap<u32, Arc<Subject>>,
-    models: HashMap<u32, (String, String)>,
-    features: HashMap<u32, Arc<[String]>>,
-}
-
-enum NameCacheRef<'a> {
-    Own(RefCell<NameCache>),
-    Shared(&'a RefCell<NameCache>),
-}
-
-struct DatabaseNames<'a> {
-    connection: &'a Connection,
-    cache: NameCacheRef<'a>,
-}
-
-impl<'a> DatabaseNames<'a> {
-    fn new(connection: &'a Connection) -> Self {
-        Self { connection, cache: NameCacheRef::Own(RefCell::default()) }
-    }
-
-    fn cached<T: Clone>(
-        &self,
-        number: u32,
-        table: fn(&mut NameCache) -> &mut HashMap<u32, T>,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, String> {
-        let cache = match &self.cache {
-            NameCacheRef::Own(cache) => cache,
-            NameCacheRef::Shared(cache) => cache,
-        };
-        if let Some(found) = table(&mut cache.borrow_mut()).get(&number) {
-            return Ok(found.clone());
-        }
-        let found = read(self.connection).map_err(|error| format!("name {number}: {error}"))?;
-        table(&mut cache.borrow_mut()).insert(number, found.clone());
-        Ok(found)
-    }
-}
-
-impl Names for DatabaseNames<'_> {
-    fn subject(&self, number: u32) -> Result<Arc<Subject>, String> {
-        self.cached(
-            number,
-            |cache| &mut cache.subjects,
-            |connection| {
-                connection.query_row(
-                    "SELECT m.tenant, m.model, s.version, s.segment FROM subject s JOIN model m ON m.id = s.model
-                     WHERE s.id = ?",
-                    [number],
-                    |row| {
-                        Ok(Arc::new(Subject {
-                            tenant: row.get(0)?,
-                            model: row.get(1)?,
-                            version: row.get(2)?,
-                            segment: row.get(3)?,
-                        }))
-                    },
-                )
-            },
-        )
-    }
-
-    fn model(&self, number: u32) -> Result<(String, String), String> {
-        self.cached(
-            number,
-            |cache| &mut cache.models,
-            |connection| {
-                connection.query_row("SELECT tenant, model FROM model WHERE id = ?", [number], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
-            },
-        )
-    }
-
-    fn features(&self, number: u32) -> Result<Arc<[String]>, String> {
-        self.cached(
-            number,
-            |cache| &mut cache.features,
-            |connection| {
-                let text: String = connection.query_row(
-                    "SELECT names FROM feature_names WHERE id = ?",
-                    [number],
-                    |row| row.get(0),
-                )?;
-                let names: Vec<String> = serde_json::from_str(&text)
-                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-                Ok(names.into())
-            },
-        )
     }
 }

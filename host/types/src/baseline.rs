@@ -53,6 +53,40 @@ pub struct Baseline {
     /// Share of right predictions that pure chance would give on the baseline's data, 0..1.
     #[serde(default)]
     pub chance: Option<f64>,
+    /// How score and features were distributed: the score first, then features by name.
+    #[serde(default)]
+    pub distributions: Vec<Reference>,
+}
+
+/// How a quantity was distributed: counts between edges that cut the baseline into about equal parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Which feature; `None`: the score.
+    pub feature: Option<String>,
+    /// Inner edges, ascending; the outer bins are open.
+    pub edges: Vec<f64>,
+    /// Values in each bin: one more than there are edges.
+    pub counts: Vec<u64>,
+    /// How many independent values they are worth; at most their number.
+    pub worth: f64,
+}
+
+impl Reference {
+    /// What findings call it: `score`, or `feature/NAME`.
+    pub fn quantity(&self) -> String {
+        self.feature.as_ref().map_or_else(|| "score".to_owned(), |name| format!("feature/{name}"))
+    }
+
+    fn is_sound(&self) -> bool {
+        let total: u64 = self.counts.iter().sum();
+        self.edges.iter().all(|edge| edge.is_finite())
+            && self.edges.windows(2).all(|pair| pair[0] < pair[1])
+            && self.counts.len() == self.edges.len() + 1
+            && self.counts.len() <= 256
+            && total > 0
+            && self.worth > 0.0
+            && self.worth <= total as f64
+    }
 }
 
 impl Baseline {
@@ -64,6 +98,12 @@ impl Baseline {
         }
         if self.effective_samples.is_some_and(|n| !(n >= 1.0 && n <= self.samples as f64)) {
             return Err(Invalid::new("effective_samples", format!("must lie in 1..{}", self.samples)));
+        }
+        if let Some(bad) = self.distributions.iter().find(|reference| !reference.is_sound()) {
+            return Err(Invalid::new(
+                format!("distributions.{}", bad.quantity()),
+                "needs ascending edges, a count for each bin, and a worth between 0 and their sum",
+            ));
         }
         let rates = [
             ("accuracy", Some(self.accuracy)),

@@ -33,6 +33,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
                 recall: None,
                 f1: None,
                 chance: None,
+                distributions: Vec::new(),
             })
         })
         .collect();

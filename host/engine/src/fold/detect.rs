@@ -3,12 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{
-    Adwin, AdwinVariant, AfterAlarm, Alternative, Direction, EDetector, EDetectorConfig, EDetectorKind,
-    OnlineDetector, Side, null_mean_upper, proportion,
+    Adwin, AdwinVariant, AfterAlarm, Alarm, Alternative, Ddm, Direction, EDetector, EDetectorConfig,
+    EDetectorKind, Eddm, HddmA, HddmW, Kswin, OnlineDetector, OwnPast, PageHinkley, Side, Signal, StatsError,
+    null_mean_upper, proportion,
 };
-use trimtab_types::{Baseline, Estimate, Finding, Interval, Phase, Position, Severity, Subject, Timestamp};
+use trimtab_types::{Baseline, Estimate, Finding, Interval, Severity};
 
-use super::state::SubjectState;
+use super::{
+    episode::{self, Change, Episode, Evidence, Moment},
+    state::SubjectState,
+};
 use crate::config::{AccuracyZSettings, Detectors, ESrSettings, Needs};
 
 /// Differences between shares are rounded to this before they are held against a limit, so that 0.85 − 0.80 counts
@@ -22,27 +26,68 @@ const ENOUGH_FOR_CHANCE: u64 = 30;
 /// The detectors that this build has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DetectorKind {
-    /// e-Shiryaev–Roberts on the error.
+    /// e-Shiryaev–Roberts on the error, against the baseline.
     ESr,
+    /// e-CUSUM on the error, against the baseline.
+    ECusum,
+    /// e-Shiryaev–Roberts on the error, against the stream's own past.
+    OwnPast,
     /// ADWIN of the paper and of MOA.
     Adwin,
     /// ADWIN of river.
     AdwinRiver,
+    /// Page–Hinkley.
+    PageHinkley,
+    /// DDM.
+    Ddm,
+    /// EDDM.
+    Eddm,
+    /// HDDM-A.
+    HddmA,
+    /// HDDM-W.
+    HddmW,
+    /// KSWIN.
+    Kswin,
     /// One-proportion z-test of the rolling accuracy.
     AccuracyZ,
+    /// Population stability index of score and features.
+    Psi,
 }
 
 impl DetectorKind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::ESr, Self::Adwin, Self::AdwinRiver, Self::AccuracyZ];
+    /// All of them, in the order in which they are fed.
+    pub const ALL: [Self; 13] = [
+        Self::ESr,
+        Self::ECusum,
+        Self::OwnPast,
+        Self::Adwin,
+        Self::AdwinRiver,
+        Self::PageHinkley,
+        Self::Ddm,
+        Self::Eddm,
+        Self::HddmA,
+        Self::HddmW,
+        Self::Kswin,
+        Self::AccuracyZ,
+        Self::Psi,
+    ];
 
     /// The name in findings and configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::ESr => "e-sr",
+            Self::ECusum => "e-cusum",
+            Self::OwnPast => "own-past",
             Self::Adwin => "adwin",
             Self::AdwinRiver => "adwin-river",
+            Self::PageHinkley => "page-hinkley",
+            Self::Ddm => "ddm",
+            Self::Eddm => "eddm",
+            Self::HddmA => "hddm-a",
+            Self::HddmW => "hddm-w",
+            Self::Kswin => "kswin",
             Self::AccuracyZ => "accuracy-z",
+            Self::Psi => "psi",
         }
     }
 
@@ -51,27 +96,35 @@ impl DetectorKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// What it watches.
-    pub fn quantity(self) -> &'static str {
+    /// What it watches of the judged rows; score and features are watched as they come.
+    fn judged_quantity(self) -> Option<&'static str> {
         match self {
-            Self::ESr | Self::Adwin | Self::AdwinRiver => "error",
-            Self::AccuracyZ => "accuracy",
-        }
-    }
-
-    /// Whether its episodes have one position only.
-    pub fn is_instant(self) -> bool {
-        match self {
-            Self::Adwin | Self::AdwinRiver => true,
-            Self::ESr | Self::AccuracyZ => false,
+            Self::AccuracyZ => Some("accuracy"),
+            Self::Psi => None,
+            _ => Some("error"),
         }
     }
 
     /// Whether it can only run against a baseline.
     pub fn needs_baseline(self) -> bool {
+        matches!(self, Self::ESr | Self::ECusum | Self::AccuracyZ | Self::Psi)
+    }
+
+    fn is_enabled(self, settings: &Detectors) -> bool {
         match self {
-            Self::ESr | Self::AccuracyZ => true,
-            Self::Adwin | Self::AdwinRiver => false,
+            Self::ESr => settings.e_sr.enabled,
+            Self::ECusum => settings.e_cusum.0.enabled,
+            Self::OwnPast => settings.own_past.enabled,
+            Self::Adwin => settings.adwin.enabled,
+            Self::AdwinRiver => settings.adwin_river.enabled,
+            Self::PageHinkley => settings.page_hinkley.enabled,
+            Self::Ddm => settings.ddm.enabled,
+            Self::Eddm => settings.eddm.enabled,
+            Self::HddmA => settings.hddm_a.enabled,
+            Self::HddmW => settings.hddm_w.enabled,
+            Self::Kswin => settings.kswin.enabled,
+            Self::AccuracyZ => settings.accuracy_z.enabled,
+            Self::Psi => settings.psi.enabled,
         }
     }
 
@@ -79,9 +132,73 @@ impl DetectorKind {
     pub(crate) fn changed(self, before: &Detectors, after: &Detectors) -> bool {
         match self {
             Self::ESr => before.e_sr != after.e_sr,
+            Self::ECusum => before.e_cusum != after.e_cusum,
+            Self::OwnPast => before.own_past != after.own_past,
             Self::Adwin => before.adwin != after.adwin,
             Self::AdwinRiver => before.adwin_river != after.adwin_river,
+            Self::PageHinkley => before.page_hinkley != after.page_hinkley,
+            Self::Ddm => before.ddm != after.ddm,
+            Self::Eddm => before.eddm != after.eddm,
+            Self::HddmA => before.hddm_a != after.hddm_a,
+            Self::HddmW => before.hddm_w != after.hddm_w,
+            Self::Kswin => before.kswin != after.kswin,
             Self::AccuracyZ => before.accuracy_z != after.accuracy_z,
+            Self::Psi => before.psi != after.psi,
+        }
+    }
+}
+
+/// A detector that watches the error by itself, without a baseline, and fires at an instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "one variant a detector")]
+pub enum Online {
+    OwnPast(Box<OwnPast>),
+    Adwin(Adwin),
+    PageHinkley(PageHinkley),
+    Ddm(Ddm),
+    Eddm(Eddm),
+    HddmA(HddmA),
+    HddmW(HddmW),
+    Kswin(Kswin),
+}
+
+impl Online {
+    /// A new one; `None` for kinds that are held against a baseline.
+    pub(crate) fn new(kind: DetectorKind, settings: &Detectors) -> Option<Result<Self, StatsError>> {
+        Some(match kind {
+            DetectorKind::ESr | DetectorKind::ECusum | DetectorKind::AccuracyZ | DetectorKind::Psi => {
+                return None;
+            }
+            DetectorKind::OwnPast => {
+                OwnPast::new(settings.own_past.detector()).map(|detector| Self::OwnPast(Box::new(detector)))
+            }
+            DetectorKind::Adwin => {
+                Adwin::new(settings.adwin.detector(AdwinVariant::KeepWindow)).map(Self::Adwin)
+            }
+            DetectorKind::AdwinRiver => {
+                Adwin::new(settings.adwin_river.detector(AdwinVariant::ResetOnDrift)).map(Self::Adwin)
+            }
+            DetectorKind::PageHinkley => {
+                PageHinkley::new(settings.page_hinkley.detector()).map(Self::PageHinkley)
+            }
+            DetectorKind::Ddm => Ddm::new(settings.ddm.detector()).map(Self::Ddm),
+            DetectorKind::Eddm => Eddm::new(settings.eddm.detector()).map(Self::Eddm),
+            DetectorKind::HddmA => HddmA::new(settings.hddm_a.detector()).map(Self::HddmA),
+            DetectorKind::HddmW => HddmW::new(settings.hddm_w.detector()).map(Self::HddmW),
+            DetectorKind::Kswin => Kswin::new(settings.kswin.detector()).map(Self::Kswin),
+        })
+    }
+
+    fn detector(&mut self) -> &mut dyn OnlineDetector {
+        match self {
+            Self::OwnPast(detector) => detector.as_mut(),
+            Self::Adwin(detector) => detector,
+            Self::PageHinkley(detector) => detector,
+            Self::Ddm(detector) => detector,
+            Self::Eddm(detector) => detector,
+            Self::HddmA(detector) => detector,
+            Self::HddmW(detector) => detector,
+            Self::Kswin(detector) => detector,
         }
     }
 }
@@ -91,7 +208,7 @@ impl DetectorKind {
 pub(crate) struct Running {
     detector: Detector,
     /// The newest change of the open episode.
-    episode: Option<Box<Finding>>,
+    episode: Episode,
 }
 
 impl Running {
@@ -102,30 +219,9 @@ impl Running {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Detector {
-    ESr { watch: EDetector, recovery: EDetector },
-    Adwin(Adwin),
+    AgainstBaseline { watch: EDetector, recovery: EDetector },
+    Online(Online),
     AccuracyZ,
-}
-
-/// What a detector says about its episode after a row.
-#[derive(Debug, Clone)]
-enum Change {
-    Open(Severity, Evidence),
-    Raise(Severity, Evidence),
-    Close(Evidence),
-    Instant(Severity, Evidence),
-}
-
-#[derive(Debug, Clone, Default)]
-struct Evidence {
-    statistic: f64,
-    threshold: f64,
-    p_value: Option<f64>,
-    e_value: Option<f64>,
-    significant: bool,
-    baseline: Option<Estimate>,
-    current: Option<Estimate>,
-    window: String,
 }
 
 impl SubjectState {
@@ -133,18 +229,20 @@ impl SubjectState {
     pub(crate) fn detect(
         &mut self,
         settings: &Detectors,
-        subject: &Subject,
         chance: Option<f64>,
         error: f64,
-        position: Position,
-        clock: Timestamp,
+        moment: Moment<'_>,
     ) -> Vec<Finding> {
         let chance = chance.or_else(|| self.baseline.as_ref()?.chance).or(self.two_sided.then_some(COIN));
         let mut found = Vec::new();
         for kind in DetectorKind::ALL {
+            let Some(quantity) = kind.judged_quantity() else { continue };
             let Some(change) = self.step(kind, settings, chance, error) else { continue };
-            self.record(kind, subject, change, position, clock, &mut found);
+            if let Some(running) = self.detectors.get_mut(&kind) {
+                found.extend(episode::advance(&mut running.episode, (kind.name(), quantity), change, moment));
+            }
         }
+        self.note(&found);
         found
     }
 
@@ -155,13 +253,7 @@ impl SubjectState {
         chance: Option<f64>,
         error: f64,
     ) -> Option<Change> {
-        let enabled = match kind {
-            DetectorKind::ESr => settings.e_sr.enabled,
-            DetectorKind::Adwin => settings.adwin.enabled,
-            DetectorKind::AdwinRiver => settings.adwin_river.enabled,
-            DetectorKind::AccuracyZ => settings.accuracy_z.enabled,
-        };
-        if !enabled || (kind.needs_baseline() && self.baseline.is_none()) {
+        if !kind.is_enabled(settings) || (kind.needs_baseline() && self.baseline.is_none()) {
             return None;
         }
         // Taken out for the step, because the other parts of the subject are looked at meanwhile.
@@ -173,10 +265,11 @@ impl SubjectState {
         };
         let open = running.episode().map(|finding| finding.severity);
         let change = match &mut running.detector {
-            Detector::ESr { watch, recovery } => {
-                self.e_sr(&settings.e_sr, watch, recovery, open, chance, error)
+            Detector::AgainstBaseline { watch, recovery } => {
+                let settings = e_settings(kind, settings);
+                self.against_baseline(settings, watch, recovery, open, chance, error)
             }
-            Detector::Adwin(adwin) => self.adwin(adwin, error),
+            Detector::Online(detector) => online(detector.detector(), open, error),
             Detector::AccuracyZ => self.accuracy_z(&settings.accuracy_z, open, chance),
         };
         self.detectors.insert(kind, running);
@@ -185,7 +278,7 @@ impl SubjectState {
 
     /// Watches for errors above the baseline; once drifted, the same kind of evidence is asked for the other way: the
     /// episode closes when it has become as improbable that errors are still above the limit.
-    fn e_sr(
+    fn against_baseline(
         &self,
         settings: &ESrSettings,
         watch: &mut EDetector,
@@ -226,34 +319,6 @@ impl SubjectState {
                     .then(|| Change::Raise(Severity::Critical, evidence(watch, true)))
             }
         }
-    }
-
-    fn adwin(&self, adwin: &mut Adwin, error: f64) -> Option<Change> {
-        let signal = adwin.update(error).ok()?;
-        let alarm = signal.drift()?;
-        let mean = |estimate: Option<trimtab_stats::Estimate>| {
-            estimate.map(|estimate| Estimate {
-                value: estimate.mean,
-                samples: u32::try_from(estimate.count).unwrap_or(u32::MAX),
-                interval: None,
-                from_outcomes: true,
-            })
-        };
-        (alarm.direction == Some(Direction::Up)).then(|| {
-            let evidence = Evidence {
-                statistic: alarm.statistic,
-                threshold: alarm.threshold,
-                significant: true,
-                baseline: mean(alarm.before),
-                current: mean(alarm.after),
-                window: format!(
-                    "the newest {} against those before",
-                    alarm.after.map_or(0, |after| after.count)
-                ),
-                ..Evidence::default()
-            };
-            Change::Instant(Severity::High, evidence)
-        })
     }
 
     fn accuracy_z(
@@ -316,92 +381,17 @@ impl SubjectState {
         }
     }
 
-    /// Turns a change into findings and remembers them.
-    fn record(
-        &mut self,
-        kind: DetectorKind,
-        subject: &Subject,
-        change: Change,
-        position: Position,
-        clock: Timestamp,
-        found: &mut Vec<Finding>,
-    ) {
-        let (phase, severity, evidence, instant) = match change {
-            Change::Open(severity, evidence) => (Phase::Opened, Some(severity), evidence, false),
-            Change::Raise(severity, evidence) => (Phase::Raised, Some(severity), evidence, false),
-            Change::Close(evidence) => (Phase::Closed, None, evidence, false),
-            Change::Instant(severity, evidence) => (Phase::Opened, Some(severity), evidence, true),
-        };
-        let open = self.detectors.get(&kind).and_then(Running::episode);
-        let finding = Finding {
-            id: match open {
-                Some(open) => open.id.clone(),
-                None => Finding::episode_id(subject, kind.name(), kind.quantity(), position),
-            },
-            subject: subject.clone(),
-            phase,
-            position,
-            at: clock,
-            opened: open.map_or(clock, |open| open.opened),
-            detector: kind.name().to_owned(),
-            quantity: kind.quantity().to_owned(),
-            severity: severity.or(open.map(|open| open.severity)).unwrap_or(Severity::Info),
-            statistic: evidence.statistic,
-            threshold: evidence.threshold,
-            p_value: evidence.p_value,
-            e_value: evidence.e_value,
-            significant: evidence.significant,
-            baseline: evidence.baseline,
-            current: evidence.current,
-            window: evidence.window,
-        };
-        self.keep(kind, finding.clone(), instant);
-        found.push(finding.clone());
-        if instant {
-            let closing = Finding { phase: Phase::Closed, ..finding };
-            self.remember(&closing);
-            found.push(closing);
-        }
-    }
-
-    fn keep(&mut self, kind: DetectorKind, finding: Finding, instant: bool) {
-        if finding.phase == Phase::Opened {
-            let count = self.drift_counts.entry(kind.name().to_owned()).or_default();
-            *count = count.saturating_add(1);
-        }
-        self.remember(&finding);
-        if let Some(running) = self.detectors.get_mut(&kind) {
-            running.episode = match finding.phase {
-                Phase::Opened | Phase::Raised if !instant => Some(Box::new(finding)),
-                Phase::Opened | Phase::Raised | Phase::Closed => None,
-            };
-        }
-    }
-
     /// Stops detectors, so that they start anew with the next row. Returns the episodes that this closed.
-    pub(crate) fn restart(
-        &mut self,
-        subject: &Subject,
-        kinds: &[DetectorKind],
-        position: Position,
-        clock: Timestamp,
-    ) -> Vec<Finding> {
-        let mut found = Vec::new();
+    pub(crate) fn restart(&mut self, kinds: &[DetectorKind], moment: Moment<'_>) -> Vec<Finding> {
+        let mut ended = Vec::new();
         for kind in kinds {
-            let Some(open) = self.detectors.remove(kind).and_then(|running| running.episode) else {
-                continue;
-            };
-            let closed = Finding {
-                subject: subject.clone(),
-                phase: Phase::Closed,
-                position,
-                at: clock,
-                window: "closed because the detector was started anew".to_owned(),
-                ..*open
-            };
-            self.remember(&closed);
-            found.push(closed);
+            ended.extend(self.detectors.remove(kind).map(|running| running.episode));
+            if *kind == DetectorKind::Psi {
+                ended.extend(std::mem::take(&mut self.distributions).into_iter().map(|known| known.episode));
+            }
         }
+        let found: Vec<_> = ended.into_iter().filter_map(|open| episode::end(open, moment)).collect();
+        self.note(&found);
         found
     }
 }
@@ -410,29 +400,78 @@ impl Detector {
     /// `None` where settings and baseline do not allow one; the configuration is checked before it is in force.
     fn new(kind: DetectorKind, settings: &Detectors, baseline: Option<&Baseline>) -> Option<Self> {
         match kind {
-            DetectorKind::ESr => {
-                let null_mean = null_mean(&settings.e_sr, baseline?)?;
+            DetectorKind::ESr | DetectorKind::ECusum => {
+                let combined = match kind {
+                    DetectorKind::ECusum => EDetectorKind::Cusum,
+                    _ => EDetectorKind::ShiryaevRoberts,
+                };
+                let settings = e_settings(kind, settings);
+                let null_mean = null_mean(settings, baseline?)?;
                 let detector = |side| {
                     EDetector::new(EDetectorConfig {
-                        kind: EDetectorKind::ShiryaevRoberts,
+                        kind: combined,
                         null_mean,
                         side,
-                        average_run_length: settings.e_sr.run_length,
-                        block: settings.e_sr.block,
+                        average_run_length: settings.run_length,
+                        block: settings.block,
                         after_alarm: AfterAlarm::Continue,
                     })
                     .ok()
                 };
-                Some(Self::ESr { watch: detector(Side::Upper)?, recovery: detector(Side::Lower)? })
-            }
-            DetectorKind::Adwin => {
-                Adwin::new(settings.adwin.detector(AdwinVariant::KeepWindow)).ok().map(Self::Adwin)
-            }
-            DetectorKind::AdwinRiver => {
-                Adwin::new(settings.adwin_river.detector(AdwinVariant::ResetOnDrift)).ok().map(Self::Adwin)
+                Some(Self::AgainstBaseline {
+                    watch: detector(Side::Upper)?,
+                    recovery: detector(Side::Lower)?,
+                })
             }
             DetectorKind::AccuracyZ => Some(Self::AccuracyZ),
+            _ => Online::new(kind, settings)?.ok().map(Self::Online),
         }
+    }
+}
+
+fn e_settings(kind: DetectorKind, settings: &Detectors) -> &ESrSettings {
+    match kind {
+        DetectorKind::ECusum => &settings.e_cusum.0,
+        _ => &settings.e_sr,
+    }
+}
+
+/// A warning opens a medium episode, which ends when the warning does; a drift is an instant. Only for the worse.
+fn online(detector: &mut dyn OnlineDetector, open: Option<Severity>, error: f64) -> Option<Change> {
+    // An error that the detector cannot take, such as a fraction for DDM, is left out.
+    let signal = detector.update(error).ok()?;
+    let worse = |alarm: &Alarm| alarm.direction != Some(Direction::Down);
+    match signal {
+        Signal::Drift(alarm) if worse(&alarm) => Some(Change::Instant(Severity::High, evidence_of(&alarm))),
+        Signal::Warning(alarm) if worse(&alarm) => {
+            open.is_none().then(|| Change::Open(Severity::Medium, evidence_of(&alarm)))
+        }
+        Signal::Drift(alarm) | Signal::Warning(alarm) => open.map(|_| Change::Close(evidence_of(&alarm))),
+        Signal::None => open.map(|_| Change::Close(Evidence::default())),
+    }
+}
+
+fn evidence_of(alarm: &Alarm) -> Evidence {
+    let mean = |estimate: Option<trimtab_stats::Estimate>| {
+        estimate.map(|estimate| Estimate {
+            value: estimate.mean,
+            samples: u32::try_from(estimate.count).unwrap_or(u32::MAX),
+            interval: None,
+            from_outcomes: true,
+        })
+    };
+    Evidence {
+        statistic: alarm.statistic,
+        threshold: alarm.threshold,
+        p_value: alarm.p_value,
+        e_value: alarm.e_value,
+        significant: true,
+        baseline: mean(alarm.before),
+        current: mean(alarm.after),
+        window: match alarm.after {
+            Some(after) => format!("the newest {} against those before", after.count),
+            None => "now against all since the detector started".to_owned(),
+        },
     }
 }
 

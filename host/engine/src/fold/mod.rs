@@ -2,15 +2,19 @@
 //! the same findings on every machine. What to do about a finding is not decided here.
 
 mod detect;
+mod distribution;
+mod episode;
 mod state;
 #[cfg(test)]
 mod tests;
 mod times;
 mod view;
 
-pub use detect::DetectorKind;
+pub use detect::{DetectorKind, Online};
 pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
 pub use view::SubjectView;
+
+use episode::Moment;
 
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
@@ -27,12 +31,11 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
     }
     let mut findings = match &record.entry {
         Entry::Prediction(prediction) => {
-            state.subject_mut(&prediction.subject).predictions += 1;
-            state.model_mut(&prediction.subject.model_key()).predictions += 1;
-            match &record.resolves {
-                Some(Resolution::By(outcome)) => resolve(state, record.position, prediction, outcome, None),
-                _ => Vec::new(),
+            let mut findings = predicted(state, prediction);
+            if let Some(Resolution::By(outcome)) = &record.resolves {
+                findings.extend(resolve(state, record.position, prediction, outcome, None));
             }
+            findings
         }
         Entry::Outcome(outcome) => match &record.resolves {
             Some(Resolution::Of { position, prediction, previous }) => {
@@ -89,6 +92,17 @@ fn time_of(entry: &Entry) -> Option<Timestamp> {
     }
 }
 
+/// A prediction arrives.
+fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
+    let model = prediction.subject.model_key();
+    state.model_mut(&model).predictions += 1;
+    let configuration = std::sync::Arc::clone(&state.configuration);
+    let moment = Moment { subject: &prediction.subject, position: state.position, clock: state.clock };
+    let subject = state.subject_mut(&prediction.subject);
+    subject.predictions += 1;
+    subject.distribute(&configuration.detectors(&model).psi, prediction, moment)
+}
+
 /// A prediction and its outcome meet.
 fn resolve(
     state: &mut State,
@@ -126,16 +140,16 @@ fn observe(
     let subject = state.subject_mut(&prediction.subject);
     subject.count(prediction_at, prediction, outcome, judged, clock);
     let Some(error) = judged.error else { return Vec::new() };
-    subject.detect(&configuration.detectors, &prediction.subject, chance, error, position, clock)
+    let moment = Moment { subject: &prediction.subject, position, clock };
+    subject.detect(configuration.detectors(&model), chance, error, moment)
 }
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
-    let (position, clock) = (state.position, state.clock);
+    let moment = Moment { subject: &baseline.subject, position: state.position, clock: state.clock };
     let subject = state.subject_mut(&baseline.subject);
     subject.baseline = Some(baseline.clone());
-    let against_baseline: Vec<_> =
-        subject.detectors.keys().copied().filter(|kind| kind.needs_baseline()).collect();
-    subject.restart(&baseline.subject, &against_baseline, position, clock)
+    let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(|kind| kind.needs_baseline()).collect();
+    subject.restart(&kinds, moment)
 }
 
 fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
@@ -156,44 +170,41 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
 impl State {
     /// Starts detectors of a subject anew. Returns the episodes that this closed.
     pub fn reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
-        let (position, clock) = (self.position, self.clock);
+        let moment = Moment { subject, position: self.position, clock: self.clock };
         let state = self.subject_mut(subject);
-        let kinds: Vec<_> = state
-            .detectors
-            .keys()
-            .copied()
-            .filter(|kind| detector.is_none_or(|name| name == kind.name()))
-            .collect();
+        let named = |kind: &DetectorKind| detector.is_none_or(|name| name == kind.name());
+        let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(named).collect();
         for kind in &kinds {
             state.drift_counts.remove(kind.name());
         }
-        state.restart(subject, &kinds, position, clock)
+        state.restart(&kinds, moment)
     }
 
     /// Puts another configuration in force. Detectors whose settings changed start anew.
     pub fn put_in_force(&mut self, configuration: std::sync::Arc<crate::Configuration>) -> Vec<Finding> {
         let before = std::mem::replace(&mut self.configuration, configuration);
         let after = std::sync::Arc::clone(&self.configuration);
-        let changed: Vec<_> = DetectorKind::ALL
-            .into_iter()
-            .filter(|kind| kind.changed(&before.detectors, &after.detectors))
-            .collect();
-        if changed.is_empty() {
-            return Vec::new();
-        }
         let (position, clock) = (self.position, self.clock);
         let subjects: Vec<_> = self.subjects.keys().cloned().collect();
-        subjects
-            .iter()
-            .flat_map(|subject| self.subject_mut(subject).restart(subject, &changed, position, clock))
-            .collect()
+        let mut closed = Vec::new();
+        for subject in &subjects {
+            let model = subject.model_key();
+            let (before, after) = (before.detectors(&model), after.detectors(&model));
+            let changed: Vec<_> =
+                DetectorKind::ALL.into_iter().filter(|kind| kind.changed(before, after)).collect();
+            if !changed.is_empty() {
+                closed
+                    .extend(self.subject_mut(subject).restart(&changed, Moment { subject, position, clock }));
+            }
+        }
+        closed
     }
 }
 
-/// Whether a change is put to a policy: openings, raises, and closings other than those of instantaneous detectors.
-pub fn is_put_to_a_policy(finding: &Finding) -> bool {
-    match finding.phase {
-        Phase::Opened | Phase::Raised => true,
-        Phase::Closed => !DetectorKind::from_name(&finding.detector).is_some_and(DetectorKind::is_instant),
-    }
+/// The changes that are put to a policy: openings, raises, and closings of what was open for more than an instant.
+pub fn put_to_policies(changes: &[Finding]) -> Vec<Finding> {
+    let began_here = |closing: &Finding| {
+        changes.iter().any(|change| change.id == closing.id && change.phase != Phase::Closed)
+    };
+    changes.iter().filter(|change| change.phase != Phase::Closed || !began_here(change)).cloned().collect()
 }

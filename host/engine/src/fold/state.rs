@@ -9,12 +9,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{IntervalMethod, Window, proportion};
 use trimtab_types::{
-    Baseline, Digest, Estimate, Finding, Interval, Judged, ModelKey, Outcome, PolicySetEntry, Position,
-    Prediction, Severity, Stage, Subject, Timestamp, VersionTransition,
+    Baseline, Digest, Estimate, Finding, Interval, Judged, ModelKey, Outcome, Phase, PolicySetEntry,
+    Position, Prediction, Severity, Stage, Subject, Timestamp, VersionTransition,
 };
 
 use super::{
     detect::{DetectorKind, Running},
+    distribution::Distribution,
     times::TimeCounts,
 };
 use crate::Configuration;
@@ -198,6 +199,8 @@ pub struct SubjectState {
     pub paused: bool,
     /// The detectors that run, with their open episodes.
     pub(crate) detectors: BTreeMap<DetectorKind, Running>,
+    /// Score and features, in the order of the baseline's distributions.
+    pub(crate) distributions: Vec<Distribution>,
     /// Findings since the detector was last reset.
     pub drift_counts: BTreeMap<String, u32>,
     /// The newest findings, oldest first.
@@ -219,6 +222,7 @@ impl Default for SubjectState {
             baseline: None,
             paused: false,
             detectors: BTreeMap::new(),
+            distributions: Vec::new(),
             drift_counts: BTreeMap::new(),
             findings: VecDeque::new(),
             notebooks: BTreeMap::new(),
@@ -286,17 +290,25 @@ impl SubjectState {
         rate(self.won.newest(last).successes, self.won.newest(last).n)
     }
 
-    /// Remembers a finding for policies that ask.
-    pub(crate) fn remember(&mut self, finding: &Finding) {
-        if self.findings.len() == FINDINGS_KEPT {
-            self.findings.pop_front();
+    /// Remembers findings for policies that ask, and counts those that opened.
+    pub(crate) fn note(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            if finding.phase == Phase::Opened {
+                let count = self.drift_counts.entry(finding.detector.clone()).or_default();
+                *count = count.saturating_add(1);
+            }
+            if self.findings.len() == FINDINGS_KEPT {
+                self.findings.pop_front();
+            }
+            self.findings.push_back(finding.clone());
         }
-        self.findings.push_back(finding.clone());
     }
 
-    /// Ids of the episodes that are open.
+    /// The newest change of each open episode.
     pub fn open_findings(&self) -> impl Iterator<Item = (DetectorKind, &Finding)> {
-        self.detectors.iter().filter_map(|(kind, running)| running.episode().map(|finding| (*kind, finding)))
+        let errors = self.detectors.iter().filter_map(|(kind, running)| Some((*kind, running.episode()?)));
+        let distributions = self.distributions.iter().filter_map(|known| known.episode.as_deref());
+        errors.chain(distributions.map(|finding| (DetectorKind::Psi, finding)))
     }
 
     /// The gravest open episode.
@@ -342,7 +354,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 3;
 
     pub(crate) fn advance_clock(&mut self, time: Timestamp) {
         if time > self.clock {

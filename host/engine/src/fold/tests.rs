@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
     Actual, Baseline, BaselineSource, Entry, Features, Finding, Outcome, Phase, Position, Predicted,
-    Prediction, Reset, Timestamp, Trade,
+    Prediction, Reference, Reset, Timestamp, Trade,
 };
 
 use super::{State, apply};
@@ -32,7 +32,24 @@ impl Log {
     }
 
     fn baseline(&mut self, accuracy: f64, samples: u64) {
-        let baseline = Baseline {
+        let baseline = Self::baseline_of(accuracy, samples);
+        self.entry(Entry::Baseline(baseline), None);
+    }
+
+    fn baseline_with(&mut self, distributions: Vec<Reference>) {
+        let baseline = Baseline { distributions, ..Self::baseline_of(0.8, 5_000) };
+        self.entry(Entry::Baseline(baseline), None);
+    }
+
+    /// A prediction alone.
+    fn scored(&mut self, score: f64) {
+        let id = self.state.position.0 + 1;
+        let prediction = Prediction { predicted: Predicted::Binary(score), ..self.prediction(id) };
+        self.entry(Entry::Prediction(prediction), None);
+    }
+
+    fn baseline_of(accuracy: f64, samples: u64) -> Baseline {
+        Baseline {
             subject: subject(),
             source: BaselineSource::Given,
             provisional: false,
@@ -43,8 +60,8 @@ impl Log {
             recall: None,
             f1: None,
             chance: None,
-        };
-        self.entry(Entry::Baseline(baseline), None);
+            distributions: Vec::new(),
+        }
     }
 
     fn prediction(&self, id: u64) -> Prediction {
@@ -283,4 +300,109 @@ fn a_restored_state_goes_on_as_if_nothing_had_happened() {
         restored.state.take_touched().expect("encodes"),
         through.state.take_touched().expect("encodes")
     );
+}
+
+/// Scores that move are found when they move, and only then; a baseline without distributions has nothing to say.
+#[test]
+fn a_score_that_moves_is_found_and_forgotten_when_it_comes_back() {
+    fn check(scores: &[(usize, f64, f64)], with_reference: bool, expected: &str) {
+        let mut log = Log::new("[detectors.e-sr]\nenabled = false\n");
+        let reference = Reference {
+            feature: None,
+            edges: (1..10).map(|n| f64::from(n) / 10.0).collect(),
+            counts: vec![500; 10],
+            worth: 5_000.0,
+        };
+        log.baseline_with(if with_reference { vec![reference] } else { Vec::new() });
+        for (count, low, high) in scores {
+            for n in 0..*count {
+                // Evenly over the range, in a mixed order.
+                let share = ((n * 37) % count) as f64 / *count as f64;
+                log.scored(low + (high - low) * share);
+            }
+        }
+        let story: Vec<_> = log
+            .findings
+            .iter()
+            .map(|f| format!("{} {} {}", f.quantity, f.phase.name(), f.severity))
+            .collect();
+        assert_eq!(story.join(", "), expected, "{scores:?}");
+    }
+    // With k of the newest 500 in the upper half only, the index is 5·x·(ln(1 + 10x) − ln(1 − 10x)), x = k/5,000: it
+    // passes 0.1, 0.2 and 0.3 at k = 154, 215 and 259, and is looked at after every 50 predictions.
+    let rises = "score opened medium, score raised high, score raised critical";
+    check(&[(3_000, 0.0, 1.0)], true, "");
+    check(&[(1_000, 0.0, 1.0), (1_000, 0.5, 1.0)], true, rises);
+    check(
+        &[(1_000, 0.0, 1.0), (1_000, 0.5, 1.0), (1_500, 0.0, 1.0)],
+        true,
+        &format!("{rises}, score closed critical"),
+    );
+    check(&[(1_000, 0.0, 1.0), (1_000, 0.5, 1.0)], false, "");
+}
+
+/// Every detector that watches by itself finds a large rise of the error and is silent about a fall.
+#[test]
+fn every_detector_can_be_switched_on() {
+    // PSI watches score and features, which these rows do not move; it has a test of its own.
+    for name in
+        super::DetectorKind::ALL.map(super::DetectorKind::name).into_iter().filter(|name| *name != "psi")
+    {
+        let others = if name == "e-sr" { "" } else { "e-sr.enabled = false" };
+        let config = format!("[detectors]\n{name}.enabled = true\n{others}");
+        let script = |before: f64, after: f64| {
+            let mut log = Log::new(&config);
+            log.baseline(before, 10_000);
+            log.rows(1_500, before);
+            log.findings.clear();
+            log.rows(1_500, after);
+            log.findings
+        };
+        let found = script(0.9, 0.4);
+        assert!(
+            !found.is_empty() && found.iter().all(|finding| finding.detector == name),
+            "{name}: {found:?}"
+        );
+        // KSWIN and EDDM look at each stretch by itself and cry wolf on steady streams too, by design.
+        if name != "kswin" && name != "eddm" {
+            let opened = script(0.4, 0.9)
+                .iter()
+                .filter(|finding| finding.severity > trimtab_types::Severity::Medium)
+                .count();
+            assert_eq!(opened, 0, "{name} must not mind an improvement");
+        }
+    }
+}
+
+#[test]
+fn a_warning_is_an_episode_and_a_drift_ends_it() {
+    let mut log = Log::new("[detectors.e-sr]\nenabled = false\n[detectors.ddm]\nenabled = true\n");
+    for i in 0..500 {
+        log.row(i % 10 != 0);
+    }
+    assert_eq!(log.story(), "");
+    for _ in 0..30 {
+        log.row(false);
+    }
+    assert_eq!(log.story(), "ddm opened medium, ddm raised high, ddm closed");
+    let put: Vec<_> =
+        super::put_to_policies(&log.findings[1..]).iter().map(|finding| finding.phase).collect();
+    assert_eq!(put, [Phase::Raised], "what ends where it was raised is one question, not two");
+}
+
+#[test]
+fn a_model_can_have_detectors_of_its_own() {
+    let config =
+        "[[models]]\nmodel = \"btc\"\ndetectors.e-sr.enabled = false\ndetectors.ddm.enabled = true\n";
+    let mut log = Log::new(config);
+    log.baseline(0.9, 10_000);
+    log.rows(1_000, 0.9);
+    log.findings.clear();
+    log.rows(300, 0.3);
+    assert!(log.findings.iter().all(|finding| finding.detector == "ddm"), "{}", log.story());
+    let mut log = Log::new(&config.replace("btc", "another"));
+    log.baseline(0.9, 10_000);
+    log.rows(1_000, 0.9);
+    log.rows(300, 0.3);
+    assert!(log.findings.iter().all(|finding| finding.detector == "e-sr"), "{}", log.story());
 }

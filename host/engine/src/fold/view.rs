@@ -106,7 +106,7 @@ mod tests {
     fn closings_are_among_the_findings_so_that_a_policy_can_tell_what_is_still_open() {
         let mut state = State::default();
         for phase in [Phase::Opened, Phase::Closed] {
-            state.subject_mut(&subject()).remember(&finding(Severity::High, phase));
+            state.subject_mut(&subject()).note(&[finding(Severity::High, phase)]);
         }
         let view = SubjectView::of(&state, &subject());
         let phases = |at_least, limit| {

@@ -1,0 +1,99 @@
+//! Episodes: how what a detector says becomes findings that open, rise and close. What a detector watches and when it
+//! speaks is not decided here.
+
+use trimtab_types::{Estimate, Finding, Phase, Position, Severity, Subject, Timestamp};
+
+/// What a detector says about its episode.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    Open(Severity, Evidence),
+    Raise(Severity, Evidence),
+    Close(Evidence),
+    /// Begins and ends at once.
+    Instant(Severity, Evidence),
+}
+
+/// Why it says so.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evidence {
+    pub(crate) statistic: f64,
+    pub(crate) threshold: f64,
+    pub(crate) p_value: Option<f64>,
+    pub(crate) e_value: Option<f64>,
+    pub(crate) significant: bool,
+    pub(crate) baseline: Option<Estimate>,
+    pub(crate) current: Option<Estimate>,
+    pub(crate) window: String,
+}
+
+/// Where and about whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) position: Position,
+    pub(crate) clock: Timestamp,
+}
+
+/// The newest change of an open episode; `None`: none is open.
+pub(crate) type Episode = Option<Box<Finding>>;
+
+/// Brings an episode forward. Returns what happened to it, in order.
+pub(crate) fn advance(
+    episode: &mut Episode,
+    (detector, quantity): (&str, &str),
+    change: Change,
+    moment: Moment<'_>,
+) -> Vec<Finding> {
+    let open = episode.take();
+    let (phase, severity, evidence, ends) = match change {
+        Change::Open(severity, evidence) => (Phase::Opened, Some(severity), evidence, false),
+        Change::Raise(severity, evidence) => (Phase::Raised, Some(severity), evidence, false),
+        Change::Close(evidence) => (Phase::Closed, None, evidence, false),
+        // A drift after a warning raises the warning's episode and ends it.
+        Change::Instant(severity, evidence) if open.is_some() => {
+            (Phase::Raised, Some(severity), evidence, true)
+        }
+        Change::Instant(severity, evidence) => (Phase::Opened, Some(severity), evidence, true),
+    };
+    let finding = Finding {
+        id: match &open {
+            Some(open) => open.id.clone(),
+            None => Finding::episode_id(moment.subject, detector, quantity, moment.position),
+        },
+        subject: moment.subject.clone(),
+        phase,
+        position: moment.position,
+        at: moment.clock,
+        opened: open.as_ref().map_or(moment.clock, |open| open.opened),
+        detector: detector.to_owned(),
+        quantity: quantity.to_owned(),
+        severity: severity.or(open.map(|open| open.severity)).unwrap_or(Severity::Info),
+        statistic: evidence.statistic,
+        threshold: evidence.threshold,
+        p_value: evidence.p_value,
+        e_value: evidence.e_value,
+        significant: evidence.significant,
+        baseline: evidence.baseline,
+        current: evidence.current,
+        window: evidence.window,
+    };
+    if ends {
+        let closing = Finding { phase: Phase::Closed, ..finding.clone() };
+        return vec![finding, closing];
+    }
+    if phase != Phase::Closed {
+        *episode = Some(Box::new(finding.clone()));
+    }
+    vec![finding]
+}
+
+/// Ends an episode because its detector starts anew.
+pub(crate) fn end(episode: Episode, moment: Moment<'_>) -> Option<Finding> {
+    episode.map(|open| Finding {
+        phase: Phase::Closed,
+        position: moment.position,
+        at: moment.clock,
+        window: "closed because the detector was started anew".to_owned(),
+        ..*open
+    })
+}
