@@ -239,7 +239,7 @@ fn a_reload_puts_changes_in_force_as_entries_of_the_log() {
 
     // A mistake changes nothing, and the host lives.
     scratch.configure(&policies, "[alerts]\ninterval = \"soon\"\n");
-    let refused = http.post("/v1/reload", "").expect(400).json();
+    let refused = http.post("/v1/reload", "").expect(422).json();
     assert!(refused["error"]["message"].as_str().is_some_and(|text| text.contains("interval")), "{refused}");
     assert_eq!(in_force(), swapped);
     scratch.configure(&policies, &format!("{STORY}[detectors.adwin]\nenabled = true\n"));

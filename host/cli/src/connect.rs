@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use trimtab_engine::{Configuration, Host, HostError, HostOptions, config::ConfigError};
+use trimtab_engine::{Configuration, Host, HostError, HostOptions};
 use trimtab_policy::{Sandbox, SandboxOptions};
 use trimtab_server::{ExitCode, Failure, Service, client::Client};
 
@@ -82,11 +82,7 @@ pub(crate) fn sandbox(cache: Option<PathBuf>) -> Result<Arc<Sandbox>, Failure> {
 /// Reads a configuration file.
 pub(crate) fn read_configuration(path: &Path) -> Result<Configuration, Failure> {
     let text = read_text(path)?;
-    Configuration::parse(&text, &path.display().to_string()).map_err(|error| match error {
-        ConfigError::Syntax { .. } | ConfigError::Values { .. } => {
-            Failure { exit_code: ExitCode::Config as u8, ..Failure::invalid(error.to_string()) }
-        }
-    })
+    Configuration::parse(&text, &path.display().to_string()).map_err(|error| HostError::Config(error).into())
 }
 
 /// Reads a text file.

@@ -158,6 +158,7 @@ macro_rules! optional_detector {
 
         impl $settings {
             /// The detector's own configuration.
+            #[allow(clippy::needless_update, reason = "some detectors have parameters that are not settings")]
             pub fn detector(&self) -> $config {
                 $config { $($parameter: self.$key,)* $($fixed: $value,)* ..$config::default() }
             }

@@ -251,10 +251,15 @@ pub fn parse_row<T: for<'de> Deserialize<'de>>(line: u64, text: &str) -> Result<
         return Err(BadRow { line, problem });
     }
     serde_json::from_str(text).map_err(|error| {
+        // The column is the place behind the character that was not expected.
+        let rest = text.get(error.column().saturating_sub(1)..).unwrap_or_default();
+        let not_a_number =
+            ["NaN", "nan", "Inf", "inf", "-Inf", "-inf"].iter().any(|name| rest.starts_with(name));
         // serde_json counts lines within this one; the column is what helps.
         let text = error.to_string();
         let cause = text.split(" at line ").next().unwrap_or_default();
-        BadRow { line, problem: format!("column {}: {cause}", error.column()) }
+        let hint = if not_a_number { "; JSON has no NaN and no infinities: leave the field out" } else { "" };
+        BadRow { line, problem: format!("column {}: {cause}{hint}", error.column()) }
     })
 }
 
@@ -285,7 +290,7 @@ mod tests {
         check(&p(r#","score":0.7"#), "r-");
         check(&p(r#","id":"a","direction":-1,"segment":"BTC/USDT""#), "a m@v1[BTC/USDT] Direction(-1)");
         check(&p(r#","score":1.7"#), "score: is 1.7; it must lie between 0 and 1");
-        check(&p(r#","score":NaN"#), "row 7: column");
+        check(&p(r#","score":NaN"#), "JSON has no NaN");
         check(&p(r#","score":1e999"#), "number out of range");
         check(&p(""), "exactly one of `direction`, `score`, `class` and `value`");
         check(&p(r#","score":0.1,"value":3"#), "exactly one of");

@@ -502,7 +502,11 @@ async fn findings(State(service): Shared, Asked(query): Asked<ListQuery>) -> Ans
         query.settle(service)?;
         let listing = query.listing()?;
         let findings = if query.open {
-            subjects(service, &query).into_iter().flat_map(|subject| subject.open).collect()
+            subjects(service, &query)
+                .into_iter()
+                .flat_map(|subject| subject.open)
+                .take(listing.limit as usize)
+                .collect()
         } else {
             service.read(|reader| Ok(reader.findings(&listing)?))?
         };

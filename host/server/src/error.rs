@@ -145,7 +145,7 @@ impl From<StoreError> for Failure {
             StoreError::Commit(_) | StoreError::Sqlite(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "storage", ExitCode::Files)
             }
-            StoreError::CursorMoved { .. } | StoreError::Damaged { .. } => {
+            StoreError::CursorMoved { .. } | StoreError::Damaged { .. } | StoreError::Corrupt(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "damaged", ExitCode::Broken)
             }
         };
@@ -165,7 +165,7 @@ impl From<HostError> for Failure {
             | HostError::State(_) => broken("damaged"),
             HostError::FoldStopped { .. } => broken("stopped"),
             HostError::Config(_) | HostError::PolicySettings { .. } => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "config", ExitCode::Config)
+                (StatusCode::UNPROCESSABLE_ENTITY, "config", ExitCode::Config)
             }
             HostError::Policies(_) => (StatusCode::INTERNAL_SERVER_ERROR, "files", ExitCode::Files),
             HostError::Thread { .. } => broken("threads"),

@@ -98,6 +98,11 @@ pub enum StoreError {
     /// A transaction shared with others could not be committed.
     #[error("the transaction could not be committed, and nothing of this request was kept: {0}")]
     Commit(String),
+    /// The file is damaged.
+    #[error(
+        "the database is damaged ({0}); stop the host, keep the files, and restore the data directory from a backup"
+    )]
+    Corrupt(String),
     /// Anything else that SQLite says.
     #[error("the database answered: {0}")]
     Sqlite(rusqlite::Error),
@@ -107,7 +112,20 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Corrupt(error.to_string())
+            }
             _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// The same failure for each of those who shared a transaction.
+    pub(crate) fn repeated(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            other => Self::Commit(other.to_string()),
         }
     }
 }

@@ -224,7 +224,7 @@ fn write(writer: &mut dyn Writer, group: Vec<Command>) {
         answers.push(unapplied(command));
     }
     for answer in answers {
-        answer(error.as_ref().map(repeated));
+        answer(error.as_ref().map(StoreError::repeated));
     }
 }
 
@@ -260,12 +260,4 @@ fn unapplied(command: Command) -> Box<dyn FnOnce(Option<StoreError>) + Send> {
             }
         }
     })
-}
-
-/// The same failure for each of those who shared a transaction.
-fn repeated(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Full => StoreError::Full,
-        other => StoreError::Commit(other.to_string()),
-    }
 }

@@ -48,14 +48,18 @@ impl SqliteWriter {
 impl Writer for SqliteWriter {
     fn transaction(&mut self, work: &mut dyn FnMut(&mut dyn Transaction)) -> Result<(), StoreError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        work(&mut Open { writer: self });
-        let committed = self.connection.execute_batch("COMMIT");
+        let mut open = Open { writer: self, lost: None };
+        work(&mut open);
+        let committed = match open.lost {
+            Some(error) => Err(error),
+            None => self.connection.execute_batch("COMMIT").map_err(StoreError::from),
+        };
         if committed.is_err() {
             // What SQLite itself has rolled back already answers this with an error that says nothing new.
             self.connection.execute_batch("ROLLBACK").ok();
             self.after_rollback()?;
         }
-        Ok(committed?)
+        committed
     }
 }
 
@@ -71,6 +75,8 @@ impl SqliteWriter {
 /// A transaction that is under way.
 struct Open<'a> {
     writer: &'a mut SqliteWriter,
+    /// Why the whole of it is lost: SQLite rolls back by itself when the disk is full or fails.
+    lost: Option<StoreError>,
 }
 
 impl Open<'_> {
@@ -79,9 +85,16 @@ impl Open<'_> {
         &mut self,
         work: impl FnOnce(&mut SqliteWriter) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        if let Some(error) = &self.lost {
+            return Err(error.repeated());
+        }
         self.writer.connection.execute_batch("SAVEPOINT part")?;
         let result = work(self.writer);
-        if result.is_ok() {
+        if let Err(error) = &result
+            && self.writer.connection.is_autocommit()
+        {
+            self.lost = Some(error.repeated());
+        } else if result.is_ok() {
             self.writer.connection.execute_batch("RELEASE part")?;
         } else {
             self.writer.connection.execute_batch("ROLLBACK TO part; RELEASE part")?;
