@@ -260,8 +260,8 @@ fn drift_report(report: &mut Report, peers: &mut Peers, directory: &Path) -> Res
     }
     let pair = Pair::measure(2, peers, &question(json!({})), p_values)?;
     let verdict = match &pair.peer {
-        Ok(_) => "OTHER statistic, Wasserstein",
-        Err(why) => why,
+        Ok(_) => "OTHER statistic, Wasserstein".to_owned(),
+        Err(why) => format!("no peer: {why}"),
     };
     report.time(
         &format!("drift report, Evidently's default ({verdict})"),
