@@ -5,6 +5,7 @@
     reason = "tests stand outside of the program: they make its files and look at its clock"
 )]
 
+mod allocations;
 mod crash;
 mod elec2;
 mod input;

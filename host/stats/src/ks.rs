@@ -73,6 +73,19 @@ pub fn ks_p_value(distance: f64, n: u64, m: u64) -> f64 {
     }
 }
 
+/// The least distance of two samples of these sizes whose p-value is at most `alpha`; above 1 where there is none.
+pub(crate) fn ks_critical_distance(alpha: f64, n: u64, m: u64) -> f64 {
+    let pairs = n * m;
+    let distance = |steps: u64| steps as f64 / pairs as f64;
+    // Not significant, and significant or impossible.
+    let (mut low, mut high) = (0, pairs + 1);
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if ks_p_value(distance(middle), n, m) <= alpha { high = middle } else { low = middle }
+    }
+    distance(high)
+}
+
 /// The distances between two samples in ascending order, neither of them empty: one pass over both.
 pub(crate) fn ks_distance_sorted(first: &[f64], second: &[f64]) -> KsDistance {
     // In units of 1/(n·m), so that there is no rounding.
@@ -171,6 +184,23 @@ mod tests {
             };
             assert!(side(seen) < Some(1e-6) && side(other) == Some(1.0));
         }
+    }
+
+    #[test]
+    fn the_critical_distance_parts_significant_from_not() {
+        for (n, m) in [(30, 70), (30, 30), (1, 2), (2_100, 2_000)] {
+            for alpha in [0.005, 0.05, 0.999] {
+                let critical = ks_critical_distance(alpha, n, m);
+                // Every distance there is where there are few, some around the critical one where there are many.
+                let pairs = n * m;
+                let around = (critical * pairs as f64) as u64;
+                let steps = if pairs < 10_000 { 0..=pairs } else { around - 3..=around + 3 };
+                for distance in steps.map(|step| step as f64 / pairs as f64) {
+                    assert_eq!(ks_p_value(distance, n, m) <= alpha, distance >= critical, "{n} {m} {alpha}");
+                }
+            }
+        }
+        assert!(ks_critical_distance(0.005, 1, 2) > 1.0, "three values are never significant");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{finite, require};
-use crate::ks::{ks_distance_sorted, ks_p_value};
+use crate::ks::{ks_critical_distance, ks_distance_sorted, ks_p_value};
 use crate::moments::Moments;
 use crate::{Alarm, Direction, Estimate, OnlineDetector, Signal, StatsError};
 
@@ -40,6 +40,8 @@ pub struct Kswin {
     window: Vec<f64>,
     next: u32,
     distance: Option<f64>,
+    /// The least distance that is significant.
+    critical: f64,
     restart: bool,
 }
 
@@ -58,7 +60,8 @@ impl Kswin {
             stat_size.into(),
             "1 up to but not window_size",
         )?;
-        Ok(Self { config, window: Vec::new(), next: 0, distance: None, restart: false })
+        let critical = ks_critical_distance(alpha, u64::from(window_size - stat_size), u64::from(stat_size));
+        Ok(Self { config, window: Vec::new(), next: 0, distance: None, critical, restart: false })
     }
 
     /// The parameters.
@@ -95,26 +98,24 @@ impl OnlineDetector for Kswin {
         if self.window.len() < size {
             return Ok(Signal::None);
         }
-        let (tail, head) = self.window.split_at(self.next as usize);
-        let mut older: Vec<f64> = head.iter().chain(tail).copied().collect();
-        let mut recent = older.split_off(size - self.config.stat_size as usize);
-        let (before, after) = (Moments::of(&older), Moments::of(&recent));
+        // A copy in order of time behind the window itself, where room for it stays: nothing is allocated at each step.
+        self.window.extend_from_within(self.next as usize..);
+        self.window.extend_from_within(..self.next as usize);
+        let (older, recent) = self.window[size..].split_at_mut(size - self.config.stat_size as usize);
+        let (before, after) = (Moments::of(older), Moments::of(recent));
         older.sort_unstable_by(f64::total_cmp);
         recent.sort_unstable_by(f64::total_cmp);
-        let distance = ks_distance_sorted(&older, &recent).distance();
+        let distance = ks_distance_sorted(older, recent).distance();
+        self.window.truncate(size);
         self.distance = Some(distance);
-        if distance <= MIN_DISTANCE {
-            return Ok(Signal::None);
-        }
-        let p_value = self.p_value_of(distance);
-        if p_value > self.config.alpha {
+        if distance <= MIN_DISTANCE || distance < self.critical {
             return Ok(Signal::None);
         }
         self.restart = true;
         let estimate = |m: Moments| Some(Estimate { mean: m.mean(), count: m.count() });
         let direction = Some(Direction::between(before.mean(), after.mean()));
         Ok(Signal::Drift(Alarm {
-            p_value: Some(p_value),
+            p_value: Some(self.p_value_of(distance)),
             before: estimate(before),
             after: estimate(after),
             ..Alarm::of(distance, MIN_DISTANCE, direction)

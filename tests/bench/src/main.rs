@@ -7,14 +7,18 @@ mod bare;
 mod decision;
 mod fold;
 mod ingest;
+mod peers;
 mod report;
 mod rows;
+mod run_lengths;
+mod stats;
 
 use std::error::Error;
 
 use report::Report;
+use run_lengths::RunLengths;
 
-const GROUPS: [&str; 3] = ["decision", "fold", "ingest"];
+const GROUPS: [&str; 5] = ["stats", "decision", "fold", "ingest", "run-lengths"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, wanted): (Vec<String>, Vec<String>) =
@@ -24,6 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     let mut report = Report::default();
+    if is_wanted("stats") {
+        stats::measure(&mut report)?;
+    }
     if is_wanted("decision") {
         decision::measure(&mut report)?;
     }
@@ -32,6 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if is_wanted("ingest") {
         ingest::measure(&mut report)?;
+    }
+    if is_wanted("run-lengths") {
+        report.run_lengths = Some(RunLengths::simulate()?);
     }
     if !flags.is_empty() {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -1,11 +1,15 @@
-//! The table that a run ends with.
+//! The tables that a run ends with.
 
 use serde::Serialize;
+
+use crate::run_lengths::RunLengths;
 
 /// What was measured.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     rows: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run_lengths: Option<RunLengths>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,6 +56,12 @@ fn eprintln_progress(what: &str) {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(run_lengths) = &self.run_lengths {
+            write!(f, "{run_lengths}")?;
+        }
+        if self.rows.is_empty() {
+            return Ok(());
+        }
         let widest = self.rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
         writeln!(f, "{:widest$}  {:>12}  {:>12}  {:>6}  target", "what", "ours", "peer", "ratio")?;
         for row in &self.rows {
@@ -70,7 +80,7 @@ impl std::fmt::Display for Report {
     }
 }
 
-fn figure(number: f64) -> String {
+pub(crate) fn figure(number: f64) -> String {
     if number >= 1_000.0 {
         let digits = format!("{number:.0}");
         let mut grouped = String::new();
