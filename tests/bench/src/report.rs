@@ -80,18 +80,19 @@ impl std::fmt::Display for Report {
     }
 }
 
-pub(crate) fn figure(number: f64) -> String {
-    if number >= 1_000.0 {
-        let digits = format!("{number:.0}");
-        let mut grouped = String::new();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                grouped.push(',');
-            }
-            grouped.push(digit);
+fn figure(number: f64) -> String {
+    if number >= 1_000.0 { grouped(number) } else { format!("{number:.2}") }
+}
+
+/// A whole number in groups of three digits.
+pub(crate) fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
         }
-        grouped
-    } else {
-        format!("{number:.2}")
+        grouped.push(digit);
     }
+    grouped
 }

@@ -6,7 +6,7 @@ use trimtab_stats::{
     HddmA, HddmAConfig, HddmW, HddmWConfig, OnlineDetector, StatsError, Window, proportion::z_test,
 };
 
-use crate::rows::Random;
+use crate::{report::grouped, rows::Random};
 
 /// The error rate that is normal.
 const NORMAL: f64 = 0.3;
@@ -14,13 +14,13 @@ const NORMAL: f64 = 0.3;
 const CORRELATIONS: [f64; 3] = [0.0, 0.3, 0.6];
 /// Error rates after a change.
 const CHANGED: [f64; 3] = [0.35, 0.4, 0.5];
-/// A run length comes from this many alarms, which leaves a standard error of about 3 %, or this many observations.
-const ALARMS: u64 = 1_000;
-const OBSERVATIONS: u64 = 10_000_000;
-/// A delay is the mean of so many runs with so many quiet observations first, each cut off at a limit.
-const RUNS: u64 = 300;
+/// Runs in which nothing changes; the standard error of a mean run length is about 3 % of it.
+const QUIET_RUNS: u64 = 1_000;
+/// Runs in which errors change, and the observations before.
+const CHANGING_RUNS: u64 = 300;
 const QUIET: u64 = 10_000;
-const LIMIT: u64 = 50_000;
+/// Every run is cut off here.
+const LIMIT: u64 = 100_000;
 
 /// What was simulated, one line a rule.
 #[derive(Debug, Serialize)]
@@ -31,17 +31,19 @@ pub(crate) struct RunLengths {
 #[derive(Debug, Serialize)]
 struct Line {
     rule: String,
-    /// Observations between false alarms, by correlation.
-    between_alarms: Vec<Mean>,
+    /// Observations up to a false alarm, by correlation.
+    run_length: Vec<Waits>,
     /// Observations from a change to its alarm, by the error rate then; errors are independent.
-    delay: Vec<Mean>,
+    delay: Vec<Waits>,
 }
 
+/// How long it took to an alarm. Some rules alarm early or hardly ever, which a mean alone would not show.
 #[derive(Debug, Serialize)]
-struct Mean {
-    value: f64,
-    /// Some runs were cut off, or there was no alarm at all.
-    at_least: bool,
+struct Waits {
+    mean: f64,
+    median: u64,
+    /// Runs that were cut off: the mean is at least so much.
+    cut_off: usize,
 }
 
 /// Errors at a rate; each repeats its predecessor with a probability, which is their correlation at lag one.
@@ -98,8 +100,10 @@ impl Rule for RollingZ {
     }
 }
 
-fn rules() -> Result<Vec<(String, Box<dyn Rule>)>, StatsError> {
-    let mut rules: Vec<(String, Box<dyn Rule>)> = Vec::new();
+type Named = (String, Box<dyn Rule>);
+
+fn rules() -> Result<Vec<Named>, StatsError> {
+    let mut rules: Vec<Named> = Vec::new();
     for (kind, name) in [(EDetectorKind::ShiryaevRoberts, "e-SR"), (EDetectorKind::Cusum, "e-CUSUM")] {
         for block in [20, 1] {
             for (null_mean, margin) in [(NORMAL, "at the bound"), (NORMAL + 0.02, "0.02 below it")] {
@@ -139,53 +143,55 @@ impl RunLengths {
 
 impl Line {
     fn simulate(rule: String, detector: &mut dyn Rule) -> Result<Self, StatsError> {
-        let between_alarms = CORRELATIONS.map(|correlation| between_alarms(detector, correlation));
-        let delay = CHANGED.map(|rate| delay(detector, rate));
-        Ok(Self {
-            rule,
-            between_alarms: between_alarms.into_iter().collect::<Result<_, _>>()?,
-            delay: delay.into_iter().collect::<Result<_, _>>()?,
-        })
+        let mut line = Self { rule, run_length: Vec::new(), delay: Vec::new() };
+        for correlation in CORRELATIONS {
+            let runs = (0..QUIET_RUNS).map(|seed| run_length(detector, correlation, seed));
+            line.run_length.push(Waits::of(runs.collect::<Result<_, _>>()?));
+        }
+        for rate in CHANGED {
+            let runs = (0..CHANGING_RUNS).map(|seed| delay(detector, rate, seed));
+            line.delay.push(Waits::of(runs.collect::<Result<_, _>>()?));
+        }
+        Ok(line)
     }
 }
 
-/// Nothing ever changes; the rule starts anew after each alarm.
-fn between_alarms(rule: &mut dyn Rule, correlation: f64) -> Result<Mean, StatsError> {
-    let mut errors = Errors::new(1, correlation);
+/// Nothing ever changes.
+fn run_length(rule: &mut dyn Rule, correlation: f64, seed: u64) -> Result<u64, StatsError> {
     rule.restart();
-    let (mut alarms, mut observations) = (0, 0);
-    while alarms < ALARMS && observations < OBSERVATIONS {
-        observations += 1;
-        if rule.alarms(errors.next(NORMAL))? {
-            alarms += 1;
-            rule.restart();
-        }
-    }
-    Ok(Mean { value: observations as f64 / alarms.max(1) as f64, at_least: alarms == 0 })
+    wait(rule, &mut Errors::new(seed, correlation), NORMAL)
 }
 
 /// Errors change after a quiet time, in which a false alarm starts the rule anew.
-fn delay(rule: &mut dyn Rule, rate: f64) -> Result<Mean, StatsError> {
-    let (mut total, mut at_least) = (0, false);
-    for seed in 0..RUNS {
-        let mut errors = Errors::new(1_000 + seed, 0.0);
-        rule.restart();
-        for _ in 0..QUIET {
-            if rule.alarms(errors.next(NORMAL))? {
-                rule.restart();
-            }
+fn delay(rule: &mut dyn Rule, rate: f64, seed: u64) -> Result<u64, StatsError> {
+    let mut errors = Errors::new(QUIET_RUNS + seed, 0.0);
+    rule.restart();
+    for _ in 0..QUIET {
+        if rule.alarms(errors.next(NORMAL))? {
+            rule.restart();
         }
-        let mut waited = 1;
-        while !rule.alarms(errors.next(rate))? {
-            if waited == LIMIT {
-                at_least = true;
-                break;
-            }
-            waited += 1;
-        }
-        total += waited;
     }
-    Ok(Mean { value: total as f64 / RUNS as f64, at_least })
+    wait(rule, &mut errors, rate)
+}
+
+/// Observations at a rate up to an alarm.
+fn wait(rule: &mut dyn Rule, errors: &mut Errors, rate: f64) -> Result<u64, StatsError> {
+    let mut waited = 1;
+    while !rule.alarms(errors.next(rate))? && waited < LIMIT {
+        waited += 1;
+    }
+    Ok(waited)
+}
+
+impl Waits {
+    fn of(mut waits: Vec<u64>) -> Self {
+        waits.sort_unstable();
+        Self {
+            mean: waits.iter().sum::<u64>() as f64 / waits.len() as f64,
+            median: waits[waits.len() / 2],
+            cut_off: waits.iter().filter(|&&wait| wait == LIMIT).count(),
+        }
+    }
 }
 
 impl std::fmt::Display for RunLengths {
@@ -193,26 +199,31 @@ impl std::fmt::Display for RunLengths {
         let percent = |rate: f64| format!("to {:.0} %", rate * 100.0);
         writeln!(
             f,
-            "observations between false alarms, by lag-one correlation of the errors; to an alarm after"
+            "observations, mean / median; up to a false alarm, by the errors' correlation at lag one;"
         )?;
-        writeln!(f, "errors went from {:.0} % to more; > where runs were cut off", NORMAL * 100.0)?;
-        write!(f, "{:40}", "rule")?;
-        CORRELATIONS.iter().try_for_each(|correlation| write!(f, " {correlation:>12}"))?;
-        CHANGED.iter().try_for_each(|&rate| write!(f, " {:>10}", percent(rate)))?;
+        writeln!(
+            f,
+            "and to the alarm when errors go from {:.0} % to more; > where runs were cut off",
+            NORMAL * 100.0
+        )?;
+        write!(f, "{:42}", "rule")?;
+        CORRELATIONS.iter().try_for_each(|correlation| write!(f, " {correlation:>20}"))?;
+        CHANGED.iter().try_for_each(|&rate| write!(f, " {:>16}", percent(rate)))?;
         writeln!(f)?;
         for line in &self.rules {
-            write!(f, "{:40}", line.rule)?;
-            line.between_alarms.iter().try_for_each(|mean| write!(f, " {:>12}", mean.to_string()))?;
-            line.delay.iter().try_for_each(|mean| write!(f, " {:>10}", mean.to_string()))?;
+            write!(f, "{:42}", line.rule)?;
+            line.run_length.iter().try_for_each(|waits| write!(f, " {:>20}", waits.to_string()))?;
+            line.delay.iter().try_for_each(|waits| write!(f, " {:>16}", waits.to_string()))?;
             writeln!(f)?;
         }
         Ok(())
     }
 }
 
-impl std::fmt::Display for Mean {
+impl std::fmt::Display for Waits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = if self.at_least { "> " } else { "" };
-        write!(f, "{sign}{}", crate::report::figure(self.value.round()))
+        let more = |is_more: bool| if is_more { ">" } else { "" };
+        let (mean, median) = (grouped(self.mean), grouped(self.median as f64));
+        write!(f, "{}{mean} / {}{median}", more(self.cut_off > 0), more(self.median == LIMIT))
     }
 }

@@ -110,6 +110,9 @@ fn drifts(detector: &mut dyn OnlineDetector, values: &[f64]) -> Result<Vec<f64>,
     Ok(drifts)
 }
 
+/// A detector, its input, the question for the peer and the target.
+type OnlineRow<'a> = (&'a str, Box<dyn OnlineDetector>, &'a [f64], Value, &'a str);
+
 fn online(report: &mut Report, peers: &mut Peers, directory: &Path) -> Result<(), Box<dyn Error>> {
     // Errors and scores whose distribution changes again and again.
     let changed = |index: usize, stretch: usize| (index / stretch) % 2 == 1;
@@ -131,7 +134,7 @@ fn online(report: &mut Report, peers: &mut Peers, directory: &Path) -> Result<()
     let kswin = json!({"peer": "river", "detector": "KSWIN", "input": scores_file, "count": KSWIN_UPDATES,
         "arguments": {"window_size": 60, "stat_size": 30}});
     let ten = ">= 10 x";
-    let rows: [(&str, Box<dyn OnlineDetector>, &[f64], Value, &str); 8] = [
+    let rows: [OnlineRow; 8] = [
         (
             "ADWIN, clock 32, river's",
             Box::new(adwin(AdwinVariant::ResetOnDrift)?),
