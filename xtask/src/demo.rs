@@ -66,7 +66,7 @@ pub(crate) fn demo(exit: bool) -> Result<(), Failed> {
     screen.chapter("Build: the policies (WebAssembly components) and the host");
     let since = Instant::now();
     crate::policies()?;
-    run(&mut cargo(&["build", "--workspace"]))?;
+    crate::build()?;
     screen.say(&format!("built in {} s", since.elapsed().as_secs()));
 
     let mut story = Story::begin(screen)?;
