@@ -20,7 +20,7 @@ use self::{
     market::{BASELINE, END, FADING, Market, Model, STEADY},
     screen::{Screen, Tone, figure, percent, thousands},
 };
-use crate::tools::{Failed, cargo, repository, run, target_directory};
+use crate::tools::{Failed, repository, target_directory};
 
 /// Bars of one request.
 const BATCH: usize = 25;
