@@ -20,7 +20,7 @@ use self::{
     market::{BASELINE, END, FADING, Market, Model, STEADY},
     screen::{Screen, Tone, figure, percent, thousands},
 };
-use crate::tools::{Failed, cargo, repository, run, target_directory};
+use crate::tools::{Failed, repository, target_directory};
 
 /// Bars of one request.
 const BATCH: usize = 25;
@@ -66,7 +66,7 @@ pub(crate) fn demo(exit: bool) -> Result<(), Failed> {
     screen.chapter("Build: the policies (WebAssembly components) and the host");
     let since = Instant::now();
     crate::policies()?;
-    run(&mut cargo(&["build", "--workspace"]))?;
+    crate::build()?;
     screen.say(&format!("built in {} s", since.elapsed().as_secs()));
 
     let mut story = Story::begin(screen)?;

@@ -72,8 +72,16 @@ fn policies() -> Result<(), Failed> {
 fn test(rest: &[&str]) -> Result<(), Failed> {
     policies()?;
     // The integration tests run the real program.
-    run(&mut cargo(&["build", "--workspace"]))?;
-    run(cargo(&["test", "--workspace", "--all-targets", "--exclude", "trimtab-bench"]).args(rest))
+    build()?;
+    run(cargo(&["test"]).args(EVERYTHING).args(rest))
+}
+
+/// What is built, always at once: another selection would have other features, and build the dependencies again.
+const EVERYTHING: [&str; 4] = ["--workspace", "--all-targets", "--exclude", "trimtab-bench"];
+
+/// Builds host and tests.
+fn build() -> Result<(), Failed> {
+    run(cargo(&["build"]).args(EVERYTHING))
 }
 
 fn bench(rest: &[&str]) -> Result<(), Failed> {

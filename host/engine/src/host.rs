@@ -2,7 +2,6 @@
 //! answers from what was folded. Everything that serves or shows data goes through here.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -25,6 +24,7 @@ use crate::{
     Configuration, Pipeline, PipelineError,
     config::ConfigError,
     fold::{BadState, State},
+    trade::{Desk, MayTrade, Switch},
 };
 
 /// Records that are folded before their results are committed.
@@ -66,9 +66,6 @@ pub enum HostError {
         /// Why.
         source: std::io::Error,
     },
-    /// The caller asked for something that is not there.
-    #[error("{0}")]
-    NotFound(String),
     /// The caller asked for something that cannot be.
     #[error(transparent)]
     Invalid(#[from] trimtab_types::Invalid),
@@ -94,39 +91,9 @@ pub struct HostOptions {
     pub sandbox: Arc<Sandbox>,
 }
 
-/// "May I trade, and how much?"
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MayTrade {
-    /// Whose.
-    pub tenant: String,
-    /// Which model.
-    pub model: String,
-    /// The answer.
-    pub allowed: bool,
-    /// Share of the usual exposure; 0 where trading is not allowed.
-    pub exposure: f64,
-    /// Predictions below this confidence are not to be served.
-    pub minimum_confidence: Option<f64>,
-    /// Why not, or why less.
-    pub reasons: Vec<String>,
-}
-
-/// What the answers to "may I trade?" are made of, as of a position.
-#[derive(Debug, Clone, Default)]
-struct TradeView {
-    position: Position,
-    everything: Option<String>,
-    models: BTreeMap<ModelKey, (Option<String>, f64, Option<f64>)>,
-}
-
-/// A kill switch that was acknowledged and is not folded yet.
-type Pending = (Position, Option<ModelKey>, bool, String);
-
 struct Shared {
     pipeline: Mutex<Pipeline>,
-    trade: Mutex<Arc<TradeView>>,
-    /// Kill switches after the fold's position, oldest first.
-    pending: Mutex<Vec<Pending>>,
+    desk: Mutex<Desk>,
     progress: Mutex<Progress>,
     changed: Condvar,
     stop: AtomicBool,
@@ -193,9 +160,8 @@ impl Host {
 
         let position = pipeline.state().position;
         let shared = Arc::new(Shared {
-            trade: Mutex::new(Arc::new(TradeView::of(pipeline.state()))),
+            desk: Mutex::new(Desk::of(pipeline.state())),
             pipeline: Mutex::new(pipeline),
-            pending: Mutex::default(),
             progress: Mutex::new(Progress { head: position, folded: position, ..Progress::default() }),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -311,94 +277,24 @@ impl Host {
         let entry = Entry::OperatorAct(OperatorAct { actor, at, act, reason });
         let appended = self.writer.append_and_wait(Batch::of(vec![entry]))?;
         let position = appended.first().map_or(Position(0), |appended| appended.position());
-        lock(&self.shared.pending).push((position, model, on, note));
+        lock(&self.shared.desk).switched(Switch { position, model, on, note });
         self.shared.advanced(&appended);
         Ok(position)
     }
 
     /// "May I trade, and how much?" Answers no for what nobody has heard of.
     pub fn may_trade(&self, key: &ModelKey) -> MayTrade {
-        let view = Arc::clone(&lock(&self.shared.trade));
-        let pending = lock(&self.shared.pending);
-        let (mut everything, mut model) = (view.everything.clone(), view.models.get(key).cloned());
-        for (_, scope, on, note) in pending.iter().filter(|(position, ..)| *position > view.position) {
-            let stopped = on.then(|| note.clone());
-            match scope {
-                None => everything = stopped,
-                Some(scope) if scope == key && *on => model.get_or_insert((None, 1.0, None)).0 = stopped,
-                // To lift what was never set makes no model known.
-                Some(scope) if scope == key => {
-                    if let Some((killed, exposure, _)) = &mut model {
-                        (*killed, *exposure) = (None, 1.0);
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-        drop(pending);
-        answer(key, everything, model)
-    }
-}
-
-fn answer(
-    key: &ModelKey,
-    everything: Option<String>,
-    model: Option<(Option<String>, f64, Option<f64>)>,
-) -> MayTrade {
-    let known = model.is_some();
-    let (killed, exposure, minimum_confidence) = model.unwrap_or((None, 0.0, None));
-    let mut reasons = Vec::new();
-    if let Some(note) = &everything {
-        reasons.push(format!("trading is stopped on all models ({note})"));
-    }
-    if let Some(note) = &killed {
-        reasons.push(format!("trading is stopped on this model ({note})"));
-    }
-    if !known {
-        reasons.push("no prediction of this model was ever recorded".to_owned());
-    }
-    let allowed = reasons.is_empty() && exposure > 0.0;
-    if known && exposure < 1.0 {
-        reasons.push(format!("exposure is reduced to {exposure}"));
-    }
-    MayTrade {
-        tenant: key.tenant.clone(),
-        model: key.model.clone(),
-        allowed,
-        exposure: if allowed { exposure } else { 0.0 },
-        minimum_confidence,
-        reasons,
-    }
-}
-
-impl TradeView {
-    fn of(state: &State) -> Self {
-        let note = |note: &crate::fold::KillNote| format!("{}: {}", note.by, note.reason);
-        Self {
-            position: state.position,
-            everything: state.killed.as_ref().map(note),
-            models: state
-                .models
-                .iter()
-                .filter(|(_, model)| {
-                    model.predictions > 0
-                        || model.killed_by_operator.is_some()
-                        || model.killed_by_policy.is_some()
-                })
-                .map(|(key, model)| {
-                    let killed =
-                        model.killed_by_operator.as_ref().or(model.killed_by_policy.as_ref()).map(note);
-                    (key.clone(), (killed, model.exposure, model.minimum_confidence))
-                })
-                .collect(),
-        }
+        lock(&self.shared.desk).may_trade(key)
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // Under the lock that the fold thread waits with, or it could miss the news between looking and waiting.
+        let progress = lock(&self.shared.progress);
         self.shared.stop.store(true, Ordering::Release);
         self.shared.changed.notify_all();
+        drop(progress);
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
@@ -430,10 +326,8 @@ impl Shared {
     }
 
     fn publish(&self, state: &State) {
-        let view = Arc::new(TradeView::of(state));
-        let position = view.position;
-        *lock(&self.trade) = view;
-        lock(&self.pending).retain(|(pending, ..)| *pending > position);
+        lock(&self.desk).folded(state);
+        let position = state.position;
         let mut progress = lock(&self.progress);
         progress.folded = position;
         progress.trouble = None;

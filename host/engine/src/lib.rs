@@ -11,8 +11,10 @@ pub mod rows;
 pub mod safeguards;
 #[cfg(test)]
 mod testing;
+mod trade;
 pub mod verify;
 
 pub use config::Configuration;
-pub use host::{Host, HostError, HostOptions, MayTrade, PolicyProblem};
+pub use host::{Host, HostError, HostOptions, PolicyProblem};
 pub use pipeline::{Pipeline, PipelineError};
+pub use trade::MayTrade;

@@ -169,7 +169,6 @@ impl From<HostError> for Failure {
             }
             HostError::Policies(_) => (StatusCode::INTERNAL_SERVER_ERROR, "files", ExitCode::Files),
             HostError::Thread { .. } => broken("threads"),
-            HostError::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", ExitCode::Missing),
             HostError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid", ExitCode::Data),
         };
         Self::new(status, kind, exit, message)

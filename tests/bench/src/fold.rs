@@ -8,7 +8,7 @@ use trimtab_engine::{
 };
 use trimtab_policy::{Sandbox, SandboxOptions};
 use trimtab_store::{Batch, Reader, SqliteReader, SqliteWriter, Transaction, Writer};
-use trimtab_types::{Baseline, BaselineSource, Entry, Position};
+use trimtab_types::{Baseline, BaselineSource, Entry, Position, Reference};
 
 use crate::{report::Report, rows};
 
@@ -33,7 +33,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
                 recall: None,
                 f1: None,
                 chance: None,
-                distributions: Vec::new(),
+                distributions: distributions(),
             })
         })
         .collect();
@@ -78,4 +78,17 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let rate = count / started.elapsed().as_secs_f64();
     report.rate("fold from disk to committed state, entries", rate, "1/s", None, ">= 300,000");
     Ok(())
+}
+
+/// Deciles of what the rows hold: scores of 0.9 and features evenly between 0 and 1.
+fn distributions() -> Vec<Reference> {
+    let even = |feature| Reference {
+        feature,
+        edges: (1..10).map(|n| f64::from(n) / 10.0).collect(),
+        counts: vec![1_000; 10],
+        worth: 10_000.0,
+    };
+    let score = Reference { edges: vec![0.9, 0.900_1], counts: vec![1, 9_998, 1], ..even(None) };
+    let features = (0..FEATURES).map(|n| even(Some(format!("feature-{n:02}"))));
+    std::iter::once(score).chain(features).collect()
 }

@@ -74,7 +74,9 @@ pub(crate) fn findings(findings: &[Finding]) -> Table {
 pub(crate) fn evidence(finding: &Finding) -> String {
     match (finding.e_value, finding.p_value) {
         (Some(e), _) => format!("e = {} against {}", figure(e), figure(finding.threshold)),
-        (_, Some(p)) => format!("p = {}", figure(p)),
+        (_, Some(p)) => {
+            format!("{} against {}, p = {}", figure(finding.statistic), figure(finding.threshold), figure(p))
+        }
         _ => format!("{} against {}", figure(finding.statistic), figure(finding.threshold)),
     }
 }
