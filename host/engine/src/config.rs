@@ -100,7 +100,23 @@ pub struct Detectors {
 /// [`ESrSettings`], off unless it is switched on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ECusumSettings(pub ESrSettings);
+pub struct ECusumSettings(#[serde(deserialize_with = "OffByDefault::deserialize")] pub ESrSettings);
+
+/// How [`ESrSettings`] are read where a table that does not say so does not switch them on.
+#[derive(Deserialize)]
+#[serde(remote = "ESrSettings", default = "off", deny_unknown_fields, rename_all = "kebab-case")]
+struct OffByDefault {
+    enabled: bool,
+    run_length: f64,
+    block: u32,
+    tolerance: f64,
+    confidence: f64,
+    window: u32,
+}
+
+fn off() -> ESrSettings {
+    ECusumSettings::default().0
+}
 
 impl Default for ECusumSettings {
     fn default() -> Self {

@@ -59,3 +59,30 @@ pub(crate) fn run(global: &Global, args: &InitArgs, output: &mut Output) -> Resu
 fn failed(action: &str, path: &Path, error: &std::io::Error) -> Failure {
     Failure::files(format!("cannot {action} `{}`: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use trimtab_engine::Configuration;
+
+    use super::*;
+
+    #[test]
+    fn the_template_says_and_means_the_defaults() {
+        let parse = |text: &str| Configuration::parse(text, "template").expect("parses");
+        assert_eq!(parse(TEMPLATE), Configuration::default(), "as it is");
+        // With every commented key in force, up to the examples, which come after an empty comment.
+        let (mut table, mut example) = ("", false);
+        let mut text = String::new();
+        for line in TEMPLATE.lines() {
+            if line.starts_with('[') {
+                (table, example) = (line, false);
+            }
+            example |= line == "#";
+            let key = line.strip_prefix("# ").filter(|key| key.split(' ').nth(1) == Some("="));
+            text.push_str(key.filter(|_| !example && table != "[host]").unwrap_or(line));
+            text.push('\n');
+        }
+        assert!(text.contains("\nrun-length = 10000") && text.contains("\ninterval = \"24h\""), "{text}");
+        assert_eq!(parse(&text), Configuration::default(), "{text}");
+    }
+}
