@@ -354,7 +354,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 3;
+    pub const FORMAT: u32 = 4;
 
     pub(crate) fn advance_clock(&mut self, time: Timestamp) {
         if time > self.clock {
