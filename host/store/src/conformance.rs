@@ -259,6 +259,10 @@ fn the_fold_commits_in_order_and_once() {
     store.within(|t| t.forget_fold(8)).expect("forgets");
     assert_eq!(store.reader.folded_state().expect("reads"), (Position(0), 8, vec![]));
     assert_eq!(store.reader.folded(Position(0), Position(9)).expect("reads"), crate::Folded::default());
+    // Folded again, what was delivered is not sent again.
+    store.within(|t| t.commit_fold(&step(0, 3))).expect("commits");
+    store.within(|t| t.commit_fold(&step(3, 5))).expect("commits");
+    assert_eq!(pending(&store), ["e-5"]);
 }
 
 #[test]

@@ -153,7 +153,8 @@ pub trait Transaction {
     fn commit_fold(&mut self, commit: &FoldCommit) -> Result<(), StoreError>;
     /// Notes that an effect was delivered.
     fn delivered(&mut self, key: &str, at: Timestamp) -> Result<(), StoreError>;
-    /// Forgets all folded state, findings, decisions and undelivered effects, so that the log is folded again.
+    /// Forgets all folded state, findings, decisions and effects, so that the log is folded again; what was delivered
+    /// stays delivered.
     fn forget_fold(&mut self, state_format: u32) -> Result<(), StoreError>;
 }
 

@@ -57,7 +57,12 @@ const MIGRATIONS: &[&str] = &["
         delivered INTEGER, PRIMARY KEY (position, ordinal)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX effect_pending ON effect (position) WHERE delivered IS NULL;
-"];
+",
+    "
+    -- What was delivered before the fold was forgotten: when the log is folded again, it is not sent again.
+    CREATE TABLE delivered_before (key TEXT PRIMARY KEY, delivered INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Refuses what is not ours before anything is written to it. An empty file is ours to fill.
 pub(crate) fn check_before_writing(connection: &Connection, path: &Path) -> Result<(), StoreError> {

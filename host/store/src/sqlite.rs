@@ -135,6 +135,7 @@ impl Transaction for Open<'_> {
         self.whole(|writer| {
             writer.connection.execute_batch(
                 "DELETE FROM state; DELETE FROM finding; DELETE FROM decision;
+                 INSERT OR IGNORE INTO delivered_before SELECT key, delivered FROM effect WHERE delivered IS NOT NULL;
                  DELETE FROM effect; UPDATE fold SET cursor = 0",
             )?;
             writer.connection.execute("UPDATE fold SET format = ?", [state_format])?;
@@ -327,7 +328,10 @@ impl SqliteWriter {
         ordinal = Ordinals::default();
         for effect in &commit.effects {
             connection
-                .prepare_cached("INSERT INTO effect (position, ordinal, key, body) VALUES (?, ?, ?, ?)")?
+                .prepare_cached(
+                    "INSERT INTO effect (position, ordinal, key, body, delivered)
+                     VALUES (?1, ?2, ?3, ?4, (SELECT delivered FROM delivered_before WHERE key = ?3))",
+                )?
                 .execute(params![
                     effect.position.0,
                     ordinal.next(effect.position),
