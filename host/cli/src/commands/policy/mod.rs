@@ -1,5 +1,6 @@
 //! `trimtab policy`: what is in force, what a folder holds, and how one becomes the other. One file a command.
 
+mod build;
 mod inspect;
 mod list;
 
@@ -22,6 +23,7 @@ pub(crate) async fn run(
     match &args.command {
         PolicyCommand::List => list::list(global, output).await,
         PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
+        PolicyCommand::Build(args) => build::run(args, output),
     }
 }
 
