@@ -9,6 +9,7 @@ mod allocations;
 mod crash;
 mod elec2;
 mod input;
+mod languages;
 mod output;
 mod policies;
 mod requests;

@@ -1,21 +1,33 @@
-//! Puts the same made-up questions to one drift-action policy and prints an answer a line: `answers FOLDER COUNT`.
+//! Puts the same made-up questions to one drift-action policy and prints an answer a line: `answers FOLDER COUNT
+//! CACHE`.
 //! `tests/all/languages.rs` runs it once for each language and compares. It judges nothing itself.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing answers is all that this program does")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing answers is all that this program does"
+)]
 
 mod questions;
 
-use std::{collections::BTreeMap, error::Error, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use trimtab_policy::{Package, Policy, Sandbox, SandboxOptions};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, count] = args.as_slice() else {
-        eprintln!("usage: answers FOLDER COUNT");
+    let [folder, count, cache] = args.as_slice() else {
+        eprintln!("usage: answers FOLDER COUNT CACHE");
         return ExitCode::from(64);
     };
-    match answer(&PathBuf::from(folder), count) {
+    match answer(folder.as_ref(), count, cache.into()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -24,10 +36,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn answer(folder: &PathBuf, count: &str) -> Result<(), Box<dyn Error>> {
+fn answer(folder: &Path, count: &str, cache: PathBuf) -> Result<(), Box<dyn Error>> {
     let count: usize = count.parse()?;
     let package = Package::read(folder)?;
-    let sandbox = Sandbox::new(&SandboxOptions::default())?;
+    let sandbox = Sandbox::new(&SandboxOptions { cache: Some(cache), ..SandboxOptions::default() })?;
     // One registration for each set of settings; the first keeps the compiled code for the others.
     let policies = questions::settings()
         .iter()
@@ -39,7 +51,9 @@ fn answer(folder: &PathBuf, count: &str) -> Result<(), Box<dyn Error>> {
         let view = Arc::new(question.view.clone());
         let call = policy.decide(question.now, &question.findings, view, &BTreeMap::new());
         let answer = match &call.answer {
-            Ok(decision) => serde_json::json!({ "number": number, "question": question.digest(), "decision": decision, "reads": call.reads }),
+            Ok(decision) => {
+                serde_json::json!({ "number": number, "question": question.digest(), "decision": decision, "reads": call.reads })
+            }
             Err(failure) => return Err(format!("question {number}: {failure}").into()),
         };
         writeln!(out, "{answer}")?;

@@ -65,7 +65,8 @@ fn question(random: &mut Random) -> Question {
 }
 
 fn finding(random: &mut Random, now: Timestamp, closed: bool) -> Finding {
-    let phase = if closed { Phase::Closed } else { random.one(&[Phase::Opened, Phase::Raised, Phase::Closed]) };
+    let phase =
+        if closed { Phase::Closed } else { random.one(&[Phase::Opened, Phase::Raised, Phase::Closed]) };
     Finding {
         // From few, so that the same episode stands in several places.
         id: format!("f{}", random.below(6)),
@@ -81,7 +82,17 @@ fn finding(random: &mut Random, now: Timestamp, closed: bool) -> Finding {
         opened: now,
         detector: random.one(&["e-sr", "adwin", "accuracy-z", "psi", "ks", "détecteur-é", "漂移", ""]).into(),
         quantity: random
-            .one(&["accuracy", "accuracy", "accuracy", "error", "error", "ece", "score", "feature/rsi %d", "feature/🙂\n"])
+            .one(&[
+                "accuracy",
+                "accuracy",
+                "accuracy",
+                "error",
+                "error",
+                "ece",
+                "score",
+                "feature/rsi %d",
+                "feature/🙂\n",
+            ])
             .into(),
         severity: random.one(&Severity::ALL),
         statistic: number(random),

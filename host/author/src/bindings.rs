@@ -19,9 +19,9 @@ pub(crate) type Generated = (String, Vec<u8>);
 pub(crate) fn world(wit: &Path) -> Result<(Resolve, WorldId), String> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(wit).map_err(|error| format!("{error:#}"))?;
-    let world = resolve.select_world(&[package], Some(WORLD)).map_err(|error| {
-        format!("{error:#}; wit/world.wit has to have a `world {WORLD}`")
-    })?;
+    let world = resolve
+        .select_world(&[package], Some(WORLD))
+        .map_err(|error| format!("{error:#}; wit/world.wit has to have a `world {WORLD}`"))?;
     Ok((resolve, world))
 }
 
@@ -35,15 +35,22 @@ pub(crate) fn generate(form: &Form, mut resolve: Resolve, world: WorldId) -> Res
         }
         Form::C => {
             // Another name than the policy's own files have.
-            let options = wit_bindgen_c::Opts { rename_world: Some("trimtab".to_owned()), ..Default::default() };
-            options.build().generate(&mut resolve, world, &mut files).map_err(|error| format!("{error:#}"))?;
+            let options =
+                wit_bindgen_c::Opts { rename_world: Some("trimtab".to_owned()), ..Default::default() };
+            options
+                .build()
+                .generate(&mut resolve, world, &mut files)
+                .map_err(|error| format!("{error:#}"))?;
             Ok(owned(&files, ""))
         }
         Form::Go(policy) => {
             let options =
                 wit_bindgen_go::Opts { format: wit_bindgen_go::Format::False, ..Default::default() };
             let exports = exports_of_go(&resolve, world);
-            options.build().generate(&mut resolve, world, &mut files).map_err(|error| format!("{error:#}"))?;
+            options
+                .build()
+                .generate(&mut resolve, world, &mut files)
+                .map_err(|error| format!("{error:#}"))?;
             files.remove("go.mod");
             let mut generated = owned(&files, "go/");
             generated.extend(exports);
@@ -95,7 +102,10 @@ fn exports_of_go(resolve: &Resolve, world: WorldId) -> Vec<Generated> {
 pub(crate) fn upper_camel(name: &str) -> String {
     let upper = |word: &str| {
         let mut letters = word.chars();
-        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            .unwrap_or_default()
     };
     name.split('-').map(upper).collect()
 }

@@ -1,7 +1,10 @@
 //! Carries a plan out: installs what is missing, generates, runs, and puts the component into its place. What is done is
 //! `plan`'s to say.
 
-#![expect(clippy::disallowed_methods, reason = "building is reading and writing files, all of them in folders of its own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "building is reading and writing files, all of them in folders of its own"
+)]
 
 use std::{
     io::ErrorKind,
@@ -113,11 +116,7 @@ impl BuildError {
 }
 
 /// Builds a project. `tell` hears what is being done, for people who wait.
-pub fn build(
-    project: &Project,
-    options: &Options,
-    tell: &mut dyn FnMut(&str),
-) -> Result<Built, BuildError> {
+pub fn build(project: &Project, options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Built, BuildError> {
     let work = options.work.clone().unwrap_or_else(|| project.folder.join("build"));
     let work = make(&std::path::absolute(&work).map_err(at(&work))?)?;
     let plan = Plan::new(project, &work, &options.toolchains);
@@ -133,9 +132,7 @@ pub fn build(
     // Cargo knows by itself what has changed, dependencies included.
     let key = if project.language == Language::Rust { None } else { Some(key(project, &plan, &work)?) };
     let stamp = work.join("component.key");
-    let unchanged = key.is_some()
-        && std::fs::read_to_string(&stamp).ok() == key
-        && plan.component.is_file();
+    let unchanged = key.is_some() && std::fs::read_to_string(&stamp).ok() == key && plan.component.is_file();
     if !unchanged {
         remove_file(&stamp)?;
         for step in &plan.steps {

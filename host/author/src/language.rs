@@ -55,6 +55,8 @@ impl FromStr for Language {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|language| language.name() == text);
-        known.ok_or_else(|| format!("there is no language `{text}`; use {}", Self::ALL.map(Self::name).join(", ")))
+        known.ok_or_else(|| {
+            format!("there is no language `{text}`; use {}", Self::ALL.map(Self::name).join(", "))
+        })
     }
 }

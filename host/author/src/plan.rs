@@ -255,12 +255,8 @@ impl Planner<'_> {
             .arg(&self.project.folder)
             .arg("--output")
             .arg(&self.component);
-        let steps = vec![
-            self.staged_wit(),
-            Step::Empty(bindings),
-            Step::Run(for_editors),
-            Step::Run(componentize),
-        ];
+        let steps =
+            vec![self.staged_wit(), Step::Empty(bindings), Step::Run(for_editors), Step::Run(componentize)];
         (steps, self.component)
     }
 
@@ -292,25 +288,22 @@ impl Planner<'_> {
     fn go(self) -> Planned {
         let module = self.work.join("module.wasm");
         let bindings = self.work.join("go");
-        let compile = Invocation::new(
-            "compiling",
-            Program::Installed(self.tools.join("go/bin/go")),
-            &bindings,
-        )
-        .env("GOROOT", self.tools.join("go"))
-        .env("GOOS", "wasip1")
-        .env("GOARCH", "wasm")
-        .env("GOCACHE", self.toolchains.scratch("go-build"))
-        .env("GOMODCACHE", self.toolchains.scratch("go-mod"))
-        .env("GOENV", "off")
-        .env("GOFLAGS", "-mod=mod -buildvcs=false -trimpath")
-        .env("GOTOOLCHAIN", "local")
-        .env("GOWORK", "off")
-        .env("GOTELEMETRY", "off")
-        // The runtime of the bindings names functions of Go's own, which the linker refuses otherwise.
-        .args(["build", "-buildmode=c-shared", "-ldflags=-checklinkname=0 -s -w", "-o"])
-        .arg(&module)
-        .arg(".");
+        let compile =
+            Invocation::new("compiling", Program::Installed(self.tools.join("go/bin/go")), &bindings)
+                .env("GOROOT", self.tools.join("go"))
+                .env("GOOS", "wasip1")
+                .env("GOARCH", "wasm")
+                .env("GOCACHE", self.toolchains.scratch("go-build"))
+                .env("GOMODCACHE", self.toolchains.scratch("go-mod"))
+                .env("GOENV", "off")
+                .env("GOFLAGS", "-mod=mod -buildvcs=false -trimpath")
+                .env("GOTOOLCHAIN", "local")
+                .env("GOWORK", "off")
+                .env("GOTELEMETRY", "off")
+                // The runtime of the bindings names functions of Go's own, which the linker refuses otherwise.
+                .args(["build", "-buildmode=c-shared", "-ldflags=-checklinkname=0 -s -w", "-o"])
+                .arg(&module)
+                .arg(".");
         let steps = vec![
             self.staged_wit(),
             Step::Empty(bindings.clone()),

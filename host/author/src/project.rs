@@ -90,8 +90,9 @@ impl Project {
         if *language != Language::Rust && !world.is_file() {
             return Err(ProjectError::NoWorld(world));
         }
-        let library =
-            (*language == Language::Rust).then(|| library(&folder.join(Language::Rust.mark()))).transpose()?;
+        let library = (*language == Language::Rust)
+            .then(|| library(&folder.join(Language::Rust.mark())))
+            .transpose()?;
         let sources = if *language == Language::C { files_ending(&folder, ".c")? } else { Vec::new() };
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { folder, name, language: *language, library, sources })
@@ -115,7 +116,8 @@ impl Project {
 
     /// Source files, without what builds, tests and editors leave.
     fn collect(&self, folder: &Path, work: &Path, files: &mut Vec<PathBuf>) -> Result<(), ProjectError> {
-        const NOT_SOURCES: [&str; 6] = ["build", "target", "node_modules", "fixtures", "__pycache__", "policy.toml"];
+        const NOT_SOURCES: [&str; 6] =
+            ["build", "target", "node_modules", "fixtures", "__pycache__", "policy.toml"];
         let failed = |cause| ProjectError::Read { path: folder.to_owned(), cause };
         for entry in std::fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -166,7 +168,8 @@ fn read(path: &Path) -> Result<Vec<u8>, ProjectError> {
     let failed = |cause| ProjectError::Read { path: path.to_owned(), cause };
     let size = path.metadata().map_err(failed)?.len();
     if size > LARGEST_SOURCE {
-        let cause = format!("it has {size} bytes, and sources have at most {LARGEST_SOURCE}; move it elsewhere");
+        let cause =
+            format!("it has {size} bytes, and sources have at most {LARGEST_SOURCE}; move it elsewhere");
         return Err(failed(std::io::Error::other(cause)));
     }
     std::fs::read(path).map_err(failed)

@@ -69,11 +69,26 @@ impl Toolchain {
         let into = into.display().to_string();
         match self.source {
             Source::Python(package) => Invocation::new("installing", Program::Python, &into).args([
-                "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check",
-                "--no-warn-script-location", "--root-user-action=ignore", "--target", &into, package,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--disable-pip-version-check",
+                "--no-warn-script-location",
+                "--root-user-action=ignore",
+                "--target",
+                &into,
+                package,
             ]),
             Source::Node { .. } => Invocation::new("installing", Program::Npm, &into).args([
-                "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--loglevel=error",
+                "install",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--no-save",
+                "--loglevel=error",
             ]),
         }
     }
@@ -147,7 +162,10 @@ mod tests {
                         assert!(package.contains(&format!("\"{name}\": \"{version}\"")), "{package}");
                         assert!(toolchain.folder.contains(&format!("{name}-{version}")));
                     }
-                    assert_eq!(lock.matches("\"node_modules/").count(), lock.matches("\"integrity\"").count());
+                    assert_eq!(
+                        lock.matches("\"node_modules/").count(),
+                        lock.matches("\"integrity\"").count()
+                    );
                 }
             }
         }

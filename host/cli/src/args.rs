@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use policy::{PolicyArgs, PolicyBuildArgs, PolicyCommand};
+pub(crate) use policy::{PolicyArgs, PolicyBuildArgs, PolicyCommand, PolicyNewArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -68,7 +68,9 @@ pub(super) fn failure(error: &BuildError) -> Failure {
     let message = error.to_string();
     match error {
         BuildError::Project(ProjectError::NoFolder(_)) => Failure::missing(message),
-        BuildError::Missing { .. } | BuildError::NotInstalled { .. } | BuildError::NoTarget => Failure::missing(message),
+        BuildError::Missing { .. } | BuildError::NotInstalled { .. } | BuildError::NoTarget => {
+            Failure::missing(message)
+        }
         BuildError::Files { .. } | BuildError::Project(ProjectError::Read { .. }) => Failure::files(message),
         BuildError::Project(
             ProjectError::Language { .. } | ProjectError::NoWorld(_) | ProjectError::Cargo { .. },

@@ -3,6 +3,7 @@
 mod build;
 mod inspect;
 mod list;
+mod new;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub(crate) async fn run(
     match &args.command {
         PolicyCommand::List => list::list(global, output).await,
         PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
+        PolicyCommand::New(args) => new::run(args, output),
         PolicyCommand::Build(args) => build::run(args, output),
     }
 }
