@@ -6,6 +6,7 @@ pub mod baseline;
 pub mod config;
 pub mod fold;
 mod host;
+pub mod metrics;
 mod pipeline;
 pub mod rows;
 pub mod safeguards;
