@@ -1,8 +1,12 @@
 //! The command line: what can be said. Each flag's documentation stands beside it.
 
+mod policy;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use policy::{PolicyArgs, PolicyCommand};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -63,7 +67,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Play a file of history through the same pipe into a scratch store.
     Backtest(BacktestArgs),
-    /// List the policies in force, or inspect one.
+    /// List, inspect, test and swap policies.
     Policy(PolicyArgs),
 }
 
@@ -262,21 +266,4 @@ pub(crate) struct BacktestArgs {
     /// Keep the scratch store here, to look at it with the other commands.
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PolicyArgs {
-    #[command(subcommand)]
-    pub(crate) command: PolicyCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// The policies in force, and folders that are not and why.
-    List,
-    /// What a policy's folder holds: kinds, interface, imports and grants, limits, settings.
-    Inspect {
-        /// The policy's folder, or its name in the policies directory.
-        policy: PathBuf,
-    },
 }

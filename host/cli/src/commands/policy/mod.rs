@@ -1,0 +1,49 @@
+//! `trimtab policy`: what is in force, what a folder holds, and how one becomes the other. One file a command.
+
+mod inspect;
+mod list;
+
+use std::path::{Path, PathBuf};
+
+use trimtab_policy::Package;
+use trimtab_server::{ExitCode, Failure};
+
+use crate::{
+    args::{Global, PolicyArgs, PolicyCommand},
+    connect::{self, CONFIG},
+    output::Output,
+};
+
+pub(crate) async fn run(
+    global: &Global,
+    args: &PolicyArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    match &args.command {
+        PolicyCommand::List => list::list(global, output).await,
+        PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
+    }
+}
+
+/// The policy that the caller means: a folder, or a name in the policies directory.
+fn package(global: &Global, named: &Path) -> Result<Package, Failure> {
+    let directory = policies_directory(global);
+    let folder = if named.is_dir() { named.to_owned() } else { directory.join(named) };
+    if !folder.is_dir() {
+        return Err(Failure::missing(format!(
+            "there is no policy folder `{}`, and none of that name in `{}`",
+            named.display(),
+            directory.display()
+        )));
+    }
+    Package::read(&folder).map_err(|error| Failure::invalid(error.to_string()))
+}
+
+/// The policies directory of the data directory, or the one beside us where there is none.
+fn policies_directory(global: &Global) -> PathBuf {
+    let config = global.data.join(CONFIG);
+    match connect::read_configuration(&config) {
+        Ok(configuration) => connect::policies_directory(&global.data, &configuration),
+        Err(_) => "policies".into(),
+    }
+}
