@@ -246,7 +246,7 @@ fn gains(rows: &[&Row]) -> Vec<f64> {
 fn daily_volatility(rows: &[&Row], window: usize) -> Option<Estimate> {
     let mut prices: Vec<(Timestamp, f64)> =
         rows.iter().filter_map(|row| Some((row.made, row.price?))).collect();
-    prices.sort_by(|a, b| a.0.cmp(&b.0));
+    prices.sort_by_key(|(made, _)| *made);
     let newest = prices.split_off(prices.len().checked_sub(window + 1)?);
     let mut steps: Vec<u64> = newest.windows(2).map(|pair| pair[1].0.since(pair[0].0)).collect();
     steps.sort_unstable();

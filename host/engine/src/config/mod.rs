@@ -406,7 +406,10 @@ mod tests {
             ("[detectors.trading]\nlosses = 1\ndrawdown = 15", &["trading.losses", "trading.drawdown"]),
             ("[detectors.staleness]\nretired = \"10m\"", &["detectors.staleness.retired", "longer"]),
             ("[detectors.coverage]\nwindow = \"90d\"\nbelow = 50", &["coverage.window", "coverage.below"]),
-            ("[metrics]\nwindow = 100000\nperiods-per-year = 0", &["metrics.window", "metrics.periods-per-year"]),
+            (
+                "[metrics]\nwindow = 100000\nperiods-per-year = 0",
+                &["metrics.window", "metrics.periods-per-year"],
+            ),
             ("[[models]]\nmodel = \"m\"\ndetectors.kswin.newest = 100", &["models.detectors (of `m`).kswin"]),
         ] {
             let message = Configuration::parse(text, "trimtab.toml").expect_err(text).to_string();

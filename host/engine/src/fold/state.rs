@@ -322,7 +322,9 @@ impl SubjectState {
         let rows = self.rows.newest(settings.window as usize);
         metrics::Metric::ALL
             .into_iter()
-            .filter_map(|metric| Some(Metric { name: metric.name().to_owned(), estimate: metric.of(&rows, settings)? }))
+            .filter_map(|metric| {
+                Some(Metric { name: metric.name().to_owned(), estimate: metric.of(&rows, settings)? })
+            })
             .collect()
     }
 

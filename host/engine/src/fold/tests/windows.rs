@@ -74,8 +74,8 @@ fn shares_of_categories_open_rise_and_close() {
             log.entry(Entry::Prediction(prediction), None);
         }
     };
-    let (half, even_class): (fn(u64) -> &'static str, fn(u64) -> u32) =
-        (|n| if n % 2 == 0 { "up" } else { "down" }, |n| (n % 2) as u32);
+    let half: fn(u64) -> &'static str = |n| if n % 2 == 0 { "up" } else { "down" };
+    let even_class: fn(u64) -> u32 = |n| (n % 2) as u32;
     let life = "feature/trend opened medium, feature/trend raised high, feature/trend closed high";
     for distance in ["total-variation", "jensen-shannon"] {
         let mut log = started(distance);
