@@ -10,6 +10,7 @@ pub mod diff;
 pub mod dry_run;
 pub mod fold;
 mod host;
+pub mod metrics;
 pub mod overlay;
 mod pipeline;
 mod policies;

@@ -475,6 +475,7 @@ async fn status(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answe
 
 fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatus> {
     service.host.with_state(|state| {
+        let kept = &state.configuration.metrics;
         state
             .subjects
             .iter()
@@ -488,6 +489,9 @@ fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatus> {
                     .map(|last| known.accuracy(last).filter(|estimate| estimate.samples as usize == last)),
                 baseline: known.baseline.as_ref().map(|baseline| baseline.accuracy),
                 losing_run: known.right.losing_run() as u64,
+                newest: known.newest,
+                metrics: known.metrics(kept),
+                confusion: known.confusion(kept),
                 paused: known.paused,
                 open: known.open_findings().map(|(_, finding)| finding.clone()).collect(),
             })
@@ -637,7 +641,7 @@ async fn baselines(State(service): Shared, Asked(query): Asked<ListQuery>) -> An
                 .subjects
                 .iter()
                 .filter(|(subject, _)| query.is_about(&subject.tenant, &subject.model))
-                .filter_map(|(_, known)| known.baseline.clone())
+                .filter_map(|(_, known)| known.baseline.as_deref().cloned())
                 .collect()
         });
         Ok(Reply(serde_json::json!({ "baselines": baselines })))
@@ -678,6 +682,8 @@ async fn set_baseline(State(service): Shared, body: Result<Bytes, BytesRejection
                 f1: request.f1,
                 chance: None,
                 distributions: Vec::new(),
+                categories: Vec::new(),
+                metrics: std::collections::BTreeMap::new(),
             }
         } else {
             let until = service.host.settle()?;
@@ -689,7 +695,7 @@ async fn set_baseline(State(service): Shared, body: Result<Bytes, BytesRejection
         let holds = service.host.with_state(|state| {
             state.subjects.get(&baseline.subject).and_then(|known| known.baseline.clone())
         });
-        if holds.as_ref() == Some(&baseline) {
+        if holds.as_deref() == Some(&baseline) {
             return Ok(Reply(baseline));
         }
         service.host.append_and_wait(vec![Entry::Baseline(baseline.clone())])?;

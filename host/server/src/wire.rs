@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_engine::{MayTrade, PolicyCalls, PolicyProblem, PolicyVersion, config::ReleaseStage};
+use trimtab_engine::{
+    MayTrade, PolicyCalls, PolicyProblem, PolicyVersion, config::ReleaseStage, metrics::Confusion,
+};
 use trimtab_types::{
-    Digest, Estimate, Finding, Mode, PolicyInForce, PolicyRef, Severity, Subject, Timestamp,
+    Digest, Estimate, Finding, Metric, Mode, PolicyInForce, PolicyRef, Severity, Subject, Timestamp,
 };
 
 /// What became of rows that were sent.
@@ -126,6 +128,15 @@ pub struct SubjectStatus {
     pub baseline: Option<f64>,
     /// Wrong ones in a row.
     pub losing_run: u64,
+    /// When the newest prediction was made.
+    #[serde(default)]
+    pub newest: Option<Timestamp>,
+    /// Metrics of the newest judged predictions by their well-known names, where they are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+    /// Right and wrong ones among those that are positive or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
     /// Findings kept and not decided on.
     pub paused: bool,
     /// Open episodes.

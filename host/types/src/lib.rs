@@ -14,7 +14,7 @@ mod subject;
 mod time;
 
 pub use alert::{Alert, Message, Occasion};
-pub use baseline::{Baseline, BaselineSource, Reference};
+pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Reference};
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
     Question, Read, StateChange, Verdict,

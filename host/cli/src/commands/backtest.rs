@@ -93,6 +93,11 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     }
     output.line("")?;
     output.table(&show::subjects(&report.status.subjects))?;
+    let metrics = show::metrics(&report.status.subjects);
+    if !metrics.is_empty() {
+        output.line("")?;
+        output.table(&metrics)?;
+    }
     output.line("")?;
     output.line(format!(
         "{}, {}",

@@ -5,6 +5,8 @@ mod breaker;
 mod detect;
 mod distribution;
 mod episode;
+mod health;
+mod schedule;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,7 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
             Vec::new()
         }
         Entry::Reset(reset) => state.reset(&reset.subject, reset.detector.as_deref()),
+        Entry::Tick(_) => schedule::tick(state),
         Entry::VersionTransition(transition) => {
             state.model_mut(&transition.model).transition(transition);
             Vec::new()
@@ -62,7 +65,6 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
         // and policy set are the pipeline's.
         Entry::Configuration(_)
         | Entry::PolicySet(_)
-        | Entry::Tick(_)
         | Entry::JobStart(_)
         | Entry::Approval(_)
         | Entry::Experiment(_)
@@ -136,7 +138,10 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let moment = Moment { subject: &prediction.subject, position: state.position, clock: state.clock };
     let subject = state.subject_mut(&prediction.subject);
     subject.predictions += 1;
-    subject.distribute(&configuration.detectors(&model).psi, prediction, moment)
+    let detectors = configuration.detectors(&model);
+    let mut findings = subject.arrived(detectors, prediction, moment);
+    findings.extend(subject.distribute(detectors, prediction, moment));
+    findings
 }
 
 /// A prediction and its outcome meet.
@@ -154,7 +159,7 @@ fn resolve(
             let before = judge(prediction, previous, &rules);
             let now = state.clock;
             let subject = state.subject_mut(&prediction.subject);
-            subject.correct(prediction_at, (before, previous), (judged, outcome), now);
+            subject.correct(prediction_at, prediction, (before, previous), (judged, outcome), now);
             Vec::new()
         }
         None => observe(state, prediction_at, prediction, outcome, judged),
@@ -173,19 +178,26 @@ fn observe(
     let configuration = std::sync::Arc::clone(&state.configuration);
     let (position, clock) = (state.position, state.clock);
     let chance = configuration.rule(&model).and_then(|rule| rule.chance);
+    let detectors = configuration.detectors(&model);
     let subject = state.subject_mut(&prediction.subject);
-    subject.count(prediction_at, prediction, outcome, judged, clock);
-    let Some(error) = judged.error else { return Vec::new() };
+    subject.count(prediction_at, prediction, outcome, judged, clock, configuration.rows_kept(detectors));
+    if detectors.coverage.enabled {
+        subject.due.resolved(prediction);
+    }
     let moment = Moment { subject: &prediction.subject, position, clock };
-    subject.detect(configuration.detectors(&model), chance, error, moment)
+    let mut findings = match judged.error {
+        Some(error) => subject.detect(detectors, chance, error, moment),
+        None => Vec::new(),
+    };
+    findings.extend(subject.examine(detectors, &configuration.metrics, judged, moment));
+    findings
 }
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
     let moment = Moment { subject: &baseline.subject, position: state.position, clock: state.clock };
-    let subject = state.subject_mut(&baseline.subject);
-    subject.baseline = Some(baseline.clone());
+    state.hold_against(baseline);
     let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(|kind| kind.needs_baseline()).collect();
-    subject.restart(&kinds, moment)
+    state.subject_mut(&baseline.subject).restart(&kinds, moment)
 }
 
 fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {

@@ -1,21 +1,27 @@
 //! The configuration in force: what is watched, how it is judged, and how far a decision may go.
 //!
 //! Its canonical text is kept by digest and its change is a log entry, so that the fold needs nothing else. A field
-//! added later must default to "as before", because older configurations in the log do not have it.
+//! added later must default to "as before", because older configurations in the log do not have it, and is left out of
+//! that text while it says so: an old configuration keeps its digest.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use trimtab_stats::{
-    AdwinConfig, AdwinVariant, DdmConfig, EddmConfig, HddmAConfig, HddmWConfig, KswinConfig, OwnPastConfig,
-    PageHinkleyConfig, Sides,
-};
 use trimtab_types::{
     Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, format_duration, parse_duration,
 };
 use wildmatch::WildMatch;
 
-use crate::fold::{DetectorKind, Online};
+mod detectors;
+mod windowed;
+
+pub use detectors::*;
+pub use windowed::*;
+
+/// Whether a table says nothing that was not so before there was one.
+fn is_default<T: Default + PartialEq>(table: &T) -> bool {
+    *table == T::default()
+}
 
 /// Everything that an operator configures.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,6 +32,9 @@ pub struct Configuration {
     pub host: HostSettings,
     /// How predictions are held against outcomes.
     pub judging: Judging,
+    /// Metrics of the newest judged predictions.
+    #[serde(skip_serializing_if = "is_default")]
+    pub metrics: MetricSettings,
     /// What watches every subject.
     pub detectors: Detectors,
     /// What may be done to which models; the first rule that matches counts.
@@ -35,8 +44,10 @@ pub struct Configuration {
     /// Who hears what how often.
     pub alerts: AlertRules,
     /// How several policies decide together.
+    #[serde(skip_serializing_if = "is_default")]
     pub decisions: DecisionRules,
     /// When a policy that fails again and again is left alone.
+    #[serde(skip_serializing_if = "is_default")]
     pub breaker: BreakerRules,
     /// The operator's settings of policies, by policy.
     pub policies: BTreeMap<String, PolicyRule>,
@@ -67,312 +78,6 @@ impl<'de> Deserialize<'de> for Duration {
         let text = String::deserialize(deserializer)?;
         parse_duration(&text).map(Self).map_err(|invalid| D::Error::custom(invalid.problem))
     }
-}
-
-/// What watches every subject.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Detectors {
-    /// Anytime-valid detection of errors above the baseline; on by default.
-    pub e_sr: ESrSettings,
-    /// ADWIN of the paper and of MOA, which keeps the newer window.
-    pub adwin: AdwinSettings,
-    /// ADWIN of river, which starts anew.
-    pub adwin_river: AdwinSettings,
-    /// Rolling accuracy against the baseline; a false alarm every 345, 552 or 1,102 observations by design.
-    pub accuracy_z: AccuracyZSettings,
-    /// The same evidence as `e-sr`, combined by its maximum: later, and with fewer false alarms than promised.
-    pub e_cusum: ECusumSettings,
-    /// Anytime-valid detection against the stream's own past; needs no baseline.
-    pub own_past: OwnPastSettings,
-    /// Population stability of score and features against the baseline; on by default.
-    pub psi: PsiSettings,
-    /// Page–Hinkley on the error.
-    pub page_hinkley: PageHinkleySettings,
-    /// DDM on errors of 0 and 1.
-    pub ddm: DdmSettings,
-    /// EDDM on errors of 0 and 1.
-    pub eddm: EddmSettings,
-    /// HDDM with Hoeffding's bound.
-    pub hddm_a: HddmASettings,
-    /// HDDM with McDiarmid's bound on a weighted mean.
-    pub hddm_w: HddmWSettings,
-    /// A Kolmogorov–Smirnov test on a sliding window of errors.
-    pub kswin: KswinSettings,
-}
-
-/// [`ESrSettings`], off unless it is switched on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ECusumSettings(#[serde(deserialize_with = "OffByDefault::deserialize")] pub ESrSettings);
-
-/// How [`ESrSettings`] are read where a table that does not say so does not switch them on.
-#[derive(Deserialize)]
-#[serde(remote = "ESrSettings", default = "off", deny_unknown_fields, rename_all = "kebab-case")]
-struct OffByDefault {
-    enabled: bool,
-    run_length: f64,
-    block: u32,
-    tolerance: f64,
-    confidence: f64,
-    window: u32,
-}
-
-fn off() -> ESrSettings {
-    ECusumSettings::default().0
-}
-
-impl Default for ECusumSettings {
-    fn default() -> Self {
-        Self(ESrSettings { enabled: false, ..ESrSettings::default() })
-    }
-}
-
-/// Population stability index of the score and of each feature, newest predictions against the baseline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PsiSettings {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// How many of the newest predictions are held against the baseline.
-    pub window: u32,
-    /// After how many predictions it is tested again.
-    pub every: u32,
-    /// An index of this much is medium …
-    pub medium: f64,
-    /// … of this much high …
-    pub high: f64,
-    /// … and above this critical.
-    pub critical: f64,
-    /// The index must also be improbable without drift, given the sizes: at this level for all quantities of a subject
-    /// together. Values are taken to be as dependent on each other as the baseline's.
-    pub alpha: f64,
-}
-
-impl Default for PsiSettings {
-    fn default() -> Self {
-        Self { enabled: true, window: 500, every: 50, medium: 0.1, high: 0.2, critical: 0.3, alpha: 0.001 }
-    }
-}
-
-/// Settings of a detector that is off unless it is switched on: a switch, the parameters with their defaults, and the
-/// detector's own configuration made of them.
-macro_rules! optional_detector {
-    ($(#[$about:meta])* $settings:ident => $config:ident {
-        $($(#[$doc:meta])* $key:ident: $kind:ty = $default:expr => $parameter:ident,)*
-    } $(, $fixed:ident: $value:expr)*) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-        pub struct $settings {
-            /// Whether it runs.
-            pub enabled: bool,
-            $($(#[$doc])* pub $key: $kind,)*
-        }
-
-        impl Default for $settings {
-            fn default() -> Self {
-                Self { enabled: false, $($key: $default,)* }
-            }
-        }
-
-        impl $settings {
-            /// The detector's own configuration.
-            #[allow(clippy::needless_update, reason = "some detectors have parameters that are not settings")]
-            pub fn detector(&self) -> $config {
-                $config { $($parameter: self.$key,)* $($fixed: $value,)* ..$config::default() }
-            }
-        }
-    };
-}
-
-optional_detector! {
-    /// Anytime-valid detection against the stream's own past.
-    OwnPastSettings => OwnPastConfig {
-        /// Observations that say what is normal.
-        reference: u32 = 1_000 => reference,
-        /// A rise by this much is nobody's business.
-        tolerance: f64 = 0.02 => tolerance,
-        /// Confidence with which the learned mean is bounded.
-        confidence: f64 = 0.95 => confidence,
-        /// Observations between false alarms, on average, at least.
-        run_length: f64 = 10_000.0 => average_run_length,
-        /// Observations whose mean is one bet.
-        block: u32 = 20 => block,
-    }, sides: Sides::Up
-}
-
-optional_detector! {
-    /// Page–Hinkley.
-    PageHinkleySettings => PageHinkleyConfig {
-        /// No alarm before this many observations.
-        minimum: u32 = 30 => min_instances,
-        /// Deviation that is tolerated at each step.
-        delta: f64 = 0.005 => delta,
-        /// Cumulative deviation that is an alarm.
-        threshold: f64 = 50.0 => threshold,
-    }, sides: Sides::Up
-}
-
-optional_detector! {
-    /// DDM.
-    DdmSettings => DdmConfig {
-        /// No signal up to this many observations.
-        minimum: u32 = 30 => warm_start,
-        /// Standard deviations above the best rate that are a warning.
-        warning: f64 = 2.0 => warning_threshold,
-        /// Standard deviations above the best rate that are a drift.
-        drift: f64 = 3.0 => drift_threshold,
-    }
-}
-
-optional_detector! {
-    /// EDDM.
-    EddmSettings => EddmConfig {
-        /// No signal up to this many errors.
-        minimum: u32 = 30 => warm_start,
-        /// Share of the greatest distance between errors below which is a warning.
-        warning: f64 = 0.95 => alpha,
-        /// Share of the greatest distance between errors below which is a drift.
-        drift: f64 = 0.9 => beta,
-    }
-}
-
-optional_detector! {
-    /// HDDM-A.
-    HddmASettings => HddmAConfig {
-        /// Significance of a drift.
-        drift: f64 = 0.001 => drift_confidence,
-        /// Significance of a warning.
-        warning: f64 = 0.005 => warning_confidence,
-    }, two_sided: false
-}
-
-optional_detector! {
-    /// HDDM-W.
-    HddmWSettings => HddmWConfig {
-        /// Significance of a drift.
-        drift: f64 = 0.001 => drift_confidence,
-        /// Significance of a warning.
-        warning: f64 = 0.005 => warning_confidence,
-        /// Weight of the newest observation.
-        lambda: f64 = 0.05 => lambda,
-    }, two_sided: false
-}
-
-optional_detector! {
-    /// KSWIN.
-    KswinSettings => KswinConfig {
-        /// Significance of one test.
-        alpha: f64 = 0.005 => alpha,
-        /// Observations in the window.
-        window: u32 = 100 => window_size,
-        /// How many of them, the newest, are held against the rest.
-        newest: u32 = 30 => stat_size,
-    }
-}
-
-/// e-Shiryaev–Roberts on the error against the baseline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ESrSettings {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// Observations between false alarms, on average, at least.
-    pub run_length: f64,
-    /// Observations whose mean is one bet; real errors come in runs.
-    pub block: u32,
-    /// A rise of the error rate by this much is nobody's business.
-    pub tolerance: f64,
-    /// Confidence with which the baseline's error rate is bounded.
-    pub confidence: f64,
-    /// How many of the newest resolved predictions are "now" when the severity is judged.
-    pub window: u32,
-}
-
-impl Default for ESrSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            run_length: 10_000.0,
-            block: 20,
-            tolerance: 0.02,
-            confidence: 0.95,
-            window: 200,
-        }
-    }
-}
-
-/// ADWIN on the error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct AdwinSettings {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// Lower is less sensitive.
-    pub delta: f64,
-}
-
-impl Default for AdwinSettings {
-    fn default() -> Self {
-        Self { enabled: false, delta: 0.002 }
-    }
-}
-
-impl AdwinSettings {
-    /// The detector's own configuration.
-    pub fn detector(&self, variant: AdwinVariant) -> AdwinConfig {
-        AdwinConfig { delta: self.delta, variant, ..AdwinConfig::default() }
-    }
-}
-
-/// One-proportion z-test of the rolling accuracy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct AccuracyZSettings {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// How many of the newest resolved predictions are tested; at most 200.
-    pub window: u32,
-    /// No test below this many.
-    pub minimum: u32,
-    /// Significance level.
-    pub alpha: f64,
-    /// A drop of this many points is medium; compared after rounding to 1e-9, so that 0.85 − 0.80 is 5 points.
-    pub medium: f64,
-    /// A drop of this many points is high.
-    pub high: f64,
-    /// What a level needs.
-    pub needs: Needs,
-    /// Closes when the drop has shrunk below this share of `medium`.
-    pub hysteresis: f64,
-}
-
-impl Default for AccuracyZSettings {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            window: 200,
-            minimum: 30,
-            alpha: 0.05,
-            medium: 0.05,
-            high: 0.10,
-            needs: Needs::Both,
-            hysteresis: 0.5,
-        }
-    }
-}
-
-/// What a level of the z-test needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Needs {
-    /// The drop and the significance.
-    Both,
-    /// The drop alone.
-    Drop,
-    /// The significance alone; medium.
-    Significance,
 }
 
 /// How far a decision may go.
@@ -548,6 +253,7 @@ pub struct PolicyRule {
     /// Overrides the manifest's order.
     pub order: Option<i32>,
     /// A new version decides for this share of the subjects, 0..1; the version before it for the others.
+    #[serde(skip_serializing_if = "is_default")]
     pub rollout: Option<f64>,
     /// Values of settings that the manifest declares.
     pub settings: BTreeMap<String, serde_json::Value>,
@@ -613,6 +319,17 @@ impl Configuration {
         self.rule(model).and_then(|rule| rule.detectors.as_ref()).unwrap_or(&self.detectors)
     }
 
+    /// Whether anything is looked at as time passes.
+    pub(crate) fn watches_time(&self) -> bool {
+        let own = self.models.iter().filter_map(|rule| rule.detectors.as_ref());
+        std::iter::once(&self.detectors).chain(own).any(Detectors::watches_time)
+    }
+
+    /// How many of the newest judged predictions of a model are kept in full.
+    pub(crate) fn rows_kept(&self, detectors: &Detectors) -> u32 {
+        self.metrics.window.max(detectors.rows_needed())
+    }
+
     /// How far a decision about a model may go.
     pub fn stage(&self, model: &ModelKey) -> ReleaseStage {
         self.rule(model).map(|rule| rule.stage).unwrap_or_default()
@@ -642,6 +359,7 @@ impl Configuration {
             "judging.regression-right",
             "must lie between 0 and 1",
         );
+        self.metrics.check(&mut |ok, key, problem| need(ok, &format!("metrics.{key}"), problem));
         for rule in &self.models {
             need(
                 rule.chance.is_none_or(|chance| (0.0..1.0).contains(&chance)),
@@ -667,67 +385,6 @@ impl Configuration {
         for rule in &self.models {
             let key = format!("models.detectors (of `{}`)", rule.model.text);
             problems.extend(rule.detectors.iter().flat_map(|detectors| detectors.problems(&key)));
-        }
-        problems
-    }
-}
-
-impl Detectors {
-    /// What is wrong with the parameters; each detector judges its own.
-    fn problems(&self, place: &str) -> Vec<Invalid> {
-        let mut problems = Vec::new();
-        let mut need = |ok: bool, key: &str, problem: &str| {
-            if !ok {
-                problems.push(Invalid::new(format!("`{place}.{key}`"), problem));
-            }
-        };
-        let open = |x: f64| x > 0.0 && x < 1.0;
-        for (name, settings) in [("e-sr", &self.e_sr), ("e-cusum", &self.e_cusum.0)] {
-            need(
-                settings.run_length > f64::from(settings.block) && settings.run_length <= 1e15,
-                &format!("{name}.run-length"),
-                "must be more than one block and at most 1e15 observations",
-            );
-            need(
-                (1..=10_000).contains(&settings.block),
-                &format!("{name}.block"),
-                "must lie between 1 and 10000",
-            );
-            let tolerance = (0.0..0.5).contains(&settings.tolerance);
-            need(tolerance, &format!("{name}.tolerance"), "must be at least 0 and below 0.5");
-            need(open(settings.confidence), &format!("{name}.confidence"), "must lie between 0 and 1");
-            need(
-                (1..=200).contains(&settings.window),
-                &format!("{name}.window"),
-                "must lie between 1 and 200",
-            );
-        }
-        let z = &self.accuracy_z;
-        need((1..=200).contains(&z.window), "accuracy-z.window", "must lie between 1 and 200");
-        need((1..=z.window).contains(&z.minimum), "accuracy-z.minimum", "must lie between 1 and `window`");
-        need(open(z.alpha), "accuracy-z.alpha", "must lie between 0 and 1");
-        need(
-            z.medium > 0.0 && z.medium <= z.high && z.high < 1.0,
-            "accuracy-z.medium",
-            "must be above 0 and not above `high`, which must be below 1",
-        );
-        need((0.0..=1.0).contains(&z.hysteresis), "accuracy-z.hysteresis", "must lie between 0 and 1");
-        let psi = &self.psi;
-        need((50..=5_000).contains(&psi.window), "psi.window", "must lie between 50 and 5000");
-        need(psi.every > 0, "psi.every", "must be at least 1");
-        need(
-            psi.medium > 0.0
-                && psi.medium <= psi.high
-                && psi.high <= psi.critical
-                && psi.critical.is_finite(),
-            "psi.medium",
-            "must be above 0, not above `high`, and that not above `critical`",
-        );
-        need(open(psi.alpha), "psi.alpha", "must lie between 0 and 1");
-        for kind in DetectorKind::ALL {
-            if let Some(Err(error)) = Online::new(kind, self) {
-                need(false, kind.name(), &error.to_string());
-            }
         }
         problems
     }
@@ -759,6 +416,32 @@ mod tests {
         assert_eq!(configuration.stage(&key("eth")), ReleaseStage::Alert);
     }
 
+    /// The text that a build before these tables kept in a log, under the digest that the log's entries name.
+    #[test]
+    fn an_older_configuration_keeps_its_text_and_digest() {
+        let older = concat!(
+            r#"{"judging":{"binary-threshold":0.5,"dead-band":0.001,"judge-hold":true,"regression-scale":1.0,"#,
+            r#""regression-right":0.1},"detectors":{"e-sr":{"enabled":true,"run-length":10000.0,"block":20,"#,
+            r#""tolerance":0.02,"confidence":0.95,"window":200},"adwin":{"enabled":false,"delta":0.002},"#,
+            r#""adwin-river":{"enabled":false,"delta":0.002},"accuracy-z":{"enabled":false,"window":200,"#,
+            r#""minimum":30,"alpha":0.05,"medium":0.05,"high":0.1,"needs":"both","hysteresis":0.5},"#,
+            r#""e-cusum":{"enabled":false,"run-length":10000.0,"block":20,"tolerance":0.02,"confidence":0.95,"#,
+            r#""window":200},"own-past":{"enabled":false,"reference":1000,"tolerance":0.02,"confidence":0.95,"#,
+            r#""run-length":10000.0,"block":20},"psi":{"enabled":true,"window":500,"every":50,"medium":0.1,"#,
+            r#""high":0.2,"critical":0.3,"alpha":0.001},"page-hinkley":{"enabled":false,"minimum":30,"#,
+            r#""delta":0.005,"threshold":50.0},"ddm":{"enabled":false,"minimum":30,"warning":2.0,"drift":3.0},"#,
+            r#""eddm":{"enabled":false,"minimum":30,"warning":0.95,"drift":0.9},"hddm-a":{"enabled":false,"#,
+            r#""drift":0.001,"warning":0.005},"hddm-w":{"enabled":false,"drift":0.001,"warning":0.005,"#,
+            r#""lambda":0.05},"kswin":{"enabled":false,"alpha":0.005,"window":100,"newest":30}},"models":[],"#,
+            r#""safeguards":{"retrain":{"enabled":false,"tenants":[],"cooldown":"7d","minimum-samples":100,"#,
+            r#""approval":false}},"alerts":{"channels":["chat"],"minimum":"medium","interval":"1d"},"policies":{}}"#,
+        );
+        let configuration = Configuration::from_canonical(older.as_bytes()).expect("reads");
+        assert_eq!(String::from_utf8_lossy(&configuration.canonical()), older);
+        let newer = Configuration::parse("[detectors.ks]\nenabled = true", "new").expect("valid");
+        assert_eq!(Configuration::from_canonical(&newer.canonical()).expect("reads back"), newer);
+    }
+
     #[test]
     fn mistakes_name_file_line_key_and_fix() {
         for (text, parts) in [
@@ -772,6 +455,21 @@ mod tests {
             ("[models", &["line 1"]),
             ("[detectors.ddm]\ndrift = 1.0", &["detectors.ddm", "drift_threshold", "warning_threshold"]),
             ("[detectors.adwin]\ndelta = 2", &["detectors.adwin", "delta is 2"]),
+            ("[detectors.ks]\nminimum = 600\nmedium = 0.3", &["detectors.ks.minimum", "detectors.ks.medium"]),
+            ("[detectors.psi]\nwindow = true", &["line 2", "number of predictions"]),
+            ("[detectors.psi]\nwindow = 7", &["detectors.psi.window", "50 and 5000"]),
+            ("[detectors.categories]\ndistance = \"far\"", &["line 2", "jensen-shannon", "total-variation"]),
+            ("[detectors.categories]\nalpha = 0", &["detectors.categories.alpha"]),
+            ("[detectors.calibration]\nmedium = 0.2", &["detectors.calibration.medium", "`high`"]),
+            ("[detectors.performance]\nmetrics = [\"ece\"]", &["detectors.performance.metrics", "`ece`"]),
+            ("[detectors.performance]\nmetrics = [\"luck\"]", &["line 2", "luck", "accuracy"]),
+            ("[detectors.trading]\nlosses = 1\ndrawdown = 15", &["trading.losses", "trading.drawdown"]),
+            ("[detectors.staleness]\nretired = \"10m\"", &["detectors.staleness.retired", "longer"]),
+            ("[detectors.coverage]\nwindow = \"90d\"\nbelow = 50", &["coverage.window", "coverage.below"]),
+            (
+                "[metrics]\nwindow = 100000\nperiods-per-year = 0",
+                &["metrics.window", "metrics.periods-per-year"],
+            ),
             ("[[models]]\nmodel = \"m\"\ndetectors.kswin.newest = 100", &["models.detectors (of `m`).kswin"]),
         ] {
             let message = Configuration::parse(text, "trimtab.toml").expect_err(text).to_string();
