@@ -85,7 +85,7 @@ fn a_file_that_changes_is_in_force_and_there_is_a_way_back() {
     host.socket().post("/v1/reload", "").expect(200);
     assert_eq!(digest(&scratch), first);
     assert_eq!(host.stop(), Some(0));
-    let host = scratch.serve();
+    let _host = scratch.serve();
     assert_eq!(digest(&scratch), first);
     scratch.run(&["policy", "list"]).expect(0).prints(&["held back"]);
 
