@@ -126,6 +126,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes files")]
     fn what_is_temporary_does_not_count() {
         let directory = std::env::temp_dir().join(format!("trimtab-watch-{}", std::process::id()));
         let policy = directory.join("ladder");
