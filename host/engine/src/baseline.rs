@@ -1,15 +1,19 @@
 //! A baseline from what is stored: the numbers over a range of a subject's resolved predictions.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use trimtab_stats::Bins;
 use trimtab_store::{Reader, Resolution};
 use trimtab_types::{
-    Baseline, BaselineSource, Entry, Feature, Invalid, Judged, Judging, Outcome, Position, Predicted,
-    Prediction, Reference, Subject, judge,
+    Baseline, BaselineSource, CategoryReference, Cut, Entry, Feature, Invalid, Judged, Judging, Outcome,
+    Position, Predicted, Prediction, Reference, Subject, judge,
 };
 
-use crate::HostError;
+use crate::{
+    HostError,
+    config::MetricSettings,
+    metrics::{Metric, Row},
+};
 
 const STEP: usize = 4_096;
 
@@ -54,9 +58,11 @@ pub fn from_log(
 struct Rows {
     /// Keys in the order in which they were resolved.
     order: Vec<Position>,
-    judged: BTreeMap<Position, Judged>,
+    judged: BTreeMap<Position, (Judged, Row)>,
     /// Scores (under `None`) and features.
     values: BTreeMap<Option<String>, Vec<f64>>,
+    /// Predicted classes (under `None`) and categorical features.
+    categories: BTreeMap<Option<String>, Vec<String>>,
 }
 
 impl Rows {
@@ -70,16 +76,12 @@ impl Rows {
 
     fn add(&mut self, key: Position, prediction: &Prediction, outcome: &Outcome, rules: &Judging) {
         let judged = judge(prediction, outcome, rules);
-        if judged.right.is_some() && self.judged.insert(key, judged).is_none() {
+        let row = Row::of(key, prediction, outcome, judged);
+        if judged.right.is_some() && self.judged.insert(key, (judged, row)).is_none() {
             self.order.push(key);
-            for (feature, value) in quantities(prediction) {
-                match self.values.get_mut(&feature.map(str::to_owned)) {
-                    Some(values) => values.push(value),
-                    None => {
-                        self.values.insert(feature.map(str::to_owned), vec![value]);
-                    }
-                }
-            }
+            quantities(prediction).for_each(|(feature, value)| push(&mut self.values, feature, value));
+            categories(prediction)
+                .for_each(|(feature, name)| push(&mut self.categories, feature, name.into_owned()));
         }
     }
 
@@ -98,20 +100,19 @@ impl Rows {
             let problem = format!("{subject} has {samples} resolved predictions, not {rows}");
             return Err(Invalid::new("baseline", problem).into());
         }
-        let errors: Vec<f64> = self
-            .order
-            .iter()
-            .filter_map(|key| self.judged.get(key))
-            .filter_map(|judged| judged.error)
+        let known = self.order.iter().filter_map(|key| self.judged.get(key));
+        let (judged, rows): (Vec<&Judged>, Vec<&Row>) = known.map(|(judged, row)| (judged, row)).unzip();
+        let errors: Vec<f64> = judged.iter().filter_map(|judged| judged.error).collect();
+        let settings = MetricSettings::default();
+        let of = |metric: Metric| metric.of(&rows, &settings).map(|estimate| estimate.value);
+        let mut metrics: BTreeMap<String, f64> = Metric::ALL
+            .into_iter()
+            .filter_map(|metric| Some((metric.name().to_owned(), of(metric)?)))
             .collect();
-        let count = |predicted: bool, actual: bool| {
-            self.judged.values().filter(|judged| judged.positive == Some((predicted, actual))).count() as f64
-        };
-        let (tp, fp, negatives) = (count(true, true), count(true, false), count(false, true));
-        let share = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
-        let precision = share(tp, tp + fp);
-        let recall = share(tp, tp + negatives);
-        let f1 = share(2.0 * tp, 2.0 * tp + fp + negatives);
+        // What has a field of its own.
+        metrics.remove(Metric::Accuracy.name());
+        let [precision, recall, f1] =
+            [Metric::Precision, Metric::Recall, Metric::F1].map(|metric| metrics.remove(metric.name()));
         Ok(Baseline {
             subject: subject.clone(),
             source,
@@ -124,21 +125,60 @@ impl Rows {
             f1,
             chance: None,
             distributions: self.values.iter().filter_map(reference).collect(),
+            categories: self.categories.iter().filter_map(category_reference).collect(),
+            metrics,
         })
     }
 }
 
-/// Bins that a baseline is cut into: deciles, as is usual for PSI.
+fn push<T>(values: &mut BTreeMap<Option<String>, Vec<T>>, feature: Option<&str>, value: T) {
+    values.entry(feature.map(str::to_owned)).or_default().push(value);
+}
+
+/// Bins that a baseline is cut into: deciles, as is usual for PSI …
 const BINS: u32 = 10;
+/// … and percentiles, where the distance of distribution functions is read.
+const FINE_BINS: u32 = 100;
+/// A category that came less often counts among all others: the chi-square test wants expected counts of 5.
+const RARE: u64 = 5;
+/// Most categories that have a name, the most frequent ones.
+const NAMED: usize = 250;
 
 /// How a quantity was distributed; `None` where that cannot be said.
 fn reference((feature, values): (&Option<String>, &Vec<f64>)) -> Option<Reference> {
-    let bins = Bins::quantiles(values, BINS).ok()?;
+    let cut = |bins| {
+        let bins = Bins::quantiles(values, bins).ok()?;
+        Some(Cut { edges: bins.edges().to_vec(), counts: bins.count(values).ok()? })
+    };
+    let Cut { edges, counts } = cut(BINS)?;
     Some(Reference {
         feature: feature.clone(),
-        edges: bins.edges().to_vec(),
-        counts: bins.count(values).ok()?,
+        edges,
+        counts,
         worth: trimtab_stats::dependence::effective_sample_size(values).ok()?,
+        fine: cut(FINE_BINS),
+    })
+}
+
+/// How often each category came.
+fn category_reference((feature, values): (&Option<String>, &Vec<String>)) -> Option<CategoryReference> {
+    let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+    values.iter().for_each(|name| *all.entry(name).or_default() += 1);
+    let mut named: Vec<(&str, u64)> = all.into_iter().filter(|(_, count)| *count >= RARE).collect();
+    named.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    named.truncate(NAMED);
+    // Categories have no order; whether the most frequent one comes says how much they come in runs.
+    let most = named.first().map(|(name, _)| *name);
+    let series: Vec<f64> =
+        values.iter().map(|name| f64::from(u8::from(Some(name.as_str()) == most))).collect();
+    named.sort_by(|a, b| a.0.cmp(b.0));
+    let (names, mut counts): (Vec<&str>, Vec<u64>) = named.into_iter().unzip();
+    counts.push(values.len() as u64 - counts.iter().sum::<u64>());
+    Some(CategoryReference {
+        feature: feature.clone(),
+        names: names.into_iter().map(str::to_owned).collect(),
+        counts,
+        worth: trimtab_stats::dependence::effective_sample_size(&series).ok()?,
     })
 }
 
@@ -157,4 +197,20 @@ pub(crate) fn quantities(prediction: &Prediction) -> impl Iterator<Item = (Optio
             }
         });
     score.map(|score| (None, score)).into_iter().chain(features)
+}
+
+/// The categories whose shares are watched: the predicted class, under `None`, and then the features by name.
+pub(crate) fn categories(prediction: &Prediction) -> impl Iterator<Item = (Option<&str>, Cow<'_, str>)> {
+    let class = match prediction.predicted {
+        Predicted::Multiclass(class) => Some((None, Cow::Owned(class.to_string()))),
+        _ => None,
+    };
+    let features =
+        prediction.features.names.iter().zip(&prediction.features.values).filter_map(|(name, value)| {
+            match value {
+                Feature::Category(category) => Some((Some(name.as_str()), Cow::Borrowed(category.as_str()))),
+                Feature::Number(_) => None,
+            }
+        });
+    class.into_iter().chain(features)
 }

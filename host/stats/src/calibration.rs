@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StatsError;
 use crate::error::{finite, require, unit};
+use crate::special::normal_cdf;
 use crate::windowed::{at_least, same_length};
 
 /// How scores are cut into bins.
@@ -85,6 +86,27 @@ impl Reliability {
         let ece = bins.iter().map(|bin| bin.count as f64 * bin.gap()).sum::<f64>() / total as f64;
         let mce = bins.iter().map(ReliabilityBin::gap).fold(0.0, f64::max);
         Ok(Self { bins, ece, mce })
+    }
+}
+
+impl Reliability {
+    /// Probability of an expected calibration error at least this large if every score were the probability of its
+    /// outcome and outcomes were independent. Even then the error is above 0: with ten bins of 50 near 0.056.
+    ///
+    /// A bin's gap is then about half-normal, so the error has mean Σ wσ√(2/π) and variance Σ w²σ²(1 − 2/π), with the
+    /// bin's weight w and σ² = s(1 − s)/n of its mean score s (at most so much where scores differ: Jensen); their sum
+    /// is taken as normal. `None` where no bin can vary.
+    pub fn p_value(&self) -> Option<f64> {
+        let total = self.bins.iter().map(|bin| bin.count).sum::<u64>() as f64;
+        let (mut mean, mut variance) = (0.0, 0.0);
+        for bin in &self.bins {
+            let Some((score, _)) = bin.means else { continue };
+            let (n, score) = (bin.count as f64, score.clamp(0.0, 1.0));
+            let deviation = n / total * (score * (1.0 - score) / n).sqrt();
+            mean += deviation * core::f64::consts::FRAC_2_PI.sqrt();
+            variance += deviation * deviation * (1.0 - core::f64::consts::FRAC_2_PI);
+        }
+        (variance > 0.0).then(|| normal_cdf((mean - self.ece) / variance.sqrt()))
     }
 }
 
@@ -313,6 +335,31 @@ mod tests {
             .collect();
         assert!(!Recalibration::fit(&changed, &scores, 1000).expect("valid").improves());
         assert!(Recalibration::fit(&changed, &scores, 4000).is_err());
+    }
+
+    /// Scores that are right have an error, too; it is improbable in about as many samples as its p-value says.
+    #[test]
+    fn an_error_is_held_against_what_calibrated_scores_have() {
+        let (mut beyond, mut found) = (0, 0);
+        for seed in 0..400 {
+            let mut rng = Rng::new(seed);
+            let scores: Vec<f64> = (0..500).map(|_| rng.uniform()).collect();
+            let mut draw = |p: &dyn Fn(f64) -> f64| -> Vec<bool> {
+                scores.iter().map(|&s| rng.uniform() < p(s)).collect()
+            };
+            let (right, overconfident) = (draw(&|s| s), draw(&|s| 0.25 + 0.5 * s));
+            let p_value = |actual: &[bool]| {
+                let found = Reliability::of(actual, &scores, 10, Binning::EqualWidth).expect("valid");
+                found.p_value().expect("varies")
+            };
+            beyond += i32::from(p_value(&right) < 0.05);
+            found += i32::from(p_value(&overconfident) < 0.001);
+        }
+        // 20 of 400 are expected; four standard deviations are 17.
+        assert!(beyond <= 37, "{beyond} of 400 at 5 %");
+        assert!(found >= 396, "{found} of 400 found");
+        let sure = Reliability::of(&[true], &[1.0], 10, Binning::EqualWidth).expect("valid");
+        assert_eq!(sure.p_value(), None);
     }
 
     #[test]

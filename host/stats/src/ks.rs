@@ -9,7 +9,7 @@ use crate::dependence::effective_sample_size;
 use crate::kolmogorov::{
     two_sample_asymptotic, two_sample_exact, two_sample_exact_one_sided, two_sample_one_sided,
 };
-use crate::windowed::sorted;
+use crate::windowed::{at_least, same_length, sorted};
 use crate::{Alternative, Comparison, Direction, StatsError, WindowedTest};
 
 /// How the p-value is computed.
@@ -71,6 +71,31 @@ pub fn ks_p_value(distance: f64, n: u64, m: u64) -> f64 {
     } else {
         two_sample_asymptotic(distance, n as f64, m as f64)
     }
+}
+
+/// Two-sided asymptotic p-value of a distance between samples that are worth so many independent values (more than 0):
+/// what [`KsMethod::AsymptoticDependent`] computes.
+pub fn ks_p_value_effective(distance: f64, n: f64, m: f64) -> f64 {
+    if n > 0.0 && m > 0.0 { two_sample_asymptotic(distance, n, m) } else { 1.0 }
+}
+
+/// Distance of two distribution functions at the edges of bins, from counts in the same bins. Never more than the
+/// distance of the samples, and less by at most what one bin holds of either (the smaller of the two shares).
+///
+/// # Errors
+/// [`StatsError`] if the lists differ in length, or either is empty or all zero.
+pub fn ks_binned(baseline: &[u64], current: &[u64]) -> Result<f64, StatsError> {
+    same_length("baseline", baseline.len(), "current", current.len())?;
+    let (n, m): (u64, u64) = (baseline.iter().sum(), current.iter().sum());
+    at_least("baseline", n as usize, 1)?;
+    at_least("current sample", m as usize, 1)?;
+    let (mut first, mut second) = (0, 0);
+    let gaps = baseline.iter().zip(current).map(|(&b, &c)| {
+        first += b;
+        second += c;
+        (first as f64 / n as f64 - second as f64 / m as f64).abs()
+    });
+    Ok(gaps.fold(0.0, f64::max))
 }
 
 /// The least distance of two samples of these sizes whose p-value is at most `alpha`; above 1 where there is none.
@@ -201,6 +226,26 @@ mod tests {
             }
         }
         assert!(ks_critical_distance(0.005, 1, 2) > 1.0, "three values are never significant");
+    }
+
+    /// Between edges a gap can grow by no more than what one bin holds.
+    #[test]
+    fn the_distance_at_edges_is_a_bound_from_below() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let shift = rng.uniform();
+            let base: Vec<f64> = (0..300).map(|_| rng.uniform()).collect();
+            let now: Vec<f64> = (0..200).map(|_| shift * rng.uniform() + rng.uniform()).collect();
+            let bins = crate::Bins::quantiles(&base, 100).expect("valid");
+            let (b, c) = (bins.count(&base).expect("valid"), bins.count(&now).expect("valid"));
+            let binned = ks_binned(&b, &c).expect("valid");
+            let exact = Ks::default().compare(&base, &now).expect("valid").statistic;
+            let held = b.iter().zip(&c).map(|(&b, &c)| (b as f64 / 300.0).min(c as f64 / 200.0));
+            let slack = held.fold(0.0, f64::max);
+            assert!(binned <= exact + 1e-12 && exact <= binned + slack + 1e-12, "{binned} {exact} {slack}");
+        }
+        assert!(ks_binned(&[1, 2], &[1]).is_err() && ks_binned(&[0], &[1]).is_err());
+        assert_eq!(ks_p_value_effective(0.5, 0.0, 10.0), 1.0);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a subject's performance is held against.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Subject, Timestamp};
@@ -56,6 +58,12 @@ pub struct Baseline {
     /// How score and features were distributed: the score first, then features by name.
     #[serde(default)]
     pub distributions: Vec<Reference>,
+    /// How often each category came: the predicted class first, then features by name.
+    #[serde(default)]
+    pub categories: Vec<CategoryReference>,
+    /// Further metrics by their well-known names, such as `ece` or `win-rate`; the Sharpe ratio is per trade.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// How a quantity was distributed: counts between edges that cut the baseline into about equal parts.
@@ -69,23 +77,81 @@ pub struct Reference {
     pub counts: Vec<u64>,
     /// How many independent values they are worth; at most their number.
     pub worth: f64,
+    /// The same values, cut finer, for distances between distribution functions; `None` in older baselines.
+    #[serde(default)]
+    pub fine: Option<Cut>,
+}
+
+/// Counts between edges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Inner edges, ascending; the outer bins are open.
+    pub edges: Vec<f64>,
+    /// Values in each bin: one more than there are edges.
+    pub counts: Vec<u64>,
+}
+
+/// How often each category of a quantity came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CategoryReference {
+    /// Which feature; `None`: the predicted class.
+    pub feature: Option<String>,
+    /// The categories, sorted; at most 250.
+    pub names: Vec<String>,
+    /// One for each name, and a last one for all other categories together.
+    pub counts: Vec<u64>,
+    /// How many independent values they are worth; at most their number.
+    pub worth: f64,
+}
+
+/// What findings call a quantity: `score`, or `feature/NAME`.
+fn quantity(feature: Option<&str>) -> String {
+    feature.map_or_else(|| "score".to_owned(), |name| format!("feature/{name}"))
+}
+
+fn is_cut(edges: &[f64], counts: &[u64]) -> bool {
+    edges.iter().all(|edge| edge.is_finite())
+        && edges.windows(2).all(|pair| pair[0] < pair[1])
+        && counts.len() == edges.len() + 1
+        && counts.len() <= 256
+}
+
+fn is_worth(worth: f64, counts: &[u64]) -> bool {
+    worth > 0.0 && worth <= counts.iter().sum::<u64>() as f64
+}
+
+impl CategoryReference {
+    /// What findings call it: `class`, or `feature/NAME`.
+    pub fn quantity(&self) -> String {
+        self.feature.as_ref().map_or_else(|| "class".to_owned(), |name| quantity(Some(name)))
+    }
+
+    fn is_sound(&self) -> bool {
+        self.names.windows(2).all(|pair| pair[0] < pair[1])
+            && self.names.len() <= 250
+            && self.counts.len() == self.names.len() + 1
+            && is_worth(self.worth, &self.counts)
+    }
 }
 
 impl Reference {
     /// What findings call it: `score`, or `feature/NAME`.
     pub fn quantity(&self) -> String {
-        self.feature.as_ref().map_or_else(|| "score".to_owned(), |name| format!("feature/{name}"))
+        quantity(self.feature.as_deref())
+    }
+
+    /// The finest cut that there is: edges, and counts between them.
+    pub fn finest(&self) -> (&[f64], &[u64]) {
+        self.fine.as_ref().map_or((&self.edges, &self.counts), |cut| (&cut.edges, &cut.counts))
     }
 
     fn is_sound(&self) -> bool {
-        let total: u64 = self.counts.iter().sum();
-        self.edges.iter().all(|edge| edge.is_finite())
-            && self.edges.windows(2).all(|pair| pair[0] < pair[1])
-            && self.counts.len() == self.edges.len() + 1
-            && self.counts.len() <= 256
-            && total > 0
-            && self.worth > 0.0
-            && self.worth <= total as f64
+        let total = |counts: &[u64]| counts.iter().sum::<u64>();
+        is_cut(&self.edges, &self.counts)
+            && is_worth(self.worth, &self.counts)
+            && self.fine.as_ref().is_none_or(|cut| {
+                is_cut(&cut.edges, &cut.counts) && total(&cut.counts) == total(&self.counts)
+            })
     }
 }
 
@@ -104,6 +170,15 @@ impl Baseline {
                 format!("distributions.{}", bad.quantity()),
                 "needs ascending edges, a count for each bin, and a worth between 0 and their sum",
             ));
+        }
+        if let Some(bad) = self.categories.iter().find(|reference| !reference.is_sound()) {
+            return Err(Invalid::new(
+                format!("categories.{}", bad.quantity()),
+                "needs at most 250 sorted names, a count for each and for the rest, and a worth between 0 and their sum",
+            ));
+        }
+        if let Some((name, _)) = self.metrics.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Invalid::new(format!("metrics.{name}"), "must be a number"));
         }
         let rates = [
             ("accuracy", Some(self.accuracy)),

@@ -14,15 +14,15 @@ mod subject;
 mod time;
 
 pub use alert::{Alert, Message, Occasion};
-pub use baseline::{Baseline, BaselineSource, Reference};
+pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Reference};
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
     Question, Read, StateChange, Verdict,
 };
 pub use digest::{Digest, DigestBuilder};
 pub use entry::{
-    Act, Approval, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry, Position,
-    Redaction, Reset, TrainerResult, VersionTransition,
+    Act, Approval, Change, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry,
+    Position, Redaction, Reset, Rollout, TrainerResult, VersionTransition,
 };
 pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};

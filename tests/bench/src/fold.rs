@@ -34,6 +34,8 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
                 f1: None,
                 chance: None,
                 distributions: distributions(),
+                categories: Vec::new(),
+                metrics: std::collections::BTreeMap::new(),
             })
         })
         .collect();
@@ -73,6 +75,11 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
         policies: directory.path().join("policies"),
         configuration: Configuration::default(),
         sandbox: Sandbox::new(&SandboxOptions::default())?,
+        started: trimtab_types::Change {
+            at: trimtab_types::Timestamp::EPOCH,
+            by: "bench".into(),
+            reason: String::new(),
+        },
     })?;
     host.settle()?;
     let rate = count / started.elapsed().as_secs_f64();
@@ -87,6 +94,7 @@ fn distributions() -> Vec<Reference> {
         edges: (1..10).map(|n| f64::from(n) / 10.0).collect(),
         counts: vec![1_000; 10],
         worth: 10_000.0,
+        fine: None,
     };
     let score = Reference { edges: vec![0.9, 0.900_1], counts: vec![1, 9_998, 1], ..even(None) };
     let features = (0..FEATURES).map(|n| even(Some(format!("feature-{n:02}"))));

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use trimtab_engine::{Configuration, Host, HostOptions, verify::Report};
-use trimtab_server::{ExitCode, Failure, Service, Status, client::Client};
+use trimtab_server::{ExitCode, Failure, Service, Status, client::Client, clock};
 use trimtab_types::{Baseline, Finding};
 
 use super::show;
@@ -93,6 +93,11 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     }
     output.line("")?;
     output.table(&show::subjects(&report.status.subjects))?;
+    let metrics = show::metrics(&report.status.subjects);
+    if !metrics.is_empty() {
+        output.line("")?;
+        output.table(&metrics)?;
+    }
     output.line("")?;
     output.line(format!(
         "{}, {}",
@@ -129,7 +134,13 @@ fn open(
     trimtab_server::replace_file(&path, kept.as_bytes())?;
     let policies = policies.unwrap_or_else(|| connect::policies_directory(&directory, &configuration));
     let sandbox = connect::sandbox(Some(directory.join("cache")))?;
-    let host = Host::open(HostOptions { directory, policies, configuration, sandbox })?;
+    let host = Host::open(HostOptions {
+        directory,
+        policies,
+        configuration,
+        sandbox,
+        started: clock::change("backtest", ""),
+    })?;
     Ok(Arc::new(Service::new(host, || Ok(Configuration::default()))))
 }
 

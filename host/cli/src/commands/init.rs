@@ -62,14 +62,17 @@ fn failed(action: &str, path: &Path, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use trimtab_engine::Configuration;
+    use trimtab_engine::{Configuration, config::MetricSettings};
 
     use super::*;
 
     #[test]
-    fn the_template_says_and_means_the_defaults() {
+    fn the_template_says_the_defaults_and_keeps_metrics() {
         let parse = |text: &str| Configuration::parse(text, "template").expect("parses");
-        assert_eq!(parse(TEMPLATE), Configuration::default(), "as it is");
+        // A new directory keeps metrics. A configuration that does not say so is an older one, which must go on as before.
+        let metrics = MetricSettings { window: 200, ..MetricSettings::default() };
+        let expected = Configuration { metrics, ..Configuration::default() };
+        assert_eq!(parse(TEMPLATE), expected, "as it is");
         // With every commented key in force, up to the examples, which come after an empty comment.
         let (mut table, mut example) = ("", false);
         let mut text = String::new();
@@ -83,6 +86,6 @@ mod tests {
             text.push('\n');
         }
         assert!(text.contains("\nrun-length = 10000") && text.contains("\ninterval = \"24h\""), "{text}");
-        assert_eq!(parse(&text), Configuration::default(), "{text}");
+        assert_eq!(parse(&text), expected, "{text}");
     }
 }

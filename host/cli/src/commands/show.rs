@@ -41,6 +41,22 @@ pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
     table
 }
 
+/// Metrics of the subjects that keep them.
+pub(crate) fn metrics(subjects: &[SubjectStatus]) -> Table {
+    let mut table = Table::new(&["subject", "of", "metrics"]);
+    for subject in subjects {
+        let most = subject.metrics.iter().map(|metric| metric.estimate.samples).max();
+        let Some(most) = most else { continue };
+        let metrics: Vec<_> = subject
+            .metrics
+            .iter()
+            .map(|metric| format!("{} {}", metric.name, figure(metric.estimate.value)))
+            .collect();
+        table.row([cell(&subject.subject), cell(most), cell(metrics.join(", "))]);
+    }
+    table
+}
+
 pub(crate) fn findings(findings: &[Finding]) -> Table {
     let mut table =
         Table::new(&["position", "at", "subject", "", "severity", "detector", "before", "now", "evidence"]);

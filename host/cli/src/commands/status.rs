@@ -56,6 +56,11 @@ pub(crate) async fn run(
     if !status.subjects.is_empty() {
         output.line("")?;
         output.table(&show::subjects(&status.subjects))?;
+        let metrics = show::metrics(&status.subjects);
+        if !metrics.is_empty() {
+            output.line("")?;
+            output.table(&metrics)?;
+        }
     }
     let mut table = Table::new(&["policy", "digest", "mode", "order", "answers"]);
     for policy in &status.policies {

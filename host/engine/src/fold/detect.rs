@@ -52,11 +52,25 @@ pub enum DetectorKind {
     AccuracyZ,
     /// Population stability index of score and features.
     Psi,
+    /// Kolmogorov–Smirnov distance of score and features.
+    Ks,
+    /// Shares of categories and predicted classes.
+    Categories,
+    /// Expected calibration error.
+    Calibration,
+    /// Metrics below the baseline's.
+    Performance,
+    /// How trades go.
+    Trading,
+    /// Age of the newest prediction.
+    Staleness,
+    /// Share of due predictions that have an outcome.
+    Coverage,
 }
 
 impl DetectorKind {
     /// All of them, in the order in which they are fed.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::ESr,
         Self::ECusum,
         Self::OwnPast,
@@ -70,6 +84,13 @@ impl DetectorKind {
         Self::Kswin,
         Self::AccuracyZ,
         Self::Psi,
+        Self::Ks,
+        Self::Categories,
+        Self::Calibration,
+        Self::Performance,
+        Self::Trading,
+        Self::Staleness,
+        Self::Coverage,
     ];
 
     /// The name in findings and configuration.
@@ -88,6 +109,13 @@ impl DetectorKind {
             Self::Kswin => "kswin",
             Self::AccuracyZ => "accuracy-z",
             Self::Psi => "psi",
+            Self::Ks => "ks",
+            Self::Categories => "categories",
+            Self::Calibration => "calibration",
+            Self::Performance => "performance",
+            Self::Trading => "trading",
+            Self::Staleness => "staleness",
+            Self::Coverage => "coverage",
         }
     }
 
@@ -96,18 +124,34 @@ impl DetectorKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// What it watches of the judged rows; score and features are watched as they come.
-    fn judged_quantity(self) -> Option<&'static str> {
+    /// What it watches of every error, if it does: the others look at windows now and then.
+    pub(crate) fn judged_quantity(self) -> Option<&'static str> {
         match self {
             Self::AccuracyZ => Some("accuracy"),
-            Self::Psi => None,
+            Self::Psi
+            | Self::Ks
+            | Self::Categories
+            | Self::Calibration
+            | Self::Performance
+            | Self::Trading
+            | Self::Staleness
+            | Self::Coverage => None,
             _ => Some("error"),
         }
     }
 
     /// Whether it can only run against a baseline.
     pub fn needs_baseline(self) -> bool {
-        matches!(self, Self::ESr | Self::ECusum | Self::AccuracyZ | Self::Psi)
+        matches!(
+            self,
+            Self::ESr
+                | Self::ECusum
+                | Self::AccuracyZ
+                | Self::Psi
+                | Self::Ks
+                | Self::Categories
+                | Self::Performance
+        )
     }
 
     fn is_enabled(self, settings: &Detectors) -> bool {
@@ -125,6 +169,13 @@ impl DetectorKind {
             Self::Kswin => settings.kswin.enabled,
             Self::AccuracyZ => settings.accuracy_z.enabled,
             Self::Psi => settings.psi.enabled,
+            Self::Ks => settings.ks.enabled,
+            Self::Categories => settings.categories.enabled,
+            Self::Calibration => settings.calibration.enabled,
+            Self::Performance => settings.performance.enabled,
+            Self::Trading => settings.trading.enabled,
+            Self::Staleness => settings.staleness.enabled,
+            Self::Coverage => settings.coverage.enabled,
         }
     }
 
@@ -144,6 +195,13 @@ impl DetectorKind {
             Self::Kswin => before.kswin != after.kswin,
             Self::AccuracyZ => before.accuracy_z != after.accuracy_z,
             Self::Psi => before.psi != after.psi,
+            Self::Ks => before.ks != after.ks,
+            Self::Categories => before.categories != after.categories,
+            Self::Calibration => before.calibration != after.calibration,
+            Self::Performance => before.performance != after.performance,
+            Self::Trading => before.trading != after.trading,
+            Self::Staleness => before.staleness != after.staleness,
+            Self::Coverage => before.coverage != after.coverage,
         }
     }
 }
@@ -163,12 +221,20 @@ pub enum Online {
 }
 
 impl Online {
-    /// A new one; `None` for kinds that are held against a baseline.
+    /// A new one; `None` for all other kinds.
     pub(crate) fn new(kind: DetectorKind, settings: &Detectors) -> Option<Result<Self, StatsError>> {
         Some(match kind {
-            DetectorKind::ESr | DetectorKind::ECusum | DetectorKind::AccuracyZ | DetectorKind::Psi => {
-                return None;
-            }
+            DetectorKind::ESr
+            | DetectorKind::ECusum
+            | DetectorKind::AccuracyZ
+            | DetectorKind::Psi
+            | DetectorKind::Ks
+            | DetectorKind::Categories
+            | DetectorKind::Calibration
+            | DetectorKind::Performance
+            | DetectorKind::Trading
+            | DetectorKind::Staleness
+            | DetectorKind::Coverage => return None,
             DetectorKind::OwnPast => {
                 OwnPast::new(settings.own_past.detector()).map(|detector| Self::OwnPast(Box::new(detector)))
             }
@@ -260,7 +326,7 @@ impl SubjectState {
         let mut running = match self.detectors.remove(&kind) {
             Some(running) => running,
             None => {
-                Running { detector: Detector::new(kind, settings, self.baseline.as_ref())?, episode: None }
+                Running { detector: Detector::new(kind, settings, self.baseline.as_deref())?, episode: None }
             }
         };
         let open = running.episode().map(|finding| finding.severity);
@@ -292,7 +358,7 @@ impl SubjectState {
             threshold: detector.threshold(),
             e_value: Some(detector.e_value()),
             significant,
-            baseline: self.baseline.as_ref().map(error_of),
+            baseline: self.baseline.as_deref().map(error_of),
             current: self.accuracy(settings.window as usize).map(complement),
             window: format!(
                 "all since the detector started, against the baseline; now: the newest {}",
@@ -386,9 +452,9 @@ impl SubjectState {
         let mut ended = Vec::new();
         for kind in kinds {
             ended.extend(self.detectors.remove(kind).map(|running| running.episode));
-            if *kind == DetectorKind::Psi {
-                ended.extend(std::mem::take(&mut self.distributions).into_iter().map(|known| known.episode));
-            }
+            let known = self.distributions.remove(kind).into_iter().flatten();
+            ended.extend(known.map(|known| known.episode));
+            ended.extend(self.episodes.remove(kind).into_iter().flatten().map(|(_, open)| Some(open)));
         }
         let found: Vec<_> = ended.into_iter().filter_map(|open| episode::end(open, moment)).collect();
         self.note(&found);

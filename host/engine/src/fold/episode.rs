@@ -37,6 +37,26 @@ pub(crate) struct Moment<'a> {
 /// The newest change of an open episode; `None`: none is open.
 pub(crate) type Episode = Option<Box<Finding>>;
 
+/// How grave the open episode is.
+pub(crate) fn severity_of(episode: &Episode) -> Option<Severity> {
+    episode.as_deref().map(|finding| finding.severity)
+}
+
+/// What a level that was found does to an episode: it opens, rises, or, once recovered, closes. It never falls.
+pub(crate) fn change(
+    open: Option<Severity>,
+    level: Option<Severity>,
+    recovered: bool,
+    evidence: impl FnOnce() -> Evidence,
+) -> Option<Change> {
+    match (open, level) {
+        (None, Some(level)) => Some(Change::Open(level, evidence())),
+        (Some(severity), Some(level)) if level > severity => Some(Change::Raise(level, evidence())),
+        (Some(_), _) if recovered => Some(Change::Close(evidence())),
+        _ => None,
+    }
+}
+
 /// Brings an episode forward. Returns what happened to it, in order.
 pub(crate) fn advance(
     episode: &mut Episode,

@@ -1,15 +1,19 @@
 //! The fold: log entries in, state and findings out. Pure: no I/O, no clock, no randomness, so that the same log gives
 //! the same findings on every machine. What to do about a finding is not decided here.
 
+mod breaker;
 mod detect;
 mod distribution;
 mod episode;
+mod health;
+mod schedule;
 mod state;
 #[cfg(test)]
 mod tests;
 mod times;
 mod view;
 
+pub use breaker::Breaker;
 pub use detect::{DetectorKind, Online};
 pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
 pub use view::SubjectView;
@@ -18,17 +22,15 @@ use episode::Moment;
 
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
-    Act, Baseline, Entry, Finding, Judged, Outcome, Phase, Position, Prediction, Subject, Timestamp, judge,
+    Act, Baseline, Entry, Finding, Judged, ModelKey, Outcome, Phase, Position, Prediction, Subject,
+    Timestamp, judge,
 };
 
 /// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
 ///
 /// Configurations and policy sets are put in force by the pipeline, which knows their contents.
 pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
-    state.position = record.position;
-    if let Some(time) = time_of(&record.entry) {
-        state.advance_clock(time);
-    }
+    pass_over(state, record);
     let mut findings = match &record.entry {
         Entry::Prediction(prediction) => {
             let mut findings = predicted(state, prediction);
@@ -49,6 +51,7 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
             Vec::new()
         }
         Entry::Reset(reset) => state.reset(&reset.subject, reset.detector.as_deref()),
+        Entry::Tick(_) => schedule::tick(state),
         Entry::VersionTransition(transition) => {
             state.model_mut(&transition.model).transition(transition);
             Vec::new()
@@ -62,7 +65,6 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
         // and policy set are the pipeline's.
         Entry::Configuration(_)
         | Entry::PolicySet(_)
-        | Entry::Tick(_)
         | Entry::JobStart(_)
         | Entry::Approval(_)
         | Entry::Experiment(_)
@@ -72,8 +74,44 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
     findings
 }
 
+/// Lets a record pass that is about a model which somebody else folds: only its position and its time matter.
+pub fn pass_over(state: &mut State, record: &LogRecord) {
+    state.position = record.position;
+    if let Some(time) = time_of(&record.entry) {
+        state.advance_clock(time);
+    }
+}
+
+/// Tenant and name of the model that an entry is about; `None`: it matters to all of them.
+pub fn model_of(entry: &Entry) -> Option<(&str, &str)> {
+    fn key(model: &ModelKey) -> (&str, &str) {
+        (&model.tenant, &model.model)
+    }
+    fn subject(subject: &Subject) -> (&str, &str) {
+        (&subject.tenant, &subject.model)
+    }
+    match entry {
+        Entry::Prediction(prediction) => Some(subject(&prediction.subject)),
+        Entry::Outcome(outcome) => Some((&outcome.tenant, &outcome.model)),
+        Entry::Baseline(baseline) => Some(subject(&baseline.subject)),
+        Entry::Reset(reset) => Some(subject(&reset.subject)),
+        Entry::VersionTransition(transition) => Some(key(&transition.model)),
+        Entry::TrainerResult(result) => Some(key(&result.model)),
+        Entry::Experiment(change) => Some(key(&change.model)),
+        Entry::Redaction(redaction) => Some(key(&redaction.model)),
+        Entry::OperatorAct(act) => match &act.act {
+            Act::KillSwitch { model, .. } => model.as_ref().map(key),
+        },
+        Entry::Configuration(_)
+        | Entry::PolicySet(_)
+        | Entry::Tick(_)
+        | Entry::JobStart(_)
+        | Entry::Approval(_) => None,
+    }
+}
+
 /// The time that an entry carries: the log's clock is the newest of them.
-fn time_of(entry: &Entry) -> Option<Timestamp> {
+pub(crate) fn time_of(entry: &Entry) -> Option<Timestamp> {
     match entry {
         Entry::Prediction(prediction) => Some(prediction.time),
         Entry::Outcome(outcome) => Some(outcome.time),
@@ -100,7 +138,10 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let moment = Moment { subject: &prediction.subject, position: state.position, clock: state.clock };
     let subject = state.subject_mut(&prediction.subject);
     subject.predictions += 1;
-    subject.distribute(&configuration.detectors(&model).psi, prediction, moment)
+    let detectors = configuration.detectors(&model);
+    let mut findings = subject.arrived(detectors, prediction, moment);
+    findings.extend(subject.distribute(detectors, prediction, moment));
+    findings
 }
 
 /// A prediction and its outcome meet.
@@ -118,7 +159,7 @@ fn resolve(
             let before = judge(prediction, previous, &rules);
             let now = state.clock;
             let subject = state.subject_mut(&prediction.subject);
-            subject.correct(prediction_at, (before, previous), (judged, outcome), now);
+            subject.correct(prediction_at, prediction, (before, previous), (judged, outcome), now);
             Vec::new()
         }
         None => observe(state, prediction_at, prediction, outcome, judged),
@@ -137,19 +178,26 @@ fn observe(
     let configuration = std::sync::Arc::clone(&state.configuration);
     let (position, clock) = (state.position, state.clock);
     let chance = configuration.rule(&model).and_then(|rule| rule.chance);
+    let detectors = configuration.detectors(&model);
     let subject = state.subject_mut(&prediction.subject);
-    subject.count(prediction_at, prediction, outcome, judged, clock);
-    let Some(error) = judged.error else { return Vec::new() };
+    subject.count(prediction_at, prediction, outcome, judged, clock, configuration.rows_kept(detectors));
+    if detectors.coverage.enabled {
+        subject.due.resolved(prediction);
+    }
     let moment = Moment { subject: &prediction.subject, position, clock };
-    subject.detect(configuration.detectors(&model), chance, error, moment)
+    let mut findings = match judged.error {
+        Some(error) => subject.detect(detectors, chance, error, moment),
+        None => Vec::new(),
+    };
+    findings.extend(subject.examine(detectors, &configuration.metrics, judged, moment));
+    findings
 }
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
     let moment = Moment { subject: &baseline.subject, position: state.position, clock: state.clock };
-    let subject = state.subject_mut(&baseline.subject);
-    subject.baseline = Some(baseline.clone());
+    state.hold_against(baseline);
     let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(|kind| kind.needs_baseline()).collect();
-    subject.restart(&kinds, moment)
+    state.subject_mut(&baseline.subject).restart(&kinds, moment)
 }
 
 fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {

@@ -7,23 +7,27 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use trimtab_stats::{IntervalMethod, Window, proportion};
+use trimtab_stats::Window;
 use trimtab_types::{
-    Baseline, Digest, Estimate, Finding, Interval, Judged, ModelKey, Outcome, Phase, PolicySetEntry,
+    Baseline, Digest, Estimate, Finding, Judged, Metric, ModelKey, Outcome, Phase, PolicyRef, PolicySetEntry,
     Position, Prediction, Severity, Stage, Subject, Timestamp, VersionTransition,
 };
 
 use super::{
+    breaker::Breaker,
     detect::{DetectorKind, Running},
     distribution::Distribution,
+    schedule::Due,
     times::TimeCounts,
 };
-use crate::Configuration;
+use crate::{
+    Configuration,
+    config::{BreakerRules, MetricSettings},
+    metrics::{self, Row, Rows, rate},
+};
 
 /// Findings that a subject remembers for policies that ask.
 const FINDINGS_KEPT: usize = 32;
-/// Confidence of every interval that is shown.
-const CONFIDENCE: f64 = 0.95;
 
 /// The fold's state at a position.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct State {
     pub position: Position,
     /// The newest time that the log knows.
     pub clock: Timestamp,
+    /// The hour in which distributions over time and outcomes were last looked at.
+    pub(crate) looked: i64,
     /// The configuration in force.
     pub configuration: Arc<Configuration>,
     /// Its digest; `None` before the first.
@@ -40,6 +46,8 @@ pub struct State {
     pub policies: PolicySetEntry,
     /// Trading is stopped on all models.
     pub killed: Option<KillNote>,
+    /// Policies whose newest call failed.
+    pub breakers: BTreeMap<PolicyRef, Breaker>,
     /// By model.
     pub models: BTreeMap<ModelKey, ModelState>,
     /// By subject; shared with the views of decisions under way.
@@ -58,16 +66,20 @@ pub enum StateKey {
     Model(ModelKey),
     /// A subject.
     Subject(Subject),
+    /// What a subject is held against.
+    Baseline(Subject),
 }
 
 /// The part of the state that is not of a model or subject.
 #[derive(Debug, Serialize, Deserialize)]
 struct Global {
     clock: Timestamp,
+    looked: i64,
     configuration: Option<Digest>,
     /// As JSON: its type is made to grow there.
     policies: String,
     killed: Option<KillNote>,
+    breakers: BTreeMap<PolicyRef, Breaker>,
 }
 
 /// Who stopped trading, when and why.
@@ -193,14 +205,23 @@ pub struct SubjectState {
     pub won: Window,
     /// Right ones by time.
     pub(crate) times: TimeCounts,
-    /// What it is held against.
-    pub baseline: Option<Baseline>,
+    /// When the newest prediction was made.
+    pub newest: Option<Timestamp>,
+    /// The newest judged rows, as far as metrics are kept.
+    pub(crate) rows: Rows,
+    /// What it is held against. Stored by itself, because it is large and hardly ever changes.
+    #[serde(skip)]
+    pub baseline: Option<Arc<Baseline>>,
     /// Findings kept and not decided on.
     pub paused: bool,
     /// The detectors that run, with their open episodes.
     pub(crate) detectors: BTreeMap<DetectorKind, Running>,
-    /// Score and features, in the order of the baseline's distributions.
-    pub(crate) distributions: Vec<Distribution>,
+    /// Score and features by detector, in the order of the baseline's distributions or categories.
+    pub(crate) distributions: BTreeMap<DetectorKind, Vec<Distribution>>,
+    /// Open episodes of detectors that look now and then, by quantity.
+    pub(crate) episodes: BTreeMap<DetectorKind, BTreeMap<String, Box<Finding>>>,
+    /// Which predictions came due and have an outcome, where that is watched.
+    pub(crate) due: Due,
     /// Findings since the detector was last reset.
     pub drift_counts: BTreeMap<String, u32>,
     /// The newest findings, oldest first.
@@ -219,10 +240,14 @@ impl Default for SubjectState {
             right: window(),
             won: window(),
             times: TimeCounts::default(),
+            newest: None,
+            rows: Rows::default(),
             baseline: None,
             paused: false,
             detectors: BTreeMap::new(),
-            distributions: Vec::new(),
+            distributions: BTreeMap::new(),
+            episodes: BTreeMap::new(),
+            due: Due::default(),
             drift_counts: BTreeMap::new(),
             findings: VecDeque::new(),
             notebooks: BTreeMap::new(),
@@ -245,6 +270,7 @@ impl SubjectState {
         outcome: &Outcome,
         judged: Judged,
         now: Timestamp,
+        rows_kept: u32,
     ) {
         use trimtab_types::Predicted::{Binary, Direction, Multiclass, Regression};
         self.two_sided = match prediction.predicted {
@@ -259,6 +285,9 @@ impl SubjectState {
         if let Some(won) = judged.won {
             self.won.push(prediction_at.0, won);
         }
+        if rows_kept > 0 && (judged.right.is_some() || judged.won.is_some()) {
+            self.rows.push(Row::of(prediction_at, prediction, outcome, judged), rows_kept as usize);
+        }
     }
 
     /// An outcome was corrected: windows and counts by time follow; sequential evidence stands, because a bet once
@@ -266,6 +295,7 @@ impl SubjectState {
     pub(crate) fn correct(
         &mut self,
         prediction_at: Position,
+        prediction: &Prediction,
         (before, previous): (Judged, &Outcome),
         (after, outcome): (Judged, &Outcome),
         now: Timestamp,
@@ -278,6 +308,7 @@ impl SubjectState {
         if let Some(won) = after.won {
             self.won.amend(prediction_at.0, won);
         }
+        self.rows.amend(Row::of(prediction_at, prediction, outcome, after));
     }
 
     /// Accuracy over the newest `last` judged predictions (all, if there are fewer).
@@ -288,6 +319,22 @@ impl SubjectState {
     /// Share of won trades among the newest `last`.
     pub fn win_rate(&self, last: usize) -> Option<Estimate> {
         rate(self.won.newest(last).successes, self.won.newest(last).n)
+    }
+
+    /// Metrics of the newest judged predictions that are kept, by their names.
+    pub fn metrics(&self, settings: &MetricSettings) -> Vec<Metric> {
+        let rows = self.rows.newest(settings.window as usize);
+        metrics::Metric::ALL
+            .into_iter()
+            .filter_map(|metric| {
+                Some(Metric { name: metric.name().to_owned(), estimate: metric.of(&rows, settings)? })
+            })
+            .collect()
+    }
+
+    /// Right and wrong ones among the newest judged predictions that are kept.
+    pub fn confusion(&self, settings: &MetricSettings) -> Option<metrics::Confusion> {
+        metrics::confusion(&self.rows.newest(settings.window as usize))
     }
 
     /// Remembers findings for policies that ask, and counts those that opened.
@@ -307,25 +354,20 @@ impl SubjectState {
     /// The newest change of each open episode.
     pub fn open_findings(&self) -> impl Iterator<Item = (DetectorKind, &Finding)> {
         let errors = self.detectors.iter().filter_map(|(kind, running)| Some((*kind, running.episode()?)));
-        let distributions = self.distributions.iter().filter_map(|known| known.episode.as_deref());
-        errors.chain(distributions.map(|finding| (DetectorKind::Psi, finding)))
+        let distributions = self.distributions.iter().flat_map(|(kind, known)| {
+            known.iter().filter_map(|known| Some((*kind, known.episode.as_deref()?)))
+        });
+        let others = self
+            .episodes
+            .iter()
+            .flat_map(|(kind, open)| open.values().map(|finding| (*kind, finding.as_ref())));
+        errors.chain(distributions).chain(others)
     }
 
     /// The gravest open episode.
     pub fn worst(&self) -> Option<Severity> {
         self.open_findings().map(|(_, finding)| finding.severity).max()
     }
-}
-
-/// A share with its Wilson interval; `None` of nothing.
-pub(crate) fn rate(successes: u64, n: u64) -> Option<Estimate> {
-    let interval = proportion::interval(successes, n, CONFIDENCE, IntervalMethod::Wilson).ok()?;
-    Some(Estimate {
-        value: successes as f64 / n as f64,
-        samples: u32::try_from(n).unwrap_or(u32::MAX),
-        interval: Some(Interval { lower: interval.low, upper: interval.high }),
-        from_outcomes: true,
-    })
 }
 
 /// Why stored state cannot be used.
@@ -341,10 +383,12 @@ impl Default for State {
         Self {
             position: Position(0),
             clock: Timestamp::EPOCH,
+            looked: 0,
             configuration: Arc::default(),
             configuration_digest: None,
             policies: PolicySetEntry::default(),
             killed: None,
+            breakers: BTreeMap::new(),
             models: BTreeMap::new(),
             subjects: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -354,7 +398,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 4;
+    pub const FORMAT: u32 = 6;
 
     pub(crate) fn advance_clock(&mut self, time: Timestamp) {
         if time > self.clock {
@@ -373,6 +417,36 @@ impl State {
         self.touched.insert(StateKey::Global);
     }
 
+    /// What a policy's failures have come to; `None`: it answers.
+    pub fn breaker(&self, policy: &PolicyRef) -> Option<&Breaker> {
+        self.breakers.get(policy)
+    }
+
+    /// Notes how a call of a policy went. Says whether it is left alone from now on.
+    pub(crate) fn note_call(&mut self, policy: &PolicyRef, failed: bool, rules: &BreakerRules) -> bool {
+        let before = self.breakers.get(policy).copied();
+        if !failed {
+            if before.is_some() {
+                self.breakers.remove(policy);
+                self.touch_global();
+            }
+            return false;
+        }
+        let after = before.unwrap_or_default().failed(self.clock, rules);
+        self.breakers.insert(policy.clone(), after);
+        self.touch_global();
+        after.open_until(self.clock).is_some()
+    }
+
+    /// Forgets the failures of policies that are not in force any more.
+    pub(crate) fn keep_breakers(&mut self, in_force: impl Fn(&PolicyRef) -> bool) {
+        let before = self.breakers.len();
+        self.breakers.retain(|policy, _| in_force(policy));
+        if self.breakers.len() != before {
+            self.touch_global();
+        }
+    }
+
     /// A model, to be changed.
     pub(crate) fn model_mut(&mut self, key: &ModelKey) -> &mut ModelState {
         self.touched.insert(StateKey::Model(key.clone()));
@@ -383,6 +457,12 @@ impl State {
     pub(crate) fn subject_mut(&mut self, key: &Subject) -> &mut SubjectState {
         self.touched.insert(StateKey::Subject(key.clone()));
         Arc::make_mut(self.subjects.entry(key.clone()).or_default())
+    }
+
+    /// Holds a subject against a baseline from here on.
+    pub(crate) fn hold_against(&mut self, baseline: &Baseline) {
+        self.touched.insert(StateKey::Baseline(baseline.subject.clone()));
+        self.subject_mut(&baseline.subject).baseline = Some(Arc::new(baseline.clone()));
     }
 
     /// What has to be stored, with keys; nothing is touched afterwards.
@@ -401,13 +481,19 @@ impl State {
         let bytes = match key {
             StateKey::Global => Some(postcard::to_allocvec(&Global {
                 clock: self.clock,
+                looked: self.looked,
                 configuration: self.configuration_digest,
                 policies: serde_json::to_string(&self.policies).map_err(|error| error.to_string())?,
                 killed: self.killed.clone(),
+                breakers: self.breakers.clone(),
             })),
             StateKey::Model(model) => self.models.get(model).map(postcard::to_allocvec),
             StateKey::Subject(subject) => {
                 self.subjects.get(subject).map(|state| postcard::to_allocvec(state.as_ref()))
+            }
+            StateKey::Baseline(subject) => {
+                let baseline = self.subjects.get(subject).and_then(|state| state.baseline.as_deref());
+                baseline.map(postcard::to_allocvec)
             }
         };
         bytes.transpose().map_err(|error| error.to_string())
@@ -430,15 +516,22 @@ impl State {
             StateKey::Global => {
                 let global: Global = read(bytes)?;
                 self.clock = global.clock;
+                self.looked = global.looked;
                 self.configuration_digest = global.configuration;
                 self.policies = serde_json::from_str(&global.policies).map_err(|error| error.to_string())?;
                 self.killed = global.killed;
+                self.breakers = global.breakers;
             }
             StateKey::Model(key) => {
                 self.models.insert(key, read(bytes)?);
             }
             StateKey::Subject(key) => {
-                self.subjects.insert(key, Arc::new(read(bytes)?));
+                // Its baseline may have come before.
+                let known = self.subjects.remove(&key).and_then(|known| known.baseline.clone());
+                self.subjects.insert(key, Arc::new(SubjectState { baseline: known, ..read(bytes)? }));
+            }
+            StateKey::Baseline(key) => {
+                Arc::make_mut(self.subjects.entry(key).or_default()).baseline = Some(Arc::new(read(bytes)?));
             }
         }
         Ok(())

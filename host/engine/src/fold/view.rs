@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use trimtab_policy::View;
+use trimtab_stats::Window;
 use trimtab_types::{Estimate, Finding, ModelVersion, Seconds, Severity, Subject, Timestamp};
 
-use super::state::{State, SubjectState, rate};
+use super::state::{State, SubjectState};
+use crate::{
+    config::MetricSettings,
+    metrics::{Metric, rate},
+};
 
 /// A subject as of a position.
 pub struct SubjectView {
@@ -13,6 +18,7 @@ pub struct SubjectView {
     now: Timestamp,
     activated: Option<Timestamp>,
     last_retrain: Option<Timestamp>,
+    metrics: MetricSettings,
 }
 
 impl SubjectView {
@@ -24,6 +30,7 @@ impl SubjectView {
             now: state.clock,
             activated: model.and_then(|model| model.activated),
             last_retrain: model.and_then(|model| model.last_retrain),
+            metrics: state.configuration.metrics.clone(),
         }
     }
 
@@ -34,33 +41,41 @@ impl SubjectView {
 
 impl View for SubjectView {
     fn recent(&self, metric: &str, last: u32) -> Option<Estimate> {
-        let last = last as usize;
-        let window = match metric {
-            "accuracy" => &self.subject.right,
-            "win-rate" => &self.subject.won,
-            _ => return None,
+        let (metric, last) = (Metric::from_name(metric)?, last as usize);
+        let subject = &self.subject;
+        let of_window = |window: &Window| {
+            let counts = window.newest(last);
+            (counts.n as usize >= last.max(1)).then(|| rate(counts.successes, counts.n))?
         };
-        let counts = window.newest(last);
-        (counts.n as usize >= last.max(1)).then(|| rate(counts.successes, counts.n))?
+        let counted = match metric {
+            Metric::Accuracy => of_window(&subject.right),
+            Metric::WinRate => of_window(&subject.won),
+            _ => None,
+        };
+        counted.or_else(|| {
+            let is_kept = last > 0 && subject.rows.len() >= last;
+            is_kept.then(|| metric.of(&subject.rows.newest(last), &self.metrics))?
+        })
     }
 
     fn between(&self, metric: &str, from_ago: Seconds, until_ago: Seconds) -> Option<Estimate> {
-        if metric != "accuracy" {
-            return None;
+        let metric = Metric::from_name(metric)?;
+        if metric == Metric::Accuracy {
+            let count = self.subject.times.between(self.now, from_ago, until_ago);
+            return rate(u64::from(count.right), u64::from(count.all));
         }
-        let count = self.subject.times.between(self.now, from_ago, until_ago);
-        rate(u64::from(count.right), u64::from(count.all))
+        let ago = |seconds: Seconds| {
+            let millis = self.now.as_millis() - i64::from(seconds) * 1_000;
+            Timestamp::from_millis(millis.max(0))
+        };
+        // What becomes known now counts, too.
+        let until = if until_ago == 0 { Some(self.now.plus(1)) } else { ago(until_ago) };
+        metric.of(&self.subject.rows.between(ago(from_ago)?, until?)?, &self.metrics)
     }
 
     fn baseline(&self, metric: &str) -> Option<Estimate> {
         let baseline = self.subject.baseline.as_ref()?;
-        let value = match metric {
-            "accuracy" => Some(baseline.accuracy),
-            "precision" => baseline.precision,
-            "recall" => baseline.recall,
-            "f1" => baseline.f1,
-            _ => None,
-        }?;
+        let value = Metric::from_name(metric)?.of_baseline(baseline, &self.metrics)?;
         let samples = u32::try_from(baseline.samples).unwrap_or(u32::MAX);
         Some(Estimate { value, samples, interval: None, from_outcomes: true })
     }

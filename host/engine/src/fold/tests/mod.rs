@@ -1,14 +1,16 @@
 //! The fold as a specification: what opens, raises and closes an episode, and what must not.
 
+mod windows;
+
 use std::sync::Arc;
 
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
-    Actual, Baseline, BaselineSource, Entry, Features, Finding, Outcome, Phase, Position, Predicted,
+    Actual, Baseline, BaselineSource, Cut, Entry, Features, Finding, Outcome, Phase, Position, Predicted,
     Prediction, Reference, Reset, Timestamp, Trade,
 };
 
-use super::{State, apply};
+use super::{DetectorKind, State, apply};
 use crate::{Configuration, testing::subject};
 
 /// A log in the making.
@@ -48,6 +50,14 @@ impl Log {
         self.entry(Entry::Prediction(prediction), None);
     }
 
+    /// Scores evenly over a range, in a mixed order.
+    fn scores(&mut self, count: usize, low: f64, high: f64) {
+        for n in 0..count {
+            let share = ((n * 37) % count) as f64 / count as f64;
+            self.scored(low + (high - low) * share);
+        }
+    }
+
     fn baseline_of(accuracy: f64, samples: u64) -> Baseline {
         Baseline {
             subject: subject(),
@@ -61,6 +71,8 @@ impl Log {
             f1: None,
             chance: None,
             distributions: Vec::new(),
+            categories: Vec::new(),
+            metrics: std::collections::BTreeMap::new(),
         }
     }
 
@@ -96,13 +108,28 @@ impl Log {
     /// A prediction and its outcome.
     fn row(&mut self, right: bool) -> u64 {
         let id = self.state.position.0 + 1;
-        let prediction = self.prediction(id);
-        self.entry(Entry::Prediction(prediction.clone()), None);
-        let outcome = self.outcome(id, right);
-        let resolves =
-            Resolution::Of { position: Position(id), prediction: Box::new(prediction), previous: None };
-        self.entry(Entry::Outcome(outcome), Some(resolves));
+        let (prediction, outcome) = (self.prediction(id), self.outcome(id, right));
+        self.pair(prediction, outcome);
         id
+    }
+
+    fn pair(&mut self, prediction: Prediction, outcome: Outcome) {
+        self.entry(Entry::Prediction(prediction.clone()), None);
+        self.resolve(self.state.position, prediction, outcome);
+    }
+
+    /// The outcome of a prediction that came before.
+    fn resolve(&mut self, position: Position, prediction: Prediction, outcome: Outcome) {
+        let resolves = Resolution::Of { position, prediction: Box::new(prediction), previous: None };
+        self.entry(Entry::Outcome(outcome), Some(resolves));
+    }
+
+    /// Right and wrong ones, mixed evenly.
+    fn pattern(&mut self, right: usize, wrong: usize) {
+        let all = right + wrong;
+        for i in 0..all {
+            self.row((i + 1) * right / all > i * right / all);
+        }
     }
 
     fn rows(&mut self, count: usize, accuracy: f64) {
@@ -114,6 +141,13 @@ impl Log {
         }
     }
 
+    /// What happened to the episodes of each quantity.
+    fn life(&self) -> String {
+        let short =
+            |finding: &Finding| format!("{} {} {}", finding.quantity, finding.phase.name(), finding.severity);
+        self.findings.iter().map(short).collect::<Vec<_>>().join(", ")
+    }
+
     /// What happened to episodes, in short.
     fn story(&self) -> String {
         let short = |finding: &Finding| {
@@ -122,6 +156,18 @@ impl Log {
             format!("{} {}{severity}", finding.detector, finding.phase.name())
         };
         self.findings.iter().map(short).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Values that were evenly between 0 and 1.
+fn even(feature: Option<String>) -> Reference {
+    let edges = |bins: u32| (1..bins).map(|n| f64::from(n) / f64::from(bins)).collect();
+    Reference {
+        feature,
+        edges: edges(10),
+        counts: vec![500; 10],
+        worth: 5_000.0,
+        fine: Some(Cut { edges: edges(100), counts: vec![50; 100] }),
     }
 }
 
@@ -175,31 +221,24 @@ fn episodes_open_raise_and_close() {
 fn the_z_test_has_levels_and_hysteresis() {
     let mut log = Log::new(Z);
     log.baseline(0.85, 10_000);
-    // Wrong ones evenly among right ones.
-    let pattern = |log: &mut Log, right: usize, wrong: usize| {
-        let all = right + wrong;
-        for i in 0..all {
-            log.row((i + 1) * right / all > i * right / all);
-        }
-    };
-    pattern(&mut log, 85, 15);
+    log.pattern(85, 15);
     assert_eq!(log.story(), "", "85 of 100 is the baseline");
     // 78 of 100: seven points, p = 0.025. Then 70: fifteen points. Then 45: below chance.
-    pattern(&mut log, 78, 22);
+    log.pattern(78, 22);
     assert!(log.story().contains("accuracy-z opened medium"), "{}", log.story());
     let mut log = Log::new(Z);
     log.baseline(0.85, 10_000);
     log.rows(100, 1.0);
-    pattern(&mut log, 0, 60);
+    log.pattern(0, 60);
     assert_eq!(
         log.story(),
         "accuracy-z opened medium, accuracy-z raised high, accuracy-z raised critical",
         "the ladder is climbed rung by rung"
     );
     // A drop of four points is below `medium` and above half of it: still open.
-    pattern(&mut log, 81, 0);
+    log.pattern(81, 0);
     log.findings.clear();
-    pattern(&mut log, 100, 0);
+    log.pattern(100, 0);
     assert_eq!(log.story(), "accuracy-z closed");
 }
 
@@ -274,9 +313,13 @@ fn the_clock_never_goes_back() {
 /// Storing and restoring the state at any point changes nothing that comes after.
 #[test]
 fn a_restored_state_goes_on_as_if_nothing_had_happened() {
-    let config = "[detectors.adwin]\nenabled = true\n[detectors.adwin-river]\nenabled = true\n[detectors.accuracy-z]\nenabled = true\n";
+    let mut config = "[metrics]\nwindow = 100\n".to_owned();
+    for kind in DetectorKind::ALL {
+        config += &format!("[detectors.{}]\nenabled = true\n", kind.name());
+    }
+    let config = &config;
     let mut through = Log::new(config);
-    through.baseline(0.8, 5_000);
+    through.baseline_with(vec![even(None)]);
     through.rows(700, 0.8);
     let parts: Vec<_> = through
         .state
@@ -307,26 +350,12 @@ fn a_restored_state_goes_on_as_if_nothing_had_happened() {
 fn a_score_that_moves_is_found_and_forgotten_when_it_comes_back() {
     fn check(scores: &[(usize, f64, f64)], with_reference: bool, expected: &str) {
         let mut log = Log::new("[detectors.e-sr]\nenabled = false\n");
-        let reference = Reference {
-            feature: None,
-            edges: (1..10).map(|n| f64::from(n) / 10.0).collect(),
-            counts: vec![500; 10],
-            worth: 5_000.0,
-        };
+        let reference = even(None);
         log.baseline_with(if with_reference { vec![reference] } else { Vec::new() });
         for (count, low, high) in scores {
-            for n in 0..*count {
-                // Evenly over the range, in a mixed order.
-                let share = ((n * 37) % count) as f64 / *count as f64;
-                log.scored(low + (high - low) * share);
-            }
+            log.scores(*count, *low, *high);
         }
-        let story: Vec<_> = log
-            .findings
-            .iter()
-            .map(|f| format!("{} {} {}", f.quantity, f.phase.name(), f.severity))
-            .collect();
-        assert_eq!(story.join(", "), expected, "{scores:?}");
+        assert_eq!(log.life(), expected, "{scores:?}");
     }
     // With k of the newest 500 in the upper half only, the index is 5·x·(ln(1 + 10x) − ln(1 − 10x)), x = k/5,000: it
     // passes 0.1, 0.2 and 0.3 at k = 154, 215 and 259, and is looked at after every 50 predictions.
@@ -344,10 +373,9 @@ fn a_score_that_moves_is_found_and_forgotten_when_it_comes_back() {
 /// Every detector that watches by itself finds a large rise of the error and is silent about a fall.
 #[test]
 fn every_detector_can_be_switched_on() {
-    // PSI watches score and features, which these rows do not move; it has a test of its own.
-    for name in
-        super::DetectorKind::ALL.map(super::DetectorKind::name).into_iter().filter(|name| *name != "psi")
-    {
+    // The others look at windows now and then; each has a test of its own.
+    let watch_errors = DetectorKind::ALL.into_iter().filter(|kind| kind.judged_quantity().is_some());
+    for name in watch_errors.map(DetectorKind::name) {
         let others = if name == "e-sr" { "" } else { "e-sr.enabled = false" };
         let config = format!("[detectors]\n{name}.enabled = true\n{others}");
         let script = |before: f64, after: f64| {

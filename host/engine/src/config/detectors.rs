@@ -1,0 +1,433 @@
+//! What watches every subject: the detectors' settings, their defaults and their ranges. Not what they do with them;
+//! see `fold`.
+
+use serde::{Deserialize, Serialize};
+use trimtab_stats::{
+    AdwinConfig, AdwinVariant, DdmConfig, EddmConfig, HddmAConfig, HddmWConfig, KswinConfig, OwnPastConfig,
+    PageHinkleyConfig, Sides,
+};
+use trimtab_types::Invalid;
+
+use super::{
+    CalibrationSettings, CategorySettings, CoverageSettings, KsSettings, PerformanceSettings, Span,
+    StalenessSettings, TradingSettings, windowed::is_level,
+};
+use crate::fold::{DetectorKind, Online};
+
+/// What watches every subject.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Detectors {
+    /// Anytime-valid detection of errors above the baseline; on by default.
+    pub e_sr: ESrSettings,
+    /// ADWIN of the paper and of MOA, which keeps the newer window.
+    pub adwin: AdwinSettings,
+    /// ADWIN of river, which starts anew.
+    pub adwin_river: AdwinSettings,
+    /// Rolling accuracy against the baseline; a false alarm every 323, 559 or 1,080 observations (windows of 50, 100 and
+    /// 200) by design.
+    pub accuracy_z: AccuracyZSettings,
+    /// The same evidence as `e-sr`, combined by its maximum: later, and with fewer false alarms than promised.
+    pub e_cusum: ECusumSettings,
+    /// Anytime-valid detection against the stream's own past; needs no baseline.
+    pub own_past: OwnPastSettings,
+    /// Population stability of score and features against the baseline; on by default.
+    pub psi: PsiSettings,
+    /// Page–Hinkley on the error.
+    pub page_hinkley: PageHinkleySettings,
+    /// DDM on errors of 0 and 1.
+    pub ddm: DdmSettings,
+    /// EDDM on errors of 0 and 1.
+    pub eddm: EddmSettings,
+    /// HDDM with Hoeffding's bound.
+    pub hddm_a: HddmASettings,
+    /// HDDM with McDiarmid's bound on a weighted mean.
+    pub hddm_w: HddmWSettings,
+    /// A Kolmogorov–Smirnov test on a sliding window of errors.
+    pub kswin: KswinSettings,
+    /// Kolmogorov–Smirnov distance of score and numeric features against the baseline.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub ks: KsSettings,
+    /// Categorical features and predicted classes against the baseline.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub categories: CategorySettings,
+    /// Whether stated probabilities come true.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub calibration: CalibrationSettings,
+    /// Metrics that fell below the baseline's.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub performance: PerformanceSettings,
+    /// Whether trades still go well.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub trading: TradingSettings,
+    /// How old the newest prediction is.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub staleness: StalenessSettings,
+    /// How many predictions have an outcome.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub coverage: CoverageSettings,
+}
+
+/// [`ESrSettings`], off unless it is switched on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ECusumSettings(#[serde(deserialize_with = "OffByDefault::deserialize")] pub ESrSettings);
+
+/// How [`ESrSettings`] are read where a table that does not say so does not switch them on.
+#[derive(Deserialize)]
+#[serde(remote = "ESrSettings", default = "off", deny_unknown_fields, rename_all = "kebab-case")]
+struct OffByDefault {
+    enabled: bool,
+    run_length: f64,
+    block: u32,
+    tolerance: f64,
+    confidence: f64,
+    window: u32,
+}
+
+fn off() -> ESrSettings {
+    ECusumSettings::default().0
+}
+
+impl Default for ECusumSettings {
+    fn default() -> Self {
+        Self(ESrSettings { enabled: false, ..ESrSettings::default() })
+    }
+}
+
+/// Population stability index of the score and of each feature, newest predictions against the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PsiSettings {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// What is held against the baseline: so many of the newest predictions.
+    pub window: Span,
+    /// After how many predictions it is tested again.
+    pub every: u32,
+    /// An index of this much is medium …
+    pub medium: f64,
+    /// … of this much high …
+    pub high: f64,
+    /// … and above this critical.
+    pub critical: f64,
+    /// The index must also be improbable without drift, given the sizes: at this level for all quantities of a subject
+    /// together. Values are taken to be as dependent on each other as the baseline's.
+    pub alpha: f64,
+}
+
+impl Default for PsiSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            window: Span::Rows(500),
+            every: 50,
+            medium: 0.1,
+            high: 0.2,
+            critical: 0.3,
+            alpha: 0.001,
+        }
+    }
+}
+
+/// Settings of a detector that is off unless it is switched on: a switch, the parameters with their defaults, and the
+/// detector's own configuration made of them.
+macro_rules! optional_detector {
+    ($(#[$about:meta])* $settings:ident => $config:ident {
+        $($(#[$doc:meta])* $key:ident: $kind:ty = $default:expr => $parameter:ident,)*
+    } $(, $fixed:ident: $value:expr)*) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct $settings {
+            /// Whether it runs.
+            pub enabled: bool,
+            $($(#[$doc])* pub $key: $kind,)*
+        }
+
+        impl Default for $settings {
+            fn default() -> Self {
+                Self { enabled: false, $($key: $default,)* }
+            }
+        }
+
+        impl $settings {
+            /// The detector's own configuration.
+            #[allow(clippy::needless_update, reason = "some detectors have parameters that are not settings")]
+            pub fn detector(&self) -> $config {
+                $config { $($parameter: self.$key,)* $($fixed: $value,)* ..$config::default() }
+            }
+        }
+    };
+}
+
+optional_detector! {
+    /// Anytime-valid detection against the stream's own past.
+    OwnPastSettings => OwnPastConfig {
+        /// Observations that say what is normal.
+        reference: u32 = 1_000 => reference,
+        /// A rise by this much is nobody's business.
+        tolerance: f64 = 0.02 => tolerance,
+        /// Confidence with which the learned mean is bounded.
+        confidence: f64 = 0.95 => confidence,
+        /// Observations between false alarms, on average, at least.
+        run_length: f64 = 10_000.0 => average_run_length,
+        /// Observations whose mean is one bet.
+        block: u32 = 20 => block,
+    }, sides: Sides::Up
+}
+
+optional_detector! {
+    /// Page–Hinkley.
+    PageHinkleySettings => PageHinkleyConfig {
+        /// No alarm before this many observations.
+        minimum: u32 = 30 => min_instances,
+        /// Deviation that is tolerated at each step.
+        delta: f64 = 0.005 => delta,
+        /// Cumulative deviation that is an alarm.
+        threshold: f64 = 50.0 => threshold,
+    }, sides: Sides::Up
+}
+
+optional_detector! {
+    /// DDM.
+    DdmSettings => DdmConfig {
+        /// No signal up to this many observations.
+        minimum: u32 = 30 => warm_start,
+        /// Standard deviations above the best rate that are a warning.
+        warning: f64 = 2.0 => warning_threshold,
+        /// Standard deviations above the best rate that are a drift.
+        drift: f64 = 3.0 => drift_threshold,
+    }
+}
+
+optional_detector! {
+    /// EDDM.
+    EddmSettings => EddmConfig {
+        /// No signal up to this many errors.
+        minimum: u32 = 30 => warm_start,
+        /// Share of the greatest distance between errors below which is a warning.
+        warning: f64 = 0.95 => alpha,
+        /// Share of the greatest distance between errors below which is a drift.
+        drift: f64 = 0.9 => beta,
+    }
+}
+
+optional_detector! {
+    /// HDDM-A.
+    HddmASettings => HddmAConfig {
+        /// Significance of a drift.
+        drift: f64 = 0.001 => drift_confidence,
+        /// Significance of a warning.
+        warning: f64 = 0.005 => warning_confidence,
+    }, two_sided: false
+}
+
+optional_detector! {
+    /// HDDM-W.
+    HddmWSettings => HddmWConfig {
+        /// Significance of a drift.
+        drift: f64 = 0.001 => drift_confidence,
+        /// Significance of a warning.
+        warning: f64 = 0.005 => warning_confidence,
+        /// Weight of the newest observation.
+        lambda: f64 = 0.05 => lambda,
+    }, two_sided: false
+}
+
+optional_detector! {
+    /// KSWIN.
+    KswinSettings => KswinConfig {
+        /// Significance of one test.
+        alpha: f64 = 0.005 => alpha,
+        /// Observations in the window.
+        window: u32 = 100 => window_size,
+        /// How many of them, the newest, are held against the rest.
+        newest: u32 = 30 => stat_size,
+    }
+}
+
+/// e-Shiryaev–Roberts on the error against the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ESrSettings {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Observations between false alarms, on average, at least.
+    pub run_length: f64,
+    /// Observations whose mean is one bet; real errors come in runs.
+    pub block: u32,
+    /// A rise of the error rate by this much is nobody's business.
+    pub tolerance: f64,
+    /// Confidence with which the baseline's error rate is bounded.
+    pub confidence: f64,
+    /// How many of the newest resolved predictions are "now" when the severity is judged.
+    pub window: u32,
+}
+
+impl Default for ESrSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            run_length: 10_000.0,
+            block: 20,
+            tolerance: 0.02,
+            confidence: 0.95,
+            window: 200,
+        }
+    }
+}
+
+/// ADWIN on the error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AdwinSettings {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Lower is less sensitive.
+    pub delta: f64,
+}
+
+impl Default for AdwinSettings {
+    fn default() -> Self {
+        Self { enabled: false, delta: 0.002 }
+    }
+}
+
+impl AdwinSettings {
+    /// The detector's own configuration.
+    pub fn detector(&self, variant: AdwinVariant) -> AdwinConfig {
+        AdwinConfig { delta: self.delta, variant, ..AdwinConfig::default() }
+    }
+}
+
+/// One-proportion z-test of the rolling accuracy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AccuracyZSettings {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// How many of the newest resolved predictions are tested; at most 200.
+    pub window: u32,
+    /// No test below this many.
+    pub minimum: u32,
+    /// Significance level.
+    pub alpha: f64,
+    /// A drop of this many points is medium; compared after rounding to 1e-9, so that 0.85 − 0.80 is 5 points.
+    pub medium: f64,
+    /// A drop of this many points is high.
+    pub high: f64,
+    /// What a level needs.
+    pub needs: Needs,
+    /// Closes when the drop has shrunk below this share of `medium`.
+    pub hysteresis: f64,
+}
+
+impl Default for AccuracyZSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            window: 200,
+            minimum: 30,
+            alpha: 0.05,
+            medium: 0.05,
+            high: 0.10,
+            needs: Needs::Both,
+            hysteresis: 0.5,
+        }
+    }
+}
+
+/// What a level of the z-test needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Needs {
+    /// The drop and the significance.
+    Both,
+    /// The drop alone.
+    Drop,
+    /// The significance alone; medium.
+    Significance,
+}
+
+impl Detectors {
+    /// Whether anything is looked at as time passes.
+    pub(super) fn watches_time(&self) -> bool {
+        self.staleness.enabled || self.coverage.enabled
+    }
+
+    /// How many of the newest judged predictions those that are switched on look at.
+    pub(super) fn rows_needed(&self) -> u32 {
+        let needed = [
+            (self.calibration.enabled, self.calibration.window),
+            (self.performance.enabled, self.performance.window),
+            (self.trading.enabled, self.trading.window),
+        ];
+        needed.into_iter().filter(|(enabled, _)| *enabled).map(|(_, window)| window).max().unwrap_or(0)
+    }
+
+    /// What is wrong with the parameters; each detector judges its own.
+    pub(super) fn problems(&self, place: &str) -> Vec<Invalid> {
+        let mut problems = Vec::new();
+        let mut need = |ok: bool, key: &str, problem: &str| {
+            if !ok {
+                problems.push(Invalid::new(format!("`{place}.{key}`"), problem));
+            }
+        };
+        for (name, settings) in [("e-sr", &self.e_sr), ("e-cusum", &self.e_cusum.0)] {
+            need(
+                settings.run_length > f64::from(settings.block) && settings.run_length <= 1e15,
+                &format!("{name}.run-length"),
+                "must be more than one block and at most 1e15 observations",
+            );
+            need(
+                (1..=10_000).contains(&settings.block),
+                &format!("{name}.block"),
+                "must lie between 1 and 10000",
+            );
+            let tolerance = (0.0..0.5).contains(&settings.tolerance);
+            need(tolerance, &format!("{name}.tolerance"), "must be at least 0 and below 0.5");
+            need(is_level(settings.confidence), &format!("{name}.confidence"), "must lie between 0 and 1");
+            need(
+                (1..=200).contains(&settings.window),
+                &format!("{name}.window"),
+                "must lie between 1 and 200",
+            );
+        }
+        let z = &self.accuracy_z;
+        need((1..=200).contains(&z.window), "accuracy-z.window", "must lie between 1 and 200");
+        need((1..=z.window).contains(&z.minimum), "accuracy-z.minimum", "must lie between 1 and `window`");
+        need(is_level(z.alpha), "accuracy-z.alpha", "must lie between 0 and 1");
+        need(
+            z.medium > 0.0 && z.medium <= z.high && z.high < 1.0,
+            "accuracy-z.medium",
+            "must be above 0 and not above `high`, which must be below 1",
+        );
+        need((0.0..=1.0).contains(&z.hysteresis), "accuracy-z.hysteresis", "must lie between 0 and 1");
+        let psi = &self.psi;
+        psi.window.check("psi.window", &mut need);
+        need(psi.every > 0, "psi.every", "must be at least 1");
+        need(
+            psi.medium > 0.0
+                && psi.medium <= psi.high
+                && psi.high <= psi.critical
+                && psi.critical.is_finite(),
+            "psi.medium",
+            "must be above 0, not above `high`, and that not above `critical`",
+        );
+        need(is_level(psi.alpha), "psi.alpha", "must lie between 0 and 1");
+        self.ks.check(&mut need);
+        self.categories.check(&mut need);
+        self.calibration.check(&mut need);
+        self.performance.check(&mut need);
+        self.trading.check(&mut need);
+        self.staleness.check(&mut need);
+        self.coverage.check(&mut need);
+        for kind in DetectorKind::ALL {
+            if let Some(Err(error)) = Online::new(kind, self) {
+                need(false, kind.name(), &error.to_string());
+            }
+        }
+        problems
+    }
+}

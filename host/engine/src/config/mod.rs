@@ -1,0 +1,481 @@
+//! The configuration in force: what is watched, how it is judged, and how far a decision may go.
+//!
+//! Its canonical text is kept by digest and its change is a log entry, so that the fold needs nothing else. A field
+//! added later must default to "as before", because older configurations in the log do not have it, and is left out of
+//! that text while it says so: an old configuration keeps its digest.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use trimtab_types::{
+    Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, format_duration, parse_duration,
+};
+use wildmatch::WildMatch;
+
+mod detectors;
+mod windowed;
+
+pub use detectors::*;
+pub use windowed::*;
+
+/// Whether a table says nothing that was not so before there was one.
+fn is_default<T: Default + PartialEq>(table: &T) -> bool {
+    *table == T::default()
+}
+
+/// Everything that an operator configures.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Configuration {
+    /// Where this host finds and serves things. Not part of what is in force: it changes no finding and no decision.
+    #[serde(skip_serializing)]
+    pub host: HostSettings,
+    /// How predictions are held against outcomes.
+    pub judging: Judging,
+    /// Metrics of the newest judged predictions.
+    #[serde(skip_serializing_if = "is_default")]
+    pub metrics: MetricSettings,
+    /// What watches every subject.
+    pub detectors: Detectors,
+    /// What may be done to which models; the first rule that matches counts.
+    pub models: Vec<ModelRule>,
+    /// What no policy can switch off.
+    pub safeguards: Safeguards,
+    /// Who hears what how often.
+    pub alerts: AlertRules,
+    /// How several policies decide together.
+    #[serde(skip_serializing_if = "is_default")]
+    pub decisions: DecisionRules,
+    /// When a policy that fails again and again is left alone.
+    #[serde(skip_serializing_if = "is_default")]
+    pub breaker: BreakerRules,
+    /// The operator's settings of policies, by policy.
+    pub policies: BTreeMap<String, PolicyRule>,
+}
+
+/// Where this host finds and serves things.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HostSettings {
+    /// The policies directory, relative to the data directory; `policies` in it where nothing is said.
+    pub policies: Option<String>,
+    /// Address on loopback to serve HTTP on, besides the local socket.
+    pub listen: Option<String>,
+}
+
+/// A length of time, written as `24h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duration(pub Seconds);
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_duration(u64::from(self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_duration(&text).map(Self).map_err(|invalid| D::Error::custom(invalid.problem))
+    }
+}
+
+/// How far a decision may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseStage {
+    /// Findings only; no policy is asked.
+    Observe,
+    /// Policies are asked; of their actions only alerts happen.
+    #[default]
+    Alert,
+    /// Actions happen as far as the other safeguards allow.
+    Act,
+}
+
+/// A pattern in which `*` stands for any text, `/` included.
+#[derive(Debug, Clone)]
+pub struct Glob {
+    text: String,
+    pattern: WildMatch,
+}
+
+impl Glob {
+    /// Whether it matches.
+    pub fn matches(&self, text: &str) -> bool {
+        self.pattern.matches(text)
+    }
+
+    fn any() -> Self {
+        Self { text: "*".to_owned(), pattern: WildMatch::new("*") }
+    }
+}
+
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Serialize for Glob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Glob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self { pattern: WildMatch::new(&text), text })
+    }
+}
+
+/// What may be done to the models that match.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ModelRule {
+    /// Which tenants.
+    #[serde(default = "Glob::any")]
+    pub tenant: Glob,
+    /// Which models.
+    pub model: Glob,
+    /// How far a decision may go.
+    #[serde(default)]
+    pub stage: ReleaseStage,
+    /// The model's own switch for retrains that a drift triggers.
+    #[serde(default)]
+    pub retrain: bool,
+    /// Accuracy that pure chance gives; 0.5 for binary tasks and directions where nothing is said.
+    #[serde(default)]
+    pub chance: Option<f64>,
+    /// What watches these models, in place of the general `detectors`; a key that is not there has its default.
+    #[serde(default)]
+    pub detectors: Option<Detectors>,
+}
+
+/// What no policy can switch off.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Safeguards {
+    /// Before a drift-triggered retrain may start.
+    pub retrain: RetrainSafeguards,
+}
+
+/// Before a drift-triggered retrain may start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RetrainSafeguards {
+    /// The master switch.
+    pub enabled: bool,
+    /// The tenants that may; `*` for all.
+    pub tenants: Vec<Glob>,
+    /// Time between two retrains of a model.
+    pub cooldown: Duration,
+    /// Resolved predictions since the last retrain.
+    pub minimum_samples: u64,
+    /// Whether a person has to approve each.
+    pub approval: bool,
+}
+
+impl Default for RetrainSafeguards {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            tenants: Vec::new(),
+            cooldown: Duration(7 * 86_400),
+            minimum_samples: 100,
+            approval: false,
+        }
+    }
+}
+
+/// Who hears what how often.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AlertRules {
+    /// Channels that every alert goes to.
+    pub channels: Vec<String>,
+    /// Milder ones are suppressed.
+    pub minimum: Severity,
+    /// At most one alert per model, segment and kind in this time, unless the severity rises.
+    pub interval: Duration,
+}
+
+impl Default for AlertRules {
+    fn default() -> Self {
+        Self { channels: vec!["chat".to_owned()], minimum: Severity::Medium, interval: Duration(86_400) }
+    }
+}
+
+/// How several policies decide together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DecisionRules {
+    /// Who is asked about a finding.
+    pub policies: Composition,
+}
+
+/// Which of the policies that apply to a finding are asked about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Composition {
+    /// The first in order.
+    #[default]
+    First,
+    /// All of them; of proposals that contradict each other the safest stands.
+    All,
+}
+
+/// When a policy that fails again and again is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BreakerRules {
+    /// After so many failures in a row.
+    pub failures: u32,
+    /// For so long, and twice as long each time that it fails again …
+    pub pause: Duration,
+    /// … up to this.
+    pub longest: Duration,
+}
+
+impl Default for BreakerRules {
+    fn default() -> Self {
+        Self { failures: 5, pause: Duration(60), longest: Duration(3_600) }
+    }
+}
+
+/// The operator's say about one policy.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PolicyRule {
+    /// Overrides the manifest's mode.
+    pub mode: Option<Mode>,
+    /// Overrides the manifest's order.
+    pub order: Option<i32>,
+    /// A new version decides for this share of the subjects, 0..1; the version before it for the others.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rollout: Option<f64>,
+    /// Values of settings that the manifest declares.
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The text is not what is expected.
+    #[error("{file}: {problem}")]
+    Syntax {
+        /// Where.
+        file: String,
+        /// With line, column and what is expected.
+        problem: String,
+    },
+    /// Values are outside their range; all of them are listed.
+    #[error("{file}: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Values {
+        /// Where.
+        file: String,
+        /// Each with its key.
+        problems: Vec<Invalid>,
+    },
+}
+
+impl Configuration {
+    /// Parses TOML; `file` is how errors call it.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let configuration: Self = toml::from_str(text)
+            .map_err(|error| ConfigError::Syntax { file: file.to_owned(), problem: error.to_string() })?;
+        let problems = configuration.problems();
+        if problems.is_empty() {
+            Ok(configuration)
+        } else {
+            Err(ConfigError::Values { file: file.to_owned(), problems })
+        }
+    }
+
+    /// The text that is kept by digest: JSON with all fields in their order.
+    pub fn canonical(&self) -> Vec<u8> {
+        // Serialising plain data with text keys into memory cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Digest of the canonical text.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.canonical())
+    }
+
+    /// Reads a canonical text back.
+    pub fn from_canonical(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// The rule for a model.
+    pub fn rule(&self, model: &ModelKey) -> Option<&ModelRule> {
+        self.models.iter().find(|rule| rule.tenant.matches(&model.tenant) && rule.model.matches(&model.model))
+    }
+
+    /// What watches a model.
+    pub fn detectors(&self, model: &ModelKey) -> &Detectors {
+        self.rule(model).and_then(|rule| rule.detectors.as_ref()).unwrap_or(&self.detectors)
+    }
+
+    /// Whether anything is looked at as time passes.
+    pub(crate) fn watches_time(&self) -> bool {
+        let own = self.models.iter().filter_map(|rule| rule.detectors.as_ref());
+        std::iter::once(&self.detectors).chain(own).any(Detectors::watches_time)
+    }
+
+    /// How many of the newest judged predictions of a model are kept in full.
+    pub(crate) fn rows_kept(&self, detectors: &Detectors) -> u32 {
+        self.metrics.window.max(detectors.rows_needed())
+    }
+
+    /// How far a decision about a model may go.
+    pub fn stage(&self, model: &ModelKey) -> ReleaseStage {
+        self.rule(model).map(|rule| rule.stage).unwrap_or_default()
+    }
+
+    fn problems(&self) -> Vec<Invalid> {
+        let mut problems = Vec::new();
+        let mut need = |ok: bool, key: &str, problem: &str| {
+            if !ok {
+                problems.push(Invalid::new(format!("`{key}`"), problem));
+            }
+        };
+        let judging = &self.judging;
+        need(
+            (0.0..=1.0).contains(&judging.binary_threshold),
+            "judging.binary-threshold",
+            "must lie between 0 and 1",
+        );
+        need((0.0..1.0).contains(&judging.dead_band), "judging.dead-band", "must be at least 0 and below 1");
+        need(
+            judging.regression_scale > 0.0 && judging.regression_scale.is_finite(),
+            "judging.regression-scale",
+            "must be above 0",
+        );
+        need(
+            (0.0..=1.0).contains(&judging.regression_right),
+            "judging.regression-right",
+            "must lie between 0 and 1",
+        );
+        self.metrics.check(&mut |ok, key, problem| need(ok, &format!("metrics.{key}"), problem));
+        for rule in &self.models {
+            need(
+                rule.chance.is_none_or(|chance| (0.0..1.0).contains(&chance)),
+                &format!("models.chance (of `{}`)", rule.model.text),
+                "must be at least 0 and below 1",
+            );
+        }
+        need(self.breaker.failures > 0, "breaker.failures", "must be at least 1");
+        need(self.breaker.pause.0 > 0, "breaker.pause", "must be at least one second");
+        need(
+            self.breaker.longest >= self.breaker.pause,
+            "breaker.longest",
+            "must not be below `breaker.pause`",
+        );
+        for (name, rule) in &self.policies {
+            need(
+                rule.rollout.is_none_or(|share| (0.0..=1.0).contains(&share)),
+                &format!("policies.{name}.rollout"),
+                "must lie between 0 and 1",
+            );
+        }
+        problems.extend(self.detectors.problems("detectors"));
+        for rule in &self.models {
+            let key = format!("models.detectors (of `{}`)", rule.model.text);
+            problems.extend(rule.detectors.iter().flat_map(|detectors| detectors.problems(&key)));
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_force_reads_back_and_leaves_the_host_out() {
+        let text = r#"
+            [host]
+            listen = "127.0.0.1:7878"
+            [detectors.accuracy-z]
+            enabled = true
+            [[models]]
+            model = "btc*"
+            stage = "act"
+            [policies.drift-ladder.settings]
+            act-exposure = 0.25
+        "#;
+        let configuration = Configuration::parse(text, "trimtab.toml").expect("valid");
+        let back = Configuration::from_canonical(&configuration.canonical()).expect("reads back");
+        assert_eq!(back, Configuration { host: HostSettings::default(), ..configuration.clone() });
+        assert_eq!(back.digest(), configuration.digest());
+        let key = |model: &str| ModelKey { tenant: "t".into(), model: model.into() };
+        assert_eq!(configuration.stage(&key("btc-1h")), ReleaseStage::Act);
+        assert_eq!(configuration.stage(&key("eth")), ReleaseStage::Alert);
+    }
+
+    /// The text that a build before these tables kept in a log, under the digest that the log's entries name.
+    #[test]
+    fn an_older_configuration_keeps_its_text_and_digest() {
+        let older = concat!(
+            r#"{"judging":{"binary-threshold":0.5,"dead-band":0.001,"judge-hold":true,"regression-scale":1.0,"#,
+            r#""regression-right":0.1},"detectors":{"e-sr":{"enabled":true,"run-length":10000.0,"block":20,"#,
+            r#""tolerance":0.02,"confidence":0.95,"window":200},"adwin":{"enabled":false,"delta":0.002},"#,
+            r#""adwin-river":{"enabled":false,"delta":0.002},"accuracy-z":{"enabled":false,"window":200,"#,
+            r#""minimum":30,"alpha":0.05,"medium":0.05,"high":0.1,"needs":"both","hysteresis":0.5},"#,
+            r#""e-cusum":{"enabled":false,"run-length":10000.0,"block":20,"tolerance":0.02,"confidence":0.95,"#,
+            r#""window":200},"own-past":{"enabled":false,"reference":1000,"tolerance":0.02,"confidence":0.95,"#,
+            r#""run-length":10000.0,"block":20},"psi":{"enabled":true,"window":500,"every":50,"medium":0.1,"#,
+            r#""high":0.2,"critical":0.3,"alpha":0.001},"page-hinkley":{"enabled":false,"minimum":30,"#,
+            r#""delta":0.005,"threshold":50.0},"ddm":{"enabled":false,"minimum":30,"warning":2.0,"drift":3.0},"#,
+            r#""eddm":{"enabled":false,"minimum":30,"warning":0.95,"drift":0.9},"hddm-a":{"enabled":false,"#,
+            r#""drift":0.001,"warning":0.005},"hddm-w":{"enabled":false,"drift":0.001,"warning":0.005,"#,
+            r#""lambda":0.05},"kswin":{"enabled":false,"alpha":0.005,"window":100,"newest":30}},"models":[],"#,
+            r#""safeguards":{"retrain":{"enabled":false,"tenants":[],"cooldown":"7d","minimum-samples":100,"#,
+            r#""approval":false}},"alerts":{"channels":["chat"],"minimum":"medium","interval":"1d"},"policies":{}}"#,
+        );
+        let configuration = Configuration::from_canonical(older.as_bytes()).expect("reads");
+        assert_eq!(String::from_utf8_lossy(&configuration.canonical()), older);
+        let newer = Configuration::parse("[detectors.ks]\nenabled = true", "new").expect("valid");
+        assert_eq!(Configuration::from_canonical(&newer.canonical()).expect("reads back"), newer);
+    }
+
+    #[test]
+    fn mistakes_name_file_line_key_and_fix() {
+        for (text, parts) in [
+            ("[detectors.e-sr]\nrun-lenght = 5", &["trimtab.toml", "line 2", "run-lenght", "run-length"][..]),
+            ("[alerts]\ninterval = \"soon\"", &["line 2", "length of time", "48h"]),
+            (
+                "[detectors.e-sr]\nblock = 0\ntolerance = 0.7",
+                &["detectors.e-sr.block", "detectors.e-sr.tolerance"],
+            ),
+            ("[[models]]\nstage = \"act\"", &["missing field", "model"]),
+            ("[models", &["line 1"]),
+            ("[detectors.ddm]\ndrift = 1.0", &["detectors.ddm", "drift_threshold", "warning_threshold"]),
+            ("[detectors.adwin]\ndelta = 2", &["detectors.adwin", "delta is 2"]),
+            ("[detectors.ks]\nminimum = 600\nmedium = 0.3", &["detectors.ks.minimum", "detectors.ks.medium"]),
+            ("[detectors.psi]\nwindow = true", &["line 2", "number of predictions"]),
+            ("[detectors.psi]\nwindow = 7", &["detectors.psi.window", "50 and 5000"]),
+            ("[detectors.categories]\ndistance = \"far\"", &["line 2", "jensen-shannon", "total-variation"]),
+            ("[detectors.categories]\nalpha = 0", &["detectors.categories.alpha"]),
+            ("[detectors.calibration]\nmedium = 0.2", &["detectors.calibration.medium", "`high`"]),
+            ("[detectors.performance]\nmetrics = [\"ece\"]", &["detectors.performance.metrics", "`ece`"]),
+            ("[detectors.performance]\nmetrics = [\"luck\"]", &["line 2", "luck", "accuracy"]),
+            ("[detectors.trading]\nlosses = 1\ndrawdown = 15", &["trading.losses", "trading.drawdown"]),
+            ("[detectors.staleness]\nretired = \"10m\"", &["detectors.staleness.retired", "longer"]),
+            ("[detectors.coverage]\nwindow = \"90d\"\nbelow = 50", &["coverage.window", "coverage.below"]),
+            (
+                "[metrics]\nwindow = 100000\nperiods-per-year = 0",
+                &["metrics.window", "metrics.periods-per-year"],
+            ),
+            ("[[models]]\nmodel = \"m\"\ndetectors.kswin.newest = 100", &["models.detectors (of `m`).kswin"]),
+        ] {
+            let message = Configuration::parse(text, "trimtab.toml").expect_err(text).to_string();
+            for part in parts {
+                assert!(message.contains(part), "{text}: {message} lacks {part}");
+            }
+        }
+    }
+}

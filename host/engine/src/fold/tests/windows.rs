@@ -1,0 +1,273 @@
+//! What looks at windows now and then: how its episodes open, rise and close, and what must not open one.
+
+use trimtab_types::{
+    Baseline, CategoryReference, Entry, Feature, Features, Outcome, Position, Predicted, Prediction,
+    Reference, Timestamp, Trade,
+};
+
+use super::{Log, even};
+use crate::{fold::SubjectView, testing::subject};
+use trimtab_policy::View;
+
+/// One detector alone.
+fn only(name: &str, more: &str) -> Log {
+    Log::new(&format!(
+        "[detectors]\ne-sr.enabled = false\npsi.enabled = false\n{name}.enabled = true\n{more}"
+    ))
+}
+
+/// With k of the newest 500 in the upper half only, the distance is k/1,000, so 0.15 and 0.25 are reached at k = 150 and
+/// 250.
+#[test]
+fn the_distance_of_a_score_opens_rises_and_closes() {
+    fn check(reference: Reference, script: fn(&mut Log), expected: &str) {
+        let mut log = only("ks", "");
+        log.baseline_with(vec![reference]);
+        script(&mut log);
+        assert_eq!(log.life(), expected);
+    }
+    let moves = |log: &mut Log| {
+        log.scores(1_000, 0.0, 1.0);
+        log.scores(1_000, 0.5, 1.0);
+        log.scores(1_000, 0.0, 1.0);
+    };
+    let life = "score opened medium, score raised high, score closed high";
+    check(even(None), moves, life);
+    check(even(None), |log| (0..3).for_each(|_| log.scores(1_000, 0.0, 1.0)), "");
+    check(Reference { fine: None, ..even(None) }, moves, life);
+    // Values that are worth 50 in the baseline are worth 5 in the window: half of them may well lie elsewhere.
+    check(Reference { worth: 50.0, ..even(None) }, moves, "");
+    // Too few on the baseline's side.
+    let few = Reference { counts: vec![2; 10], worth: 20.0, fine: None, ..even(None) };
+    check(few, moves, "");
+    let mut off = Log::new("[detectors]\ne-sr.enabled = false\npsi.enabled = false");
+    off.baseline_with(vec![even(None)]);
+    moves(&mut off);
+    assert!(off.state.subjects[&subject()].distributions.is_empty(), "what is off keeps nothing");
+}
+
+/// With k of the newest 500 all "up" the total variation from half and half is k/1,000.
+#[test]
+fn shares_of_categories_open_rise_and_close() {
+    let reference = |feature: Option<&str>, names: [&str; 2]| CategoryReference {
+        feature: feature.map(str::to_owned),
+        names: names.map(str::to_owned).to_vec(),
+        counts: vec![500, 500, 0],
+        worth: 1_000.0,
+    };
+    let started = |distance: &str| {
+        let mut log = only("categories", &format!("categories.distance = \"{distance}\""));
+        let categories = vec![reference(None, ["0", "1"]), reference(Some("trend"), ["down", "up"])];
+        let baseline = Baseline { categories, ..Log::baseline_of(0.8, 5_000) };
+        log.entry(Entry::Baseline(baseline), None);
+        log
+    };
+    let predict = |log: &mut Log, count: u64, class: fn(u64) -> u32, trend: fn(u64) -> &'static str| {
+        for n in 0..count {
+            let id = log.state.position.0 + 1;
+            let features = Features::from_pairs(vec![
+                ("size".into(), Feature::Number(1.0)),
+                ("trend".into(), Feature::Category(trend(n).into())),
+            ]);
+            let predicted = Predicted::Multiclass(class(n));
+            let prediction = Prediction { predicted, features, ..log.prediction(id) };
+            log.entry(Entry::Prediction(prediction), None);
+        }
+    };
+    let half: fn(u64) -> &'static str = |n| if n % 2 == 0 { "up" } else { "down" };
+    let even_class: fn(u64) -> u32 = |n| (n % 2) as u32;
+    let life = "feature/trend opened medium, feature/trend raised high, feature/trend closed high";
+    for distance in ["total-variation", "jensen-shannon"] {
+        let mut log = started(distance);
+        predict(&mut log, 1_000, even_class, half);
+        assert_eq!(log.life(), "", "{distance}");
+        predict(&mut log, 1_000, even_class, |_| "up");
+        predict(&mut log, 1_000, even_class, half);
+        assert_eq!(log.life(), life, "{distance}");
+    }
+    let mut log = started("total-variation");
+    predict(&mut log, 1_000, even_class, |_| "sideways");
+    assert!(log.life().starts_with("feature/trend opened high"), "a new category: {}", log.life());
+    let mut log = started("total-variation");
+    predict(&mut log, 1_000, |_| 7, half);
+    assert!(log.life().starts_with("class opened high"), "another class: {}", log.life());
+}
+
+/// Every prediction claims 90 %.
+#[test]
+fn scores_that_no_longer_come_true_are_found() {
+    let mut log = only("calibration", "");
+    log.pattern(900, 100);
+    assert_eq!(log.life(), "", "calibrated");
+    log.pattern(350, 150);
+    log.pattern(900, 100);
+    assert_eq!(log.life(), "ece opened medium, ece raised high, ece closed high");
+    // With 60 of 500 at 84 %, an error of 0.06 is what chance leaves.
+    let mut log = only("calibration", "calibration.window = 50\ncalibration.minimum = 50");
+    log.pattern(42, 8);
+    assert_eq!(log.life(), "", "0.06 on fifty is nothing");
+}
+
+#[test]
+fn a_metric_below_the_baselines_opens_rises_and_closes() {
+    let config = "performance.metrics = [\"accuracy\", \"recall\", \"sharpe\"]";
+    let mut log = only("performance", config);
+    log.pattern(100, 100);
+    assert_eq!(log.life(), "", "no baseline");
+    log.baseline(0.8, 5_000);
+    log.pattern(800, 200);
+    log.pattern(120, 80);
+    // Recall and Sharpe ratio are not in this baseline.
+    let rises = "accuracy opened medium, accuracy raised high, accuracy raised critical";
+    assert!(log.life().starts_with("accuracy opened"), "{}", log.life());
+    log.pattern(800, 200);
+    // On the way to 80 % the window was at 50 %, so that the first look found it at once.
+    assert_eq!(
+        log.life(),
+        format!("accuracy opened critical, accuracy closed critical, {rises}, accuracy closed critical")
+    );
+    let mut log = only("performance", "");
+    log.baseline(0.8, 5_000);
+    log.pattern(1_000, 0);
+    assert_eq!(log.life(), "", "better is no drop");
+}
+
+/// Trades of 1 % and of −1 %.
+#[test]
+fn trades_that_no_longer_go_well_are_found() {
+    fn trade(log: &mut Log, gain: f64) {
+        let id = log.state.position.0 + 1;
+        let trade = Trade { entry_price: Some(100.0), ..Trade::default() };
+        let prediction = Prediction { predicted: Predicted::Direction(1), trade, ..log.prediction(id) };
+        let exit_price = Some(100.0 * (1.0 + gain));
+        let outcome = Outcome { actual: None, exit_price, ..log.outcome(id, true) };
+        log.pair(prediction, outcome);
+    }
+    let baseline = |log: &mut Log, metrics: &[(&str, f64)]| {
+        let metrics = metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        log.entry(Entry::Baseline(Baseline { metrics, ..Log::baseline_of(0.6, 1_000) }), None);
+    };
+    // Six of ten win, in turns: never two losses in a row.
+    let healthy = |log: &mut Log, count: usize| {
+        for n in 0..count {
+            trade(log, if [1, 3, 6, 8].contains(&(n % 10)) { -0.01 } else { 0.01 });
+        }
+    };
+    let mut log = only("trading", "trading.window = 40");
+    baseline(&mut log, &[("win-rate", 0.6), ("sharpe", 0.2)]);
+    healthy(&mut log, 200);
+    assert_eq!(log.life(), "");
+    for _ in 0..20 {
+        trade(&mut log, -0.01);
+    }
+    let opened = |log: &Log| {
+        let mut open: Vec<_> = log
+            .findings
+            .iter()
+            .filter(|finding| finding.phase == trimtab_types::Phase::Opened)
+            .map(|finding| format!("{} {}", finding.quantity, finding.severity))
+            .collect();
+        open.sort();
+        open.join(", ")
+    };
+    // 20 losses of 1 % are a fall of 1 − 0.99²⁰ = 18 %; the win rate falls to 30 % and the mean below 0.
+    assert_eq!(opened(&log), "drawdown high, losing-run medium, sharpe high, win-rate high");
+    log.findings.clear();
+    trade(&mut log, 0.01);
+    assert_eq!(log.life(), "losing-run closed medium");
+    log.findings.clear();
+    healthy(&mut log, 100);
+    let mut closed: Vec<_> = log.life().split(", ").map(str::to_owned).collect();
+    closed.sort();
+    assert_eq!(closed.join(", "), "drawdown closed high, sharpe closed high, win-rate closed high");
+    // Floors hold without any baseline.
+    let mut log = only("trading", "trading.losses = 100\ntrading.least-win-rate = 0.65");
+    healthy(&mut log, 40);
+    assert_eq!(log.life(), "win-rate opened high");
+}
+
+#[test]
+fn a_subject_that_falls_silent_is_stale_until_it_speaks_or_is_given_up() {
+    let tick = |log: &mut Log, seconds: u64| log.entry(Entry::Tick(Timestamp::EPOCH.plus(seconds)), None);
+    let mut log = only("staleness", "staleness.interval = \"1m\"");
+    log.scored(0.5);
+    tick(&mut log, 60 + 120);
+    assert_eq!(log.life(), "", "two intervals are allowed");
+    tick(&mut log, 60 + 121);
+    tick(&mut log, 600);
+    assert_eq!(log.life(), "age opened high");
+    let id = 20;
+    let prediction = log.prediction(id);
+    log.entry(Entry::Prediction(prediction), None);
+    assert_eq!(log.life(), "age opened high, age closed high");
+    log.findings.clear();
+    tick(&mut log, 20 * 60 + 500);
+    tick(&mut log, 20 * 60 + 8 * 86_400);
+    tick(&mut log, 20 * 60 + 9 * 86_400);
+    assert_eq!(log.life(), "age opened high, age closed high", "retired, and only once");
+    // Where the interval is not known: half an hour.
+    let mut log = only("staleness", "");
+    log.scored(0.5);
+    tick(&mut log, 60 + 1_800);
+    assert_eq!(log.life(), "");
+    tick(&mut log, 60 + 1_801);
+    assert_eq!(log.life(), "age opened high");
+}
+
+#[test]
+fn outcomes_that_stay_away_are_missed_once_they_are_due() {
+    let hour = |log: &mut Log, hours: u64| log.entry(Entry::Tick(Timestamp::EPOCH.plus(hours * 3_600)), None);
+    let mut log = only("coverage", "");
+    let predictions: Vec<(Position, Prediction)> = (1..=100)
+        .map(|n| {
+            let horizon = Some(3_600);
+            let prediction = Prediction { horizon, time: Timestamp::EPOCH.plus(n), ..log.prediction(n) };
+            log.entry(Entry::Prediction(prediction.clone()), None);
+            (log.state.position, prediction)
+        })
+        .collect();
+    let mut resolve = {
+        let mut waiting = predictions.into_iter();
+        move |log: &mut Log, count: usize| {
+            for (position, prediction) in waiting.by_ref().take(count) {
+                let outcome = Outcome { id: prediction.id.clone(), ..log.outcome(1, true) };
+                log.resolve(position, prediction, outcome);
+            }
+        }
+    };
+    resolve(&mut log, 40);
+    hour(&mut log, 2);
+    assert_eq!(log.life(), "", "due in the second hour, with one more of grace");
+    hour(&mut log, 3);
+    assert_eq!(log.life(), "outcomes opened medium", "40 of 100");
+    resolve(&mut log, 20);
+    hour(&mut log, 4);
+    assert_eq!(log.life(), "outcomes opened medium, outcomes closed medium");
+}
+
+#[test]
+fn policies_read_what_is_kept_and_nothing_where_it_is_not() {
+    let mut log = Log::new("[metrics]\nwindow = 100");
+    log.baseline(0.8, 1_000);
+    log.pattern(150, 50);
+    let view = SubjectView::of(&log.state, &subject());
+    let value = |metric: &str, last| view.recent(metric, last).map(|estimate| estimate.value);
+    assert_eq!(value("precision", 100), Some(0.75), "everything is predicted positive");
+    assert_eq!(value("recall", 100), Some(1.0));
+    assert_eq!(value("accuracy", 200), Some(0.75));
+    let ece = value("ece", 100).expect("scores");
+    assert!((ece - 0.15).abs() < 1e-12, "{ece}");
+    assert_eq!(value("precision", 101), None, "too few are kept");
+    assert_eq!(value("sharpe", 100), None, "no trades");
+    assert_eq!(value("luck", 100), None);
+    assert_eq!(view.baseline("accuracy").map(|estimate| estimate.value), Some(0.8));
+    assert_eq!(view.baseline("ece"), None);
+    // Rows are two minutes apart: 30 in less than an hour; six hours have more than are kept.
+    assert_eq!(view.between("precision", 3_599, 0).map(|estimate| estimate.samples), Some(30));
+    assert_eq!(view.between("precision", 6 * 3_600, 0), None);
+    let mut off = Log::new("");
+    off.pattern(150, 50);
+    let view = SubjectView::of(&off.state, &subject());
+    assert_eq!(view.recent("precision", 100), None);
+    assert!(view.recent("accuracy", 200).is_some());
+}
