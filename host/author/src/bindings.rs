@@ -31,7 +31,7 @@ pub(crate) fn generate(form: &Form, mut resolve: Resolve, world: WorldId) -> Res
     match form {
         Form::Declarations => {
             let text = declarations(&resolve, world);
-            return Ok(vec![("policy.d.ts".to_owned(), text.into_bytes())]);
+            Ok(vec![("policy.d.ts".to_owned(), text.into_bytes())])
         }
         Form::C => {
             // Another name than the policy's own files have.

@@ -331,8 +331,8 @@ mod tests {
     }
 
     fn commands(plan: &Plan) -> Vec<&Invocation> {
-        let run = |step| if let &Step::Run(ref invocation) = step { Some(invocation) } else { None };
-        plan.steps.iter().filter_map(run).collect()
+        let steps = plan.steps.iter();
+        steps.filter_map(|step| if let Step::Run(run) = step { Some(run) } else { None }).collect()
     }
 
     /// Every language: nothing is written but into the work directory, and what is run is pinned or the machine's.
