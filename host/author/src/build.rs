@@ -24,7 +24,7 @@ use crate::{
 
 /// Lines of a failing program's output that are shown.
 const MOST_LINES: usize = 60;
-/// Raised when the same sources would be built into another component.
+/// Raised when the same steps on the same sources give another component.
 const FORMAT: u64 = 1;
 const RUST_TARGET: &str = "wasm32-wasip2";
 
@@ -69,7 +69,7 @@ pub enum BuildError {
         remedy: &'static str,
     },
     /// A toolchain is not installed and may not be.
-    #[error("{toolchain} is not installed in {}; build once without --offline", .place.display())]
+    #[error("not installed: {toolchain}, which belongs into {}; build once without --offline", .place.display())]
     NotInstalled {
         /// Which.
         toolchain: &'static str,
@@ -153,6 +153,7 @@ fn key(project: &Project, plan: &Plan, work: &Path) -> Result<String, BuildError
         .number(FORMAT)
         .part(env!("CARGO_PKG_VERSION").as_bytes())
         .part(toolchain.as_bytes())
+        .part(format!("{:?}", plan.steps).as_bytes())
         .part(project.digest(work)?.as_bytes());
     Ok(key.finish().to_string())
 }
@@ -250,7 +251,7 @@ fn ready(
         .files()
         .iter()
         .try_for_each(|(name, content)| write(&beside.join(name), content.as_bytes()))
-        .and_then(|()| run(&toolchain.installation(&beside)))
+        .and_then(|()| run(&toolchain.installation(&beside, &toolchains.scratch("npm"))))
         .and_then(|()| match std::fs::rename(&beside, &place) {
             // Somebody else was faster.
             Err(_) if place.is_dir() => Ok(()),

@@ -299,7 +299,8 @@ impl Planner<'_> {
                 .env("GOFLAGS", "-mod=mod -buildvcs=false -trimpath")
                 .env("GOTOOLCHAIN", "local")
                 .env("GOWORK", "off")
-                .env("GOTELEMETRY", "off")
+                // Where it would count what it does.
+                .env("XDG_CONFIG_HOME", self.toolchains.scratch("go-config"))
                 // The runtime of the bindings names functions of Go's own, which the linker refuses otherwise.
                 .args(["build", "-buildmode=c-shared", "-ldflags=-checklinkname=0 -s -w", "-o"])
                 .arg(&module)

@@ -64,32 +64,32 @@ impl Toolchain {
         }
     }
 
-    /// The command that installs it into a folder.
-    pub(crate) fn installation(&self, into: &Path) -> Invocation {
-        let into = into.display().to_string();
+    /// The command that installs it into a folder; `scratch` is for what the package manager keeps.
+    pub(crate) fn installation(&self, into: &Path, scratch: &Path) -> Invocation {
         match self.source {
-            Source::Python(package) => Invocation::new("installing", Program::Python, &into).args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--only-binary=:all:",
-                "--disable-pip-version-check",
-                "--no-warn-script-location",
-                "--root-user-action=ignore",
-                "--target",
-                &into,
-                package,
-            ]),
-            Source::Node { .. } => Invocation::new("installing", Program::Npm, &into).args([
-                "install",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                "--no-save",
-                "--loglevel=error",
-            ]),
+            Source::Python(package) => Invocation::new("installing", Program::Python, into)
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--no-deps",
+                    "--only-binary=:all:",
+                    "--no-cache-dir",
+                ])
+                .args(["--disable-pip-version-check", "--root-user-action=ignore", "--target"])
+                .arg(into)
+                .arg(package),
+            Source::Node { .. } => {
+                Invocation::new("installing", Program::Npm, into).env("npm_config_cache", scratch).args([
+                    "install",
+                    "--ignore-scripts",
+                    "--no-audit",
+                    "--no-fund",
+                    "--no-save",
+                    "--loglevel=error",
+                ])
+            }
         }
     }
 }
