@@ -98,3 +98,14 @@ fn a_sketch_stays_within_its_bound() {
         assert!(held.bytes_max <= 2 * bound, "k {k}: {held:?}");
     }
 }
+
+/// Buffers are kept: only a further level, at twice the values, allocates.
+#[test]
+fn a_sketch_that_has_reached_its_size_hardly_allocates() {
+    let mut random = Random(4);
+    let mut sketch = Kll::new(Kll::DEFAULT_K, 7).expect("valid");
+    (0..WARM_UP).for_each(|_| sketch.add(random.unit()).expect("usable"));
+    let allocated = measure(|| (0..MEASURED).for_each(|_| sketch.add(random.unit()).expect("usable")));
+    // From 50,000 to 250,000 values there are three more levels; each grows a buffer a few times.
+    assert!(allocated.count_total <= 60, "{allocated:?}");
+}

@@ -194,8 +194,14 @@ impl DetectorKind {
             Self::HddmW => before.hddm_w != after.hddm_w,
             Self::Kswin => before.kswin != after.kswin,
             Self::AccuracyZ => before.accuracy_z != after.accuracy_z,
-            Self::Psi => before.psi != after.psi,
-            Self::Ks => before.ks != after.ks,
+            Self::Psi => {
+                before.psi != after.psi
+                    || (after.psi.window.time().is_some() && before.sketches != after.sketches)
+            }
+            Self::Ks => {
+                before.ks != after.ks
+                    || (after.ks.window.time().is_some() && before.sketches != after.sketches)
+            }
             Self::Categories => before.categories != after.categories,
             Self::Calibration => before.calibration != after.calibration,
             Self::Performance => before.performance != after.performance,

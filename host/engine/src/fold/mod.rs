@@ -9,6 +9,7 @@ mod schedule;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timelines;
 mod times;
 mod view;
 
@@ -105,6 +106,9 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let detectors = configuration.detectors(&model);
     let mut findings = subject.arrived(detectors, prediction, moment);
     findings.extend(subject.distribute(detectors, prediction, moment));
+    if subject.sketch(detectors, prediction, moment.clock) {
+        state.touch_timelines(&prediction.subject);
+    }
     findings
 }
 

@@ -17,6 +17,7 @@ use super::{
     detect::{DetectorKind, Running},
     distribution::Distribution,
     schedule::Due,
+    timelines::{Open, Timelines},
     times::TimeCounts,
 };
 use crate::{
@@ -65,6 +66,8 @@ pub enum StateKey {
     Subject(Subject),
     /// What a subject is held against.
     Baseline(Subject),
+    /// How a subject's score and features were distributed when.
+    Timelines(Subject),
 }
 
 /// The part of the state that is not of a model or subject.
@@ -214,6 +217,11 @@ pub struct SubjectState {
     pub(crate) detectors: BTreeMap<DetectorKind, Running>,
     /// Score and features by detector, in the order of the baseline's distributions or categories.
     pub(crate) distributions: BTreeMap<DetectorKind, Vec<Distribution>>,
+    /// Sketches of the hour that each quantity is in, by name.
+    pub(crate) open_hours: Vec<Open>,
+    /// Sketches of hours and days before. Stored by themselves, because they are large and change once an hour.
+    #[serde(skip)]
+    pub(crate) timelines: Arc<Timelines>,
     /// Open episodes of detectors that look now and then, by quantity.
     pub(crate) episodes: BTreeMap<DetectorKind, BTreeMap<String, Box<Finding>>>,
     /// Which predictions came due and have an outcome, where that is watched.
@@ -242,6 +250,8 @@ impl Default for SubjectState {
             paused: false,
             detectors: BTreeMap::new(),
             distributions: BTreeMap::new(),
+            open_hours: Vec::new(),
+            timelines: Arc::default(),
             episodes: BTreeMap::new(),
             due: Due::default(),
             drift_counts: BTreeMap::new(),
@@ -430,6 +440,11 @@ impl State {
         self.subject_mut(&baseline.subject).baseline = Some(Arc::new(baseline.clone()));
     }
 
+    /// Marks a subject's timelines as changed.
+    pub(crate) fn touch_timelines(&mut self, subject: &Subject) {
+        self.touched.insert(StateKey::Timelines(subject.clone()));
+    }
+
     /// What has to be stored, with keys; nothing is touched afterwards.
     pub(crate) fn take_touched(&mut self) -> Result<Vec<trimtab_store::StateChange>, BadState> {
         std::mem::take(&mut self.touched)
@@ -458,6 +473,9 @@ impl State {
             StateKey::Baseline(subject) => {
                 let baseline = self.subjects.get(subject).and_then(|state| state.baseline.as_deref());
                 baseline.map(postcard::to_allocvec)
+            }
+            StateKey::Timelines(subject) => {
+                self.subjects.get(subject).map(|state| postcard::to_allocvec(state.timelines.as_ref()))
             }
         };
         bytes.transpose().map_err(|error| error.to_string())
@@ -489,9 +507,13 @@ impl State {
                 self.models.insert(key, read(bytes)?);
             }
             StateKey::Subject(key) => {
-                // Its baseline may have come before.
-                let known = self.subjects.remove(&key).and_then(|known| known.baseline.clone());
-                self.subjects.insert(key, Arc::new(SubjectState { baseline: known, ..read(bytes)? }));
+                // What is stored by itself may have come before.
+                let known = self.subjects.remove(&key).unwrap_or_default();
+                let (baseline, timelines) = (known.baseline.clone(), Arc::clone(&known.timelines));
+                self.subjects.insert(key, Arc::new(SubjectState { baseline, timelines, ..read(bytes)? }));
+            }
+            StateKey::Timelines(key) => {
+                Arc::make_mut(self.subjects.entry(key).or_default()).timelines = Arc::new(read(bytes)?);
             }
             StateKey::Baseline(key) => {
                 Arc::make_mut(self.subjects.entry(key).or_default()).baseline = Some(Arc::new(read(bytes)?));

@@ -11,9 +11,8 @@ use trimtab_policy::View;
 
 /// One detector alone.
 fn only(name: &str, more: &str) -> Log {
-    Log::new(&format!(
-        "[detectors]\ne-sr.enabled = false\npsi.enabled = false\n{name}.enabled = true\n{more}"
-    ))
+    let psi = if name == "psi" { "" } else { "psi.enabled = false" };
+    Log::new(&format!("[detectors]\ne-sr.enabled = false\n{psi}\n{name}.enabled = true\n{more}"))
 }
 
 /// With k of the newest 500 in the upper half only, the distance is k/1,000, so 0.15 and 0.25 are reached at k = 150 and
@@ -270,4 +269,72 @@ fn policies_read_what_is_kept_and_nothing_where_it_is_not() {
     let view = SubjectView::of(&off.state, &subject());
     assert_eq!(view.recent("precision", 100), None);
     assert!(view.recent("accuracy", 200).is_some());
+}
+
+/// Scores by the hour for days, with a tick after each.
+fn days(log: &mut Log, from: u64, until: u64, low: f64, high: f64) {
+    for hour in from * 24..until * 24 {
+        let (id, score) = (log.state.position.0 + 1, low + (high - low) * log.coin());
+        let time = Timestamp::EPOCH.plus(hour * 3_600);
+        let prediction = Prediction { predicted: Predicted::Binary(score), time, ..log.prediction(id) };
+        log.entry(Entry::Prediction(prediction), None);
+        log.entry(Entry::Tick(time.plus(1_800)), None);
+    }
+}
+
+/// With a share x of the last seven days in the upper half only, the distance is x/2. An index of 720 and 168 values that is
+/// improbable at 0.001 is above 27.88·(1/720 + 1/168) = 0.205 (chi-square, 9 degrees of freedom): high at once.
+#[test]
+fn the_last_week_is_held_against_a_month_before_without_a_baseline() {
+    let expected = [
+        ("ks", "score opened medium, score raised high", "score closed high"),
+        ("psi", "score opened high, score raised critical", "score closed critical"),
+    ];
+    for (name, rises, closes) in expected {
+        let mut log = only(name, &format!("{name}.window = \"7d\""));
+        days(&mut log, 0, 62, 0.0, 1.0);
+        assert_eq!(log.life(), "", "{name}");
+        let mut restored = log.restored();
+        for log in [&mut log, &mut restored] {
+            days(log, 62, 72, 0.5, 1.0);
+        }
+        assert_eq!(log.life(), rises);
+        // A day that is no longer hours counts where it begins in the stretch: at least six of the seven.
+        let words = &log.findings[0].window;
+        assert!(
+            words.starts_with("last 7d (1") && words.ends_with("against 30d to 60d ago (720)"),
+            "{words}"
+        );
+        assert_eq!(restored.findings, log.findings, "{name}: restored");
+        log.findings.clear();
+        days(&mut log, 72, 82, 0.0, 1.0);
+        assert_eq!(log.life(), closes);
+    }
+}
+
+#[test]
+fn sketches_are_kept_only_where_a_window_is_a_length_of_time() {
+    let mut log = only("ks", "ks.window = \"7d\"\nsketches.budget = 65536");
+    days(&mut log, 0, 100, 0.0, 1.0);
+    let known = |log: &Log| {
+        let subject = &log.state.subjects[&subject()];
+        (
+            subject.open_hours.len(),
+            subject.timelines.values().map(|timeline| timeline.len()).collect::<Vec<_>>(),
+        )
+    };
+    // Three days of hours and what has begun of a day; then days, up to one more than the earlier stretch reaches.
+    let (open, timelines) = known(&log);
+    let (hours, kept) = timelines[0];
+    assert!(open == 1 && (72..=96).contains(&hours) && (57..=59).contains(&kept), "{hours} {kept}");
+    let off = crate::Configuration::parse("", "test").expect("valid");
+    log.state.put_in_force(std::sync::Arc::new(off));
+    log.scored(0.5);
+    assert_eq!(known(&log), (0, Vec::new()));
+    // More features than the budget has room for: at least 4,096 bytes each.
+    let mut log = only("ks", "ks.window = \"7d\"\nsketches.budget = 65536");
+    let features = (0..40).map(|n| (format!("f{n:02}"), Feature::Number(1.0))).collect();
+    let prediction = Prediction { features: Features::from_pairs(features), ..log.prediction(1) };
+    log.entry(Entry::Prediction(prediction), None);
+    assert_eq!(known(&log).0, 16);
 }
