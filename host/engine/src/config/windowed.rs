@@ -120,6 +120,20 @@ impl MetricSettings {
     }
 }
 
+/// A tenant's subjects together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FleetSettings {
+    /// Of the tests that are called significant for all subjects together, at most this share is false, on average.
+    pub alpha: f64,
+}
+
+impl Default for FleetSettings {
+    fn default() -> Self {
+        Self { alpha: 0.05 }
+    }
+}
+
 /// Kolmogorov–Smirnov distance of the score and of each numeric feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

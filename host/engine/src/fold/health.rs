@@ -77,7 +77,7 @@ impl SubjectState {
         Some(self.episodes.get(&kind)?.get(quantity)?.severity)
     }
 
-    fn calibration(&self, settings: &CalibrationSettings) -> Option<Look> {
+    pub(super) fn calibration(&self, settings: &CalibrationSettings) -> Option<Look> {
         let rows = self.rows.newest(settings.window as usize);
         let found = reliability(&rows)?;
         let count: u64 = found.bins.iter().map(|bin| bin.count).sum();

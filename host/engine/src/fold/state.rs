@@ -19,6 +19,7 @@ use super::{
     schedule::Due,
     timelines::{Open, Timelines},
     times::TimeCounts,
+    waiting::Waiting,
 };
 use crate::{
     Configuration,
@@ -208,6 +209,8 @@ pub struct SubjectState {
     pub newest: Option<Timestamp>,
     /// The newest judged rows, as far as metrics are kept.
     pub(crate) rows: Rows,
+    /// Scores of the newest predictions without an outcome, as far as metrics are kept.
+    pub(crate) waiting: Waiting,
     /// What it is held against. Stored by itself, because it is large and hardly ever changes.
     #[serde(skip)]
     pub baseline: Option<Arc<Baseline>>,
@@ -246,6 +249,7 @@ impl Default for SubjectState {
             times: TimeCounts::default(),
             newest: None,
             rows: Rows::default(),
+            waiting: Waiting::default(),
             baseline: None,
             paused: false,
             detectors: BTreeMap::new(),
@@ -283,6 +287,7 @@ impl SubjectState {
             Binary(_) | Direction(_) => true,
             Multiclass(_) | Regression(_) => false,
         };
+        self.waiting.resolved(prediction_at);
         if let Some(right) = judged.right {
             self.resolved += 1;
             self.right.push(prediction_at.0, right);
@@ -291,7 +296,9 @@ impl SubjectState {
         if let Some(won) = judged.won {
             self.won.push(prediction_at.0, won);
         }
-        if rows_kept > 0 && (judged.right.is_some() || judged.won.is_some()) {
+        if rows_kept == 0 {
+            self.rows = Rows::default();
+        } else if judged.right.is_some() || judged.won.is_some() {
             self.rows.push(Row::of(prediction_at, prediction, outcome, judged), rows_kept as usize);
         }
     }

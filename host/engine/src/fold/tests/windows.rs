@@ -338,3 +338,67 @@ fn sketches_are_kept_only_where_a_window_is_a_length_of_time() {
     log.entry(Entry::Prediction(prediction), None);
     assert_eq!(known(&log).0, 16);
 }
+
+/// Of scores of 0.9 and 0.2 in turns, nine of ten and eight of ten predictions are expected to be right.
+#[test]
+fn performance_is_estimated_while_outcomes_are_missing_and_says_so() {
+    let mut log = Log::new("[metrics]\nwindow = 100");
+    let mut positions = Vec::new();
+    for n in 0..150 {
+        log.scored(if n % 2 == 0 { 0.9 } else { 0.2 });
+        positions.push(log.state.position);
+    }
+    let recent = |log: &Log, metric: &str, last| SubjectView::of(&log.state, &subject()).recent(metric, last);
+    let found = recent(&log, "accuracy", 100).expect("estimated");
+    assert!((found.value - 0.85).abs() < 1e-12 && !found.from_outcomes && found.samples == 100, "{found:?}");
+    assert!((recent(&log, "precision", 100).expect("estimated").value - 0.9).abs() < 1e-12);
+    assert!((recent(&log, "estimated-recall", 100).expect("estimated").value - 0.9 / 1.1).abs() < 1e-12);
+    assert_eq!(recent(&log, "accuracy", 101), None, "more than are kept");
+    assert_eq!(recent(&log, "ece", 100), None, "not to be had without outcomes");
+    // Outcomes come: what is known is said, and those that came no longer wait.
+    for position in &positions[130..] {
+        let prediction = log.prediction(position.0);
+        let outcome = log.outcome(position.0, true);
+        log.resolve(*position, prediction, outcome);
+    }
+    let known = recent(&log, "accuracy", 20).expect("measured");
+    assert!(known.value == 1.0 && known.from_outcomes, "{known:?}");
+    assert_eq!(recent(&log, "estimated-accuracy", 81), None);
+    assert!(recent(&log, "estimated-accuracy", 80).is_some());
+    let mut off = Log::new("");
+    (0..150).for_each(|_| off.scored(0.9));
+    assert_eq!(recent(&off, "accuracy", 100), None);
+}
+
+/// Scores that are too sure are recalibrated by the judged ones: 0.9 came true in seven of ten.
+#[test]
+fn estimates_are_recalibrated_where_that_helps() {
+    let mut log = Log::new("[metrics]\nwindow = 300");
+    log.pattern(210, 90);
+    (0..50).for_each(|_| log.scored(0.9));
+    let view = SubjectView::of(&log.state, &subject());
+    let found = view.recent("estimated-accuracy", 50).expect("estimated");
+    assert!((found.value - 0.7).abs() < 1e-9, "{found:?}");
+}
+
+/// A prediction and an outcome every two minutes for 2,000 rows is less than three days: 5,040 a week, of which e-sr
+/// promises one false alarm in 10,000, and PSI one test of a thousand, every 50.
+#[test]
+fn a_fleet_says_how_many_false_alarms_to_expect() {
+    let mut log = Log::new("[detectors]\nadwin.enabled = true\n");
+    log.baseline_with(vec![even(None)]);
+    log.rows(2_000, 0.8);
+    let fleets = log.state.fleets();
+    assert_eq!(fleets.len(), 1);
+    let fleet = &fleets[0];
+    assert_eq!((fleet.tenant.as_str(), fleet.streams, fleet.tests), ("default", 1, 1));
+    // Rows are two minutes apart.
+    let expected = 5_040.0 / 10_000.0 + 5_040.0 / 50.0 * 0.001;
+    assert!((fleet.false_alarms_per_week / expected - 1.0).abs() < 0.01, "{fleet:?}, not {expected}");
+    assert_eq!(fleet.without_promise, ["adwin"]);
+    // All scores are 0.9, where a tenth was expected.
+    assert_eq!(fleet.significant, ["btc@v1 psi score"]);
+    assert!(fleet.changed.is_empty());
+    log.rows(1_000, 0.5);
+    assert_eq!(log.state.fleets()[0].changed, ["btc@v1 e-sr"]);
+}
