@@ -60,7 +60,8 @@ impl SketchTimeline {
     }
 
     /// Adds a sketch of one hour; to its day if that was rolled up already.
-    pub fn add_sketch(&mut self, hour: i64, sketch: Kll) {
+    pub fn add_sketch(&mut self, hour: i64, mut sketch: Kll) {
+        sketch.trim();
         if let Some(day) = self.days.get_mut(&hour.div_euclid(DAY)) {
             day.merge(&sketch);
         } else if let Some(there) = self.hours.get_mut(&hour) {
@@ -106,6 +107,7 @@ impl SketchTimeline {
             }
         };
         hours.for_each(|hour| sketch.merge(&hour));
+        sketch.trim();
         count
     }
 

@@ -187,10 +187,9 @@ mod tests {
     use super::*;
 
     fn gathered(e_values: &[f64], p_values: &[f64]) -> Fleet {
-        let mut gathered = Gathered::default();
-        gathered.streams = e_values.iter().map(|e| (format!("e {e}"), *e, 500.0)).collect();
-        gathered.tests = p_values.iter().map(|p| (format!("p {p}"), *p)).collect();
-        gathered.fleet("acme", 0.05)
+        let streams = e_values.iter().map(|e| (format!("e {e}"), *e, 500.0)).collect();
+        let tests = p_values.iter().map(|p| (format!("p {p}"), *p)).collect();
+        Gathered { streams, tests, ..Gathered::default() }.fleet("acme", 0.05)
     }
 
     #[test]
