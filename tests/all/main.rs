@@ -7,6 +7,7 @@
 
 mod allocations;
 mod crash;
+mod dry_run;
 mod elec2;
 mod input;
 mod output;
@@ -15,4 +16,5 @@ mod requests;
 mod serving;
 mod storage;
 mod support;
+mod swap;
 mod verify;

@@ -63,6 +63,14 @@ impl Run {
         self
     }
 
+    /// Must have printed all of this to stdout.
+    #[track_caller]
+    pub(crate) fn prints(&self, words: &[&str]) {
+        for word in words {
+            assert!(self.stdout.contains(word), "should print `{word}`: {}", self.stdout);
+        }
+    }
+
     /// Its answer as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

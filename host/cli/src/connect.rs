@@ -55,6 +55,7 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
         policies,
         configuration,
         sandbox: sandbox(Some(data.join("cache")))?,
+        started: trimtab_server::clock::change("start", ""),
     });
     let host = host.map_err(|error| match error {
         HostError::PolicySettings { .. } => in_file(&config, error.into()),
@@ -83,6 +84,12 @@ pub(crate) fn sandbox(cache: Option<PathBuf>) -> Result<Arc<Sandbox>, Failure> {
 pub(crate) fn read_configuration(path: &Path) -> Result<Configuration, Failure> {
     let text = read_text(path)?;
     Configuration::parse(&text, &path.display().to_string()).map_err(|error| HostError::Config(error).into())
+}
+
+/// Reads a file as it is.
+#[expect(clippy::disallowed_methods, reason = "see `read_text`")]
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
 }
 
 /// Reads a text file.

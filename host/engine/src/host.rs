@@ -11,19 +11,20 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-use trimtab_policy::{Package, Policy, RegisterError, Sandbox, read_directory};
+use trimtab_policy::Sandbox;
 use trimtab_store::{
     Appended, Batch, DirectoryLock, GroupWriter, Reader, SqliteReader, SqliteWriter, StoreError,
 };
 use trimtab_types::{
-    Act, Entry, ModelKey, OperatorAct, PolicyInForce, PolicySetEntry, Position, Subject, Timestamp,
+    Act, Change, DecisionRecord, Entry, ModelKey, OperatorAct, PolicyInForce, Position, Subject, Timestamp,
 };
 
 use crate::{
-    Configuration, Pipeline, PipelineError,
+    Configuration, Pipeline, PipelineError, PolicyCalls,
+    calls::CallCounter,
     config::ConfigError,
     fold::{BadState, State},
+    policies::{self, PolicyProblem, PolicyVersion},
     trade::{Desk, MayTrade, Switch},
 };
 
@@ -53,6 +54,28 @@ pub enum HostError {
         /// Which policy.
         policy: String,
         /// What is wrong, with key and fix.
+        problem: String,
+    },
+    /// There is and was no such policy.
+    #[error("there is no policy `{name}` and never was; `trimtab policy list` shows those in force")]
+    NoSuchPolicy {
+        /// Its name.
+        name: String,
+    },
+    /// A policy has no other version to go back to.
+    #[error(
+        "policy `{name}` has no version {wanted}; `trimtab policy history {name}` shows those that were in force"
+    )]
+    NoSuchVersion {
+        /// The policy.
+        name: String,
+        /// Which was wanted, in words.
+        wanted: String,
+    },
+    /// An earlier version cannot be loaded any more.
+    #[error("the earlier version cannot be put in force: {problem}")]
+    EarlierVersion {
+        /// Why.
         problem: String,
     },
     /// The policies directory cannot be read.
@@ -89,12 +112,15 @@ pub struct HostOptions {
     pub configuration: Configuration,
     /// Where policies run.
     pub sandbox: Arc<Sandbox>,
+    /// Who opens it and when: noted where that puts something else in force.
+    pub started: Change,
 }
 
 struct Shared {
     pipeline: Mutex<Pipeline>,
     desk: Mutex<Desk>,
     progress: Mutex<Progress>,
+    calls: Mutex<CallCounter>,
     changed: Condvar,
     stop: AtomicBool,
 }
@@ -115,17 +141,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A policy folder that could not be put in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyProblem {
-    /// The folder.
-    pub name: String,
-    /// What is wrong.
-    pub problem: String,
-    /// Whether an earlier version keeps serving.
-    pub still_serving: bool,
-}
-
 /// The one owner of a data directory.
 pub struct Host {
     directory: PathBuf,
@@ -133,6 +148,8 @@ pub struct Host {
     sandbox: Arc<Sandbox>,
     shared: Arc<Shared>,
     problems: Mutex<Vec<PolicyProblem>>,
+    /// Held while what is in force is being changed.
+    swap: Mutex<()>,
     thread: Option<JoinHandle<()>>,
     writer: Arc<GroupWriter>,
     _lock: DirectoryLock,
@@ -141,7 +158,7 @@ pub struct Host {
 impl Host {
     /// Opens a data directory: takes its lock, folds what is not folded, and puts configuration and policies in force.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { directory, policies, configuration, sandbox } = options;
+        let HostOptions { directory, policies, configuration, sandbox, started } = options;
         std::fs::create_dir_all(&directory).map_err(|source| StoreError::Directory {
             action: "create",
             path: directory.clone(),
@@ -156,13 +173,13 @@ impl Host {
 
         let mut pipeline = restore(&reader, &writer, &sandbox)?;
         fold_all(&mut pipeline, &reader, &writer)?;
-        let problems = put_in_force(&mut pipeline, &reader, &writer, &sandbox, &configuration, &policies)?;
 
         let position = pipeline.state().position;
         let shared = Arc::new(Shared {
             desk: Mutex::new(Desk::of(pipeline.state())),
             pipeline: Mutex::new(pipeline),
             progress: Mutex::new(Progress { head: position, folded: position, ..Progress::default() }),
+            calls: Mutex::default(),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
         });
@@ -174,16 +191,19 @@ impl Host {
                 move || run_fold(&shared, reader, &writer, &sandbox)
             })
             .map_err(|source| HostError::Thread { what: "fold", source })?;
-        Ok(Self {
+        let host = Self {
             directory,
             policies_directory: policies,
             sandbox,
             shared,
-            problems: Mutex::new(problems),
+            problems: Mutex::default(),
+            swap: Mutex::default(),
             thread: Some(thread),
             writer,
             _lock: lock,
-        })
+        };
+        host.put_in_force(&configuration, started)?;
+        Ok(host)
     }
 
     /// The data directory.
@@ -256,6 +276,11 @@ impl Host {
     /// Policy folders that could not be put in force.
     pub fn policy_problems(&self) -> Vec<PolicyProblem> {
         lock(&self.problems).clone()
+    }
+
+    /// Calls of policies since the host started.
+    pub fn calls(&self) -> Vec<PolicyCalls> {
+        lock(&self.shared.calls).counts()
     }
 
     /// The policies directory.
@@ -350,7 +375,7 @@ impl Shared {
 fn run_fold(shared: &Shared, reader: SqliteReader, writer: &GroupWriter, sandbox: &Arc<Sandbox>) {
     while shared.wait_for_work() {
         let mut pipeline = lock(&shared.pipeline);
-        match fold_some(&mut pipeline, &reader, writer) {
+        match fold_some(&mut pipeline, &reader, writer, &mut |decision| lock(&shared.calls).count(decision)) {
             Ok(_) => {
                 let state = pipeline.state();
                 shared.publish(state);
@@ -376,19 +401,22 @@ fn fold_some(
     pipeline: &mut Pipeline,
     reader: &SqliteReader,
     writer: &GroupWriter,
+    decided: &mut dyn FnMut(&DecisionRecord),
 ) -> Result<usize, HostError> {
     let records = reader.scan(pipeline.state().position, STEP)?;
     for record in &records {
         pipeline.step(record, reader)?;
     }
     if !records.is_empty() {
-        writer.commit_fold(pipeline.take_commit()?)?;
+        let commit = pipeline.take_commit()?;
+        commit.decisions.iter().for_each(decided);
+        writer.commit_fold(commit)?;
     }
     Ok(records.len())
 }
 
 fn fold_all(pipeline: &mut Pipeline, reader: &SqliteReader, writer: &GroupWriter) -> Result<(), HostError> {
-    while fold_some(pipeline, reader, writer)? > 0 {}
+    while fold_some(pipeline, reader, writer, &mut |_| {})? > 0 {}
     Ok(())
 }
 
@@ -414,128 +442,88 @@ fn restore(
     let recorded = reader.folded(Position(0), position)?.decisions;
     writer.forget_fold(State::FORMAT)?;
     let mut pipeline = Pipeline::new(State::default(), Arc::clone(sandbox), reader)?;
-    pipeline.recall(recorded);
+    pipeline.recall(&recorded);
     Ok(pipeline)
 }
 
-/// Compares configuration and policies directory with what the log has in force, and logs what differs.
-fn put_in_force(
-    pipeline: &mut Pipeline,
-    reader: &SqliteReader,
-    writer: &GroupWriter,
-    sandbox: &Arc<Sandbox>,
-    configuration: &Configuration,
-    directory: &Path,
-) -> Result<Vec<PolicyProblem>, HostError> {
-    let current = &pipeline.state().policies;
-    let found = inspect_policies(sandbox, configuration, directory, current)?;
-    let mut batch = Batch::default();
-    let digest = configuration.digest();
-    if pipeline.state().configuration_digest != Some(digest) {
-        batch.contents.push((digest, configuration.canonical()));
-        batch.entries.push(Entry::Configuration(digest));
-    }
-    if found.set != *current {
-        batch.contents.extend(found.packages.iter().map(|package| (package.digest, package.to_bytes())));
-        batch.entries.push(Entry::PolicySet(found.set));
-    }
-    if !batch.entries.is_empty() {
-        writer.append_and_wait(batch)?;
-        fold_all(pipeline, reader, writer)?;
-    }
-    for problem in &found.problems {
-        tracing::warn!(
-            policy = problem.name,
-            still_serving = problem.still_serving,
-            "not put in force: {}",
-            problem.problem
-        );
-    }
-    Ok(found.problems)
-}
-
-/// What a policies directory would put in force.
-struct Found {
-    set: PolicySetEntry,
-    packages: Vec<Package>,
-    problems: Vec<PolicyProblem>,
-}
-
-/// Every folder is checked; one that fails keeps its earlier version, if there was one.
-fn inspect_policies(
-    sandbox: &Arc<Sandbox>,
-    configuration: &Configuration,
-    directory: &Path,
-    current: &PolicySetEntry,
-) -> Result<Found, HostError> {
-    let mut found = Found { set: PolicySetEntry::default(), packages: Vec::new(), problems: Vec::new() };
-    let folders = if directory.is_dir() { read_directory(directory)? } else { Vec::new() };
-    for (name, package) in folders {
-        let rule = configuration.policies.get(&name).cloned().unwrap_or_default();
-        let checked = match package {
-            Ok(package) => match Policy::register(sandbox, &package, &rule.settings) {
-                Ok(policy) => Ok((package, policy)),
-                Err(error @ (RegisterError::Settings { .. } | RegisterError::SelfCheck { .. }))
-                    if !rule.settings.is_empty() =>
-                {
-                    return Err(HostError::PolicySettings { policy: name, problem: error.to_string() });
-                }
-                Err(error) => Err(error.to_string()),
-            },
-            Err(error) => Err(error.to_string()),
-        };
-        match checked {
-            Ok((package, policy)) => {
-                let manifest = policy.manifest();
-                found.set.policies.push(PolicyInForce {
-                    policy: policy.reference(),
-                    mode: rule.mode.unwrap_or(manifest.mode),
-                    order: rule.order.unwrap_or(manifest.order),
-                    kinds: policy.kinds().iter().map(|kind| kind.name().to_owned()).collect(),
-                });
-                found.packages.push(package);
-            }
-            Err(problem) => {
-                let serving = current.policies.iter().find(|entry| entry.policy.name == name);
-                found.set.policies.extend(serving.cloned());
-                found.problems.push(PolicyProblem { name, problem, still_serving: serving.is_some() });
-            }
-        }
-    }
-    for name in configuration.policies.keys() {
-        if !found.set.policies.iter().any(|entry| entry.policy.name == *name)
-            && !found.problems.iter().any(|problem| problem.name == *name)
-        {
-            return Err(HostError::PolicySettings {
-                policy: name.clone(),
-                problem: format!("there is no policy of this name in `{}`", directory.display()),
-            });
-        }
-    }
-    found.set.policies.sort_by(|a, b| (a.order, &a.policy.name).cmp(&(b.order, &b.policy.name)));
-    Ok(found)
-}
-
 impl Host {
-    /// Looks at the policies directory again and puts in force what changed.
-    pub fn reload(&self, configuration: &Configuration) -> Result<Vec<PolicyProblem>, HostError> {
-        let reader = self.reader()?;
+    /// Compares configuration and policies directory with what is in force, and logs what differs. Everything that takes
+    /// time, reading, compiling and trying out, is done before; the switch itself is one entry of the log.
+    ///
+    /// Returns the folders that could not be put in force.
+    pub fn put_in_force(
+        &self,
+        configuration: &Configuration,
+        change: Change,
+    ) -> Result<Vec<PolicyProblem>, HostError> {
+        let _one_at_a_time = lock(&self.swap);
         self.settle()?;
-        let mut pipeline = lock(&self.shared.pipeline);
-        let problems = put_in_force(
-            &mut pipeline,
-            &reader,
-            &self.writer,
-            &self.sandbox,
-            configuration,
-            &self.policies_directory,
-        )?;
-        self.shared.publish(pipeline.state());
-        let mut progress = lock(&self.shared.progress);
-        progress.head = progress.head.max(pipeline.state().position);
-        drop(progress);
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&problems);
-        Ok(problems)
+        let (current, digest) = self.with_state(|state| (state.policies.clone(), state.configuration_digest));
+        let mut found = policies::inspect(&self.sandbox, configuration, &self.policies_directory, &current)?;
+        let mut batch = Batch::default();
+        if digest != Some(configuration.digest()) {
+            batch.contents.push((configuration.digest(), configuration.canonical()));
+            batch.entries.push(Entry::Configuration(configuration.digest()));
+        }
+        if !found.set.same(&current) {
+            batch.contents.extend(found.contents());
+            found.set.change = Some(change);
+            batch.entries.push(Entry::PolicySet(found.set.clone()));
+        }
+        self.switch(batch)?;
+        let mut problems = lock(&self.problems);
+        for problem in found.problems.iter().filter(|problem| !problems.contains(problem)) {
+            tracing::warn!(
+                policy = problem.name,
+                still_serving = problem.still_serving,
+                "not put in force: {}",
+                problem.problem
+            );
+        }
+        problems.clone_from(&found.problems);
+        Ok(found.problems)
+    }
+
+    /// Goes back to an earlier version of a policy: the newest other one, or the one whose digest begins with `to`. What
+    /// lies in the policies directory now is not put in force again until it changes.
+    pub fn roll_back_policy(
+        &self,
+        name: &str,
+        to: Option<&str>,
+        change: Change,
+    ) -> Result<PolicyInForce, HostError> {
+        let _one_at_a_time = lock(&self.swap);
+        let head = self.settle()?;
+        let current = self.with_state(|state| state.policies.clone());
+        let reader = self.reader()?;
+        let sets = policies::sets(&reader, head)?;
+        let mut set = policies::rolled_back(&sets, &current, name, to)?;
+        set.change = Some(change);
+        let entry =
+            set.policy(name).cloned().ok_or_else(|| HostError::NoSuchPolicy { name: name.to_owned() })?;
+        // It may have been accepted under other settings.
+        let configuration = self.with_state(|state| Arc::clone(&state.configuration));
+        let _loaded = policies::from_store(&self.sandbox, &configuration, &entry.policy, &reader)?;
+        self.switch(Batch::of(vec![Entry::PolicySet(set)]))?;
+        Ok(entry)
+    }
+
+    /// Appends what is to be in force, and waits until it is.
+    fn switch(&self, batch: Batch) -> Result<(), HostError> {
+        if batch.entries.is_empty() {
+            return Ok(());
+        }
+        let appended = self.writer.append_and_wait(batch)?;
+        self.shared.advanced(&appended);
+        self.settle()?;
+        Ok(())
+    }
+
+    /// What was in force of a policy, oldest first.
+    pub fn policy_history(&self, name: &str) -> Result<Vec<PolicyVersion>, HostError> {
+        let head = self.settle()?;
+        let history = policies::history(&policies::sets(&self.reader()?, head)?, name);
+        if history.is_empty() { Err(HostError::NoSuchPolicy { name: name.to_owned() }) } else { Ok(history) }
     }
 
     /// The subjects of a model that have been seen.

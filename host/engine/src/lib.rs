@@ -3,11 +3,17 @@
 mod alerts;
 pub mod backtest;
 pub mod baseline;
+mod calls;
+mod compose;
 pub mod config;
+pub mod diff;
+pub mod dry_run;
 pub mod fold;
 mod host;
 pub mod metrics;
+pub mod overlay;
 mod pipeline;
+mod policies;
 pub mod rows;
 pub mod safeguards;
 #[cfg(test)]
@@ -15,7 +21,9 @@ mod testing;
 mod trade;
 pub mod verify;
 
+pub use calls::PolicyCalls;
 pub use config::Configuration;
-pub use host::{Host, HostError, HostOptions, PolicyProblem};
+pub use host::{Host, HostError, HostOptions};
 pub use pipeline::{Pipeline, PipelineError};
+pub use policies::{PolicyProblem, PolicyVersion};
 pub use trade::MayTrade;

@@ -60,7 +60,7 @@ pub fn verify(
         let records: Vec<_> = records.into_iter().take_while(|record| record.position <= end).collect();
         let Some(last) = records.last().map(|record| record.position) else { break };
         let recorded = reader.folded(at, last)?;
-        pipeline.recall(recorded.decisions.iter().cloned());
+        pipeline.recall(&recorded.decisions);
         for record in &records {
             pipeline.step(record, reader)?;
         }

@@ -17,19 +17,19 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::{Semaphore, oneshot};
 use trimtab_engine::{
-    Configuration, Host, baseline,
+    Configuration, Host, PolicyProblem, baseline,
     rows::{BadRow, OutcomeRow, PredictionRow, Row, parse_row},
     verify,
 };
 use trimtab_store::{Appended, Listing, Reader, SqliteReader};
-use trimtab_types::{Baseline, BaselineSource, Entry, Invalid, ModelKey, Subject, Timestamp};
+use trimtab_types::{Baseline, BaselineSource, Entry, Invalid, ModelKey, PolicyInForce, Subject, Timestamp};
 
 use crate::{
     clock,
     error::{ExitCode, Failure},
     wire::{
-        Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status,
-        SubjectStatus,
+        Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer,
+        PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus,
     },
 };
 
@@ -87,9 +87,17 @@ impl Service {
         answer
     }
 
-    /// Reads configuration and policies again and puts in force what changed.
-    pub fn reload(&self) -> Result<Vec<trimtab_engine::PolicyProblem>, Failure> {
-        Ok(self.host.reload(&(self.reload)()?)?)
+    /// Reads configuration and policies again and puts in force what changed. `by` says who asked for it.
+    pub fn reload(&self, by: &str) -> Result<Vec<PolicyProblem>, Failure> {
+        Ok(self.host.put_in_force(&(self.reload)()?, clock::change(by, ""))?)
+    }
+
+    /// The same for policies alone, under the configuration in force.
+    pub(crate) fn reload_policies(&self) -> Result<Vec<PolicyProblem>, Failure> {
+        let configuration = self.host.with_state(|state| Arc::clone(&state.configuration));
+        Ok(self
+            .host
+            .put_in_force(&configuration, clock::change("policies directory", "its files changed"))?)
     }
 }
 
@@ -147,6 +155,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/effects", get(effects))
         .route("/v1/baselines", get(baselines).post(set_baseline))
         .route("/v1/policies", get(policies))
+        .route("/v1/policies/{name}/history", get(policy_history))
+        .route("/v1/policies/{name}/rollback", post(policy_rollback))
         .route("/v1/reload", post(reload))
         .route("/v1/verify", post(run_verify))
         .fallback(|request: Request| async move {
@@ -351,14 +361,19 @@ async fn kill_switch(
             ));
         }
     };
-    if request.actor.trim().is_empty() {
-        return Err(Failure::invalid("actor: is empty; say who does this"));
-    }
+    require_actor(&request.actor)?;
     let position = blocking(service, move |service| {
         Ok(service.host.kill_switch(model, request.on, request.actor, request.reason, clock::now())?)
     })
     .await?;
     Ok(Reply(serde_json::json!({ "position": position })))
+}
+
+fn require_actor(actor: &str) -> Result<(), Failure> {
+    if actor.trim().is_empty() {
+        return Err(Failure::invalid("actor: is empty; say who does this"));
+    }
+    Ok(())
 }
 
 // ---- questions
@@ -559,15 +574,57 @@ async fn effects(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answ
     .await
 }
 
-async fn policies(State(service): Shared) -> Answer<serde_json::Value> {
-    let policies = service.host.with_state(|state| state.policies.policies.clone());
-    let problems = service.host.policy_problems();
-    let directory = service.host.policies_directory().display().to_string();
-    Ok(Reply(serde_json::json!({ "directory": directory, "policies": policies, "problems": problems })))
+async fn policies(State(service): Shared) -> Answer<PoliciesAnswer> {
+    blocking(service, |service| {
+        let (set, breakers) = service.host.with_state(|state| {
+            let clock = state.clock;
+            let breakers = state.breakers.iter().map(|(policy, breaker)| PolicyFailures {
+                policy: policy.clone(),
+                in_a_row: breaker.failures,
+                left_alone_until: breaker.open_until(clock),
+            });
+            (state.policies.clone(), breakers.collect())
+        });
+        Ok(Reply(PoliciesAnswer {
+            directory: service.host.policies_directory().display().to_string(),
+            policies: set.policies,
+            held: set.held,
+            problems: service.host.policy_problems(),
+            failures: breakers,
+            calls: service.host.calls(),
+        }))
+    })
+    .await
+}
+
+async fn policy_history(
+    State(service): Shared,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer<PolicyHistory> {
+    let Path(name) = name.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
+    blocking(service, move |service| {
+        Ok(Reply(PolicyHistory { versions: service.host.policy_history(&name)? }))
+    })
+    .await
+}
+
+async fn policy_rollback(
+    State(service): Shared,
+    name: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<PolicyInForce> {
+    let Path(name) = name.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
+    let request: RollbackRequest = parse_row(1, &text(body)?)?;
+    require_actor(&request.actor)?;
+    blocking(service, move |service| {
+        let change = clock::change(&request.actor, &request.reason);
+        Ok(Reply(service.host.roll_back_policy(&name, request.to.as_deref(), change)?))
+    })
+    .await
 }
 
 async fn reload(State(service): Shared) -> Answer<serde_json::Value> {
-    let problems = blocking(service, Service::reload).await?;
+    let problems = blocking(service, |service| service.reload("POST /v1/reload")).await?;
     Ok(Reply(serde_json::json!({ "problems": problems })))
 }
 

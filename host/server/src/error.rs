@@ -169,6 +169,10 @@ impl From<HostError> for Failure {
             }
             HostError::Policies(_) => (StatusCode::INTERNAL_SERVER_ERROR, "files", ExitCode::Files),
             HostError::Thread { .. } => broken("threads"),
+            HostError::NoSuchPolicy { .. } | HostError::NoSuchVersion { .. } => {
+                (StatusCode::NOT_FOUND, "missing", ExitCode::Missing)
+            }
+            HostError::EarlierVersion { .. } => (StatusCode::CONFLICT, "conflict", ExitCode::Data),
             HostError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid", ExitCode::Data),
         };
         Self::new(status, kind, exit, message)

@@ -6,7 +6,9 @@ pub mod client;
 pub mod clock;
 mod delivery;
 mod error;
+pub mod page;
 mod serve;
+mod watch;
 mod wire;
 
 pub use api::{SCHEMA_VERSION, Service, router};
@@ -14,6 +16,6 @@ pub use delivery::replace_file;
 pub use error::{ExitCode, Failure};
 pub use serve::{ServeError, serve};
 pub use wire::{
-    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PolicyStatus, Status,
-    SubjectStatus,
+    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer, PolicyFailures,
+    PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus,
 };

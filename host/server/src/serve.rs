@@ -1,6 +1,12 @@
 //! `serve`: the interface on a local socket and, if asked, on loopback; ticks, delivery, reload and an orderly end.
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::Router;
 use tokio::{
@@ -14,12 +20,15 @@ use crate::{
     Failure, Service,
     client::{SOCKET, socket_path},
     clock, delivery, router,
+    watch::Watch,
 };
 
 /// Time between two ticks of the log's clock.
 const TICK: Duration = Duration::from_secs(60);
 /// Time between two looks at the outbox.
 const DELIVERY: Duration = Duration::from_millis(250);
+/// Time between two looks at the policies directory: a change is in force within half a second.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long requests under way may take once the host is asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -79,6 +88,7 @@ pub async fn serve(
         tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
         tokio::spawn(deliveries(Arc::clone(&service), stopped.clone())),
         tokio::spawn(reloads(Arc::clone(&service), hangup, stopped.clone())),
+        tokio::spawn(watch_policies(Arc::clone(&service), stopped.clone())),
     ];
     let app = router(Arc::clone(&service));
     let mut servers = vec![tokio::spawn(serve_unix(unix, app.clone(), stopped.clone()))];
@@ -150,7 +160,7 @@ async fn every(
     period: Duration,
     service: Arc<Service>,
     stopped: watch::Receiver<bool>,
-    work: impl Fn(&Service) -> Result<(), Failure> + Copy + Send + 'static,
+    work: impl Fn(&Service) -> Result<(), Failure> + Clone + Send + 'static,
     what: &'static str,
 ) {
     let mut interval = tokio::time::interval(period);
@@ -162,7 +172,7 @@ async fn every(
             _ = interval.tick() => false,
             () = &mut stop => true,
         };
-        let service = Arc::clone(&service);
+        let (service, work) = (Arc::clone(&service), work.clone());
         let done = tokio::task::spawn_blocking(move || work(&service)).await;
         if let Ok(Err(error)) = done {
             tracing::error!(what, "{error}");
@@ -186,6 +196,19 @@ async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
         .await;
 }
 
+/// Puts in force what changed in the policies directory.
+async fn watch_policies(service: Arc<Service>, stopped: watch::Receiver<bool>) {
+    let watch = Arc::new(Mutex::new(Watch::new(service.host().policies_directory().to_owned())));
+    let look = move |service: &Service| {
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        if watch.has_changed() {
+            service.reload_policies().inspect_err(|_| watch.look_again())?;
+        }
+        Ok(())
+    };
+    every(LOOK, service, stopped, look, "policies directory").await;
+}
+
 /// SIGHUP: read configuration and policies again.
 async fn reloads(service: Arc<Service>, mut hangup: Signal, stopped: watch::Receiver<bool>) {
     let stop = until_stopped(stopped);
@@ -196,7 +219,7 @@ async fn reloads(service: Arc<Service>, mut hangup: Signal, stopped: watch::Rece
             () = &mut stop => return,
         }
         let service = Arc::clone(&service);
-        match tokio::task::spawn_blocking(move || service.reload()).await {
+        match tokio::task::spawn_blocking(move || service.reload("SIGHUP")).await {
             Ok(Ok(problems)) => {
                 tracing::info!(problems = problems.len(), "read configuration and policies again")
             }

@@ -1,8 +1,15 @@
 //! Requests and answers of the HTTP interface, as both sides have them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use trimtab_engine::{MayTrade, PolicyProblem, config::ReleaseStage, fold::Fleet, metrics::Confusion};
-use trimtab_types::{Estimate, Finding, Metric, Mode, Severity, Subject, Timestamp};
+use trimtab_engine::{
+    MayTrade, PolicyCalls, PolicyProblem, PolicyVersion, config::ReleaseStage, fold::Fleet,
+    metrics::Confusion,
+};
+use trimtab_types::{
+    Digest, Estimate, Finding, Metric, Mode, PolicyInForce, PolicyRef, Severity, Subject, Timestamp,
+};
 
 /// What became of rows that were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,4 +223,56 @@ pub struct CheckReport {
     pub unknown: u64,
     /// Each subject.
     pub subjects: Vec<SubjectStatus>,
+}
+
+/// What `GET /v1/policies` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PoliciesAnswer {
+    /// The policies directory.
+    pub directory: String,
+    /// In force, in their order.
+    pub policies: Vec<PolicyInForce>,
+    /// Versions in the directory that somebody went back from, by policy.
+    #[serde(default)]
+    pub held: BTreeMap<String, Digest>,
+    /// Folders that could not be put in force.
+    pub problems: Vec<PolicyProblem>,
+    /// Policies whose newest call failed.
+    #[serde(default)]
+    pub failures: Vec<PolicyFailures>,
+    /// Calls since the host started.
+    #[serde(default)]
+    pub calls: Vec<PolicyCalls>,
+}
+
+/// A policy that fails.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyFailures {
+    /// Which version.
+    pub policy: PolicyRef,
+    /// Failures in a row.
+    pub in_a_row: u32,
+    /// It is not asked before then.
+    pub left_alone_until: Option<Timestamp>,
+}
+
+/// What was in force of a policy, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyHistory {
+    /// An entry wherever it changed.
+    pub versions: Vec<PolicyVersion>,
+}
+
+/// Go back to an earlier version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// Beginning of the version's digest; the newest other one where nothing is said.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
 }

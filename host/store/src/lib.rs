@@ -164,6 +164,8 @@ pub trait Reader: Send {
     fn head(&self) -> Result<Position, StoreError>;
     /// Up to `limit` records after `after`, in order.
     fn scan(&self, after: Position, limit: usize) -> Result<Vec<LogRecord>, StoreError>;
+    /// Entries that are neither rows nor ticks, after `after` and up to `until`, in order: they are few.
+    fn changes(&self, after: Position, until: Position) -> Result<Vec<(Position, Entry)>, StoreError>;
     /// How far the log is folded, the format of the stored states, and the states by key, all as of one moment.
     fn folded_state(&self) -> Result<FoldedState, StoreError>;
     /// A content by digest.
@@ -181,6 +183,8 @@ pub trait Reader: Send {
     fn decisions(&self, listing: &Listing) -> Result<Vec<DecisionRecord>, StoreError>;
     /// Findings, decisions and effects with positions in `(after, until]`, each in order.
     fn folded(&self, after: Position, until: Position) -> Result<Folded, StoreError>;
+    /// Decisions with positions in `(after, until]`, in order.
+    fn decided(&self, after: Position, until: Position) -> Result<Vec<DecisionRecord>, StoreError>;
     /// One decision.
     fn decision(&self, id: &str) -> Result<Option<DecisionRecord>, StoreError>;
     /// Effects, newest first; only those not delivered yet, if asked.

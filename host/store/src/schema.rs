@@ -62,6 +62,10 @@ const MIGRATIONS: &[&str] = &["
     -- What was delivered before the fold was forgotten: when the log is folded again, it is not sent again.
     CREATE TABLE delivered_before (key TEXT PRIMARY KEY, delivered INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- What is no row: baselines, configurations, policy sets, acts of people; ticks, too.
+    CREATE INDEX log_other ON log (position) WHERE kind = 4;
+",
 ];
 
 /// Refuses what is not ours before anything is written to it. An empty file is ours to fill.

@@ -403,6 +403,18 @@ impl SqliteReader {
         Ok(found)
     }
 
+    fn between<T: DeserializeOwned>(
+        &self,
+        table: &'static str,
+        after: Position,
+        until: Position,
+    ) -> Result<Vec<T>, StoreError> {
+        let sql = format!(
+            "SELECT body, position FROM {table} WHERE position > ? AND position <= ? ORDER BY position, ordinal"
+        );
+        self.bodies(table, &sql, params![after.0, until.0])
+    }
+
     fn listed<T: DeserializeOwned>(
         &self,
         table: &'static str,
@@ -491,6 +503,24 @@ impl Reader for SqliteReader {
         Ok(records)
     }
 
+    fn changes(&self, after: Position, until: Position) -> Result<Vec<(Position, Entry)>, StoreError> {
+        // The number of the kind stands in the text, or SQLite would not use the index of just this kind.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT position, body FROM log
+             WHERE kind = 4 AND position > ? AND position <= ? AND substr(body, 1, 7) <> CAST('{\"tick\"' AS BLOB)
+             ORDER BY position",
+        )?;
+        let mut rows = statement.query(params![after.0, until.0])?;
+        let mut changes = Vec::new();
+        while let Some(row) = rows.next()? {
+            let position = row.get(0)?;
+            let body = row.get_ref(1)?.as_blob().unwrap_or_default();
+            let entry = codec::decode_other(body).map_err(|problem| damaged("entry", position, problem))?;
+            changes.push((Position(position), entry));
+        }
+        Ok(changes)
+    }
+
     fn folded_state(&self) -> Result<FoldedState, StoreError> {
         let moment = self.connection.unchecked_transaction()?;
         let (cursor, format) = moment.query_row("SELECT cursor, format FROM fold", [], |row| {
@@ -540,17 +570,15 @@ impl Reader for SqliteReader {
     }
 
     fn folded(&self, after: Position, until: Position) -> Result<Folded, StoreError> {
-        let range = params![after.0, until.0];
-        let sql = |table| {
-            format!(
-                "SELECT body, position FROM {table} WHERE position > ? AND position <= ? ORDER BY position, ordinal"
-            )
-        };
         Ok(Folded {
-            findings: self.bodies("finding", &sql("finding"), range)?,
-            decisions: self.bodies("decision", &sql("decision"), range)?,
-            effects: self.bodies("effect", &sql("effect"), range)?,
+            findings: self.between("finding", after, until)?,
+            decisions: self.between("decision", after, until)?,
+            effects: self.between("effect", after, until)?,
         })
+    }
+
+    fn decided(&self, after: Position, until: Position) -> Result<Vec<DecisionRecord>, StoreError> {
+        self.between("decision", after, until)
     }
 
     fn decision(&self, id: &str) -> Result<Option<DecisionRecord>, StoreError> {

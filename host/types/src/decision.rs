@@ -114,6 +114,11 @@ pub enum Verdict {
         /// For what.
         why: String,
     },
+    /// Gave way to a safer proposal of another policy about the same subject at the same moment.
+    Overruled {
+        /// That policy.
+        by: String,
+    },
     /// Not done.
     Refused {
         /// Every reason, not only the first.
@@ -122,13 +127,14 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// One word: `done`, `allowed`, `suppressed`, `waits` or `refused`.
+    /// One word: `done`, `allowed`, `suppressed`, `waits`, `overruled` or `refused`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Done { .. } => "done",
             Self::Allowed { .. } => "allowed",
             Self::Suppressed { .. } => "suppressed",
             Self::Waits { .. } => "waits",
+            Self::Overruled { .. } => "overruled",
             Self::Refused { .. } => "refused",
         }
     }
@@ -139,6 +145,7 @@ impl std::fmt::Display for Verdict {
         let detail = match self {
             Self::Done { what } | Self::Allowed { what } => what.clone(),
             Self::Suppressed { why } | Self::Waits { why } => why.clone(),
+            Self::Overruled { by } => format!("by {by}"),
             Self::Refused { reasons } => reasons.join("; "),
         };
         if detail.is_empty() { f.write_str(self.name()) } else { write!(f, "{}: {detail}", self.name()) }
@@ -227,6 +234,8 @@ pub enum FailureKind {
     InvalidAnswer,
     /// It could not be loaded.
     Load,
+    /// It was not asked, because it had failed too often in a row.
+    CircuitOpen,
 }
 
 impl FailureKind {
@@ -241,6 +250,7 @@ impl FailureKind {
             Self::HostCall => "host-call",
             Self::InvalidAnswer => "invalid-answer",
             Self::Load => "load",
+            Self::CircuitOpen => "circuit-open",
         }
     }
 
@@ -254,7 +264,8 @@ impl FailureKind {
             | Self::Memory
             | Self::HostCall
             | Self::InvalidAnswer
-            | Self::Load => true,
+            | Self::Load
+            | Self::CircuitOpen => true,
         }
     }
 }
@@ -339,6 +350,11 @@ pub struct DecisionRecord {
 }
 
 impl DecisionRecord {
+    /// The policy that decided, or `host`.
+    pub fn decided_by(&self) -> &str {
+        self.policy.as_ref().map_or("host", |policy| &policy.name)
+    }
+
     /// The record without what is only measured: what two replays must agree on.
     #[must_use]
     pub fn without_measurements(&self) -> Self {

@@ -2,6 +2,8 @@
 //!
 //! Predictions and outcomes are by far the most; the rest are rare and can grow fields, because they are stored as JSON.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -54,14 +56,44 @@ pub enum Entry {
 }
 
 /// The policies in force.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PolicySetEntry {
     /// Sorted by order, then by name.
     pub policies: Vec<PolicyInForce>,
+    /// By policy: a version in the policies directory that somebody went back from. It is not put in force again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<String, Digest>,
+    /// Who or what changed the set, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+}
+
+impl PolicySetEntry {
+    /// The entry of a policy.
+    pub fn policy(&self, name: &str) -> Option<&PolicyInForce> {
+        self.policies.iter().find(|entry| entry.policy.name == name)
+    }
+
+    /// Whether both have the same in force, whoever put it there.
+    pub fn same(&self, other: &Self) -> bool {
+        self.policies == other.policies && self.held == other.held
+    }
+}
+
+/// Who or what changed something, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// A person, or what the host had noticed.
+    pub by: String,
+    /// Why, where somebody said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// One policy of the set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyInForce {
     /// Name and digest.
     #[serde(flatten)]
@@ -72,6 +104,18 @@ pub struct PolicyInForce {
     pub order: i32,
     /// The questions that it answers: `drift-action`, `alert-format`, …
     pub kinds: Vec<String>,
+    /// A new version that decides only for a share of the subjects so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+}
+
+/// A new version on its way in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Share of the subjects about which it decides, 0..1.
+    pub share: f64,
+    /// The version that decides about the others. `None`: there was none, and others are asked.
+    pub previous: Option<Digest>,
 }
 
 /// A job's start.

@@ -21,8 +21,8 @@ pub use decision::{
 };
 pub use digest::{Digest, DigestBuilder};
 pub use entry::{
-    Act, Approval, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry, Position,
-    Redaction, Reset, TrainerResult, VersionTransition,
+    Act, Approval, Change, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry,
+    Position, Redaction, Reset, Rollout, TrainerResult, VersionTransition,
 };
 pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};

@@ -75,6 +75,11 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
         policies: directory.path().join("policies"),
         configuration: Configuration::default(),
         sandbox: Sandbox::new(&SandboxOptions::default())?,
+        started: trimtab_types::Change {
+            at: trimtab_types::Timestamp::EPOCH,
+            by: "bench".into(),
+            reason: String::new(),
+        },
     })?;
     host.settle()?;
     let rate = count / started.elapsed().as_secs_f64();

@@ -154,6 +154,11 @@ fn open(directory: &Path) -> Result<Host, Box<dyn Error>> {
         policies: directory.join("policies"),
         configuration: Configuration::default(),
         sandbox: Sandbox::new(&SandboxOptions::default())?,
+        started: trimtab_types::Change {
+            at: trimtab_types::Timestamp::EPOCH,
+            by: "bench".into(),
+            reason: String::new(),
+        },
     })?)
 }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use trimtab_engine::{Configuration, Host, HostOptions, verify::Report};
-use trimtab_server::{ExitCode, Failure, Service, Status, client::Client};
+use trimtab_server::{ExitCode, Failure, Service, Status, client::Client, clock};
 use trimtab_types::{Baseline, Finding};
 
 use super::show;
@@ -134,7 +134,13 @@ fn open(
     trimtab_server::replace_file(&path, kept.as_bytes())?;
     let policies = policies.unwrap_or_else(|| connect::policies_directory(&directory, &configuration));
     let sandbox = connect::sandbox(Some(directory.join("cache")))?;
-    let host = Host::open(HostOptions { directory, policies, configuration, sandbox })?;
+    let host = Host::open(HostOptions {
+        directory,
+        policies,
+        configuration,
+        sandbox,
+        started: clock::change("backtest", ""),
+    })?;
     Ok(Arc::new(Service::new(host, || Ok(Configuration::default()))))
 }
 

@@ -16,6 +16,12 @@ pub(crate) mod verify;
 
 use crate::args::FilterArgs;
 
+/// Who acts: as was said, or the user who runs the command.
+pub(crate) fn actor(said: Option<&String>) -> String {
+    let user = said.cloned().or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty());
+    user.unwrap_or_else(|| "operator".to_owned())
+}
+
 /// A query for the interface; parts that are `None` are left out.
 pub(crate) fn query(path: &str, parts: &[(&str, Option<String>)]) -> String {
     let parts: Vec<_> = parts

@@ -3,7 +3,7 @@
 use trimtab_engine::MayTrade;
 use trimtab_server::{ExitCode, Failure, KillRequest};
 
-use super::query;
+use super::{actor, query};
 use crate::{
     args::{Global, KillArgs, MayTradeArgs, Switch},
     connect,
@@ -34,13 +34,12 @@ pub(crate) async fn may_trade(
 }
 
 pub(crate) async fn kill(global: &Global, args: &KillArgs, output: &mut Output) -> Result<ExitCode, Failure> {
-    let actor = args.actor.clone().or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty());
     let request = KillRequest {
         tenant: args.tenant.clone(),
         model: args.model.clone(),
         all: args.all,
         on: args.switch == Switch::On,
-        actor: actor.unwrap_or_else(|| "operator".to_owned()),
+        actor: actor(args.actor.as_ref()),
         reason: args.reason.clone(),
     };
     let answer: serde_json::Value = connect::connect(global).await?.post("/v1/kill-switch", &request).await?;

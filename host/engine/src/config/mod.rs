@@ -46,6 +46,12 @@ pub struct Configuration {
     pub safeguards: Safeguards,
     /// Who hears what how often.
     pub alerts: AlertRules,
+    /// How several policies decide together.
+    #[serde(skip_serializing_if = "is_default")]
+    pub decisions: DecisionRules,
+    /// When a policy that fails again and again is left alone.
+    #[serde(skip_serializing_if = "is_default")]
+    pub breaker: BreakerRules,
     /// The operator's settings of policies, by policy.
     pub policies: BTreeMap<String, PolicyRule>,
 }
@@ -204,6 +210,43 @@ impl Default for AlertRules {
     }
 }
 
+/// How several policies decide together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DecisionRules {
+    /// Who is asked about a finding.
+    pub policies: Composition,
+}
+
+/// Which of the policies that apply to a finding are asked about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Composition {
+    /// The first in order.
+    #[default]
+    First,
+    /// All of them; of proposals that contradict each other the safest stands.
+    All,
+}
+
+/// When a policy that fails again and again is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BreakerRules {
+    /// After so many failures in a row.
+    pub failures: u32,
+    /// For so long, and twice as long each time that it fails again …
+    pub pause: Duration,
+    /// … up to this.
+    pub longest: Duration,
+}
+
+impl Default for BreakerRules {
+    fn default() -> Self {
+        Self { failures: 5, pause: Duration(60), longest: Duration(3_600) }
+    }
+}
+
 /// The operator's say about one policy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -212,6 +255,9 @@ pub struct PolicyRule {
     pub mode: Option<Mode>,
     /// Overrides the manifest's order.
     pub order: Option<i32>,
+    /// A new version decides for this share of the subjects, 0..1; the version before it for the others.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rollout: Option<f64>,
     /// Values of settings that the manifest declares.
     pub settings: BTreeMap<String, serde_json::Value>,
 }
@@ -323,6 +369,20 @@ impl Configuration {
                 rule.chance.is_none_or(|chance| (0.0..1.0).contains(&chance)),
                 &format!("models.chance (of `{}`)", rule.model.text),
                 "must be at least 0 and below 1",
+            );
+        }
+        need(self.breaker.failures > 0, "breaker.failures", "must be at least 1");
+        need(self.breaker.pause.0 > 0, "breaker.pause", "must be at least one second");
+        need(
+            self.breaker.longest >= self.breaker.pause,
+            "breaker.longest",
+            "must not be below `breaker.pause`",
+        );
+        for (name, rule) in &self.policies {
+            need(
+                rule.rollout.is_none_or(|share| (0.0..=1.0).contains(&share)),
+                &format!("policies.{name}.rollout"),
+                "must lie between 0 and 1",
             );
         }
         problems.extend(self.detectors.problems("detectors"));

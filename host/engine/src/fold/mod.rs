@@ -1,6 +1,7 @@
 //! The fold: log entries in, state and findings out. Pure: no I/O, no clock, no randomness, so that the same log gives
 //! the same findings on every machine. What to do about a finding is not decided here.
 
+mod breaker;
 mod detect;
 mod distribution;
 mod episode;
@@ -15,6 +16,7 @@ mod times;
 mod view;
 mod waiting;
 
+pub use breaker::Breaker;
 pub use detect::{DetectorKind, Online};
 pub use fleet::Fleet;
 pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
@@ -24,18 +26,15 @@ use episode::Moment;
 
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
-    Act, Baseline, Entry, Finding, Judged, Outcome, Phase, Position, Predicted, Prediction, Subject,
-    Timestamp, judge,
+    Act, Baseline, Entry, Finding, Judged, ModelKey, Outcome, Phase, Position, Predicted, Prediction,
+    Subject, Timestamp, judge,
 };
 
 /// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
 ///
 /// Configurations and policy sets are put in force by the pipeline, which knows their contents.
 pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
-    state.position = record.position;
-    if let Some(time) = time_of(&record.entry) {
-        state.advance_clock(time);
-    }
+    pass_over(state, record);
     let mut findings = match &record.entry {
         Entry::Prediction(prediction) => {
             let mut findings = predicted(state, prediction);
@@ -79,8 +78,44 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
     findings
 }
 
+/// Lets a record pass that is about a model which somebody else folds: only its position and its time matter.
+pub fn pass_over(state: &mut State, record: &LogRecord) {
+    state.position = record.position;
+    if let Some(time) = time_of(&record.entry) {
+        state.advance_clock(time);
+    }
+}
+
+/// Tenant and name of the model that an entry is about; `None`: it matters to all of them.
+pub fn model_of(entry: &Entry) -> Option<(&str, &str)> {
+    fn key(model: &ModelKey) -> (&str, &str) {
+        (&model.tenant, &model.model)
+    }
+    fn subject(subject: &Subject) -> (&str, &str) {
+        (&subject.tenant, &subject.model)
+    }
+    match entry {
+        Entry::Prediction(prediction) => Some(subject(&prediction.subject)),
+        Entry::Outcome(outcome) => Some((&outcome.tenant, &outcome.model)),
+        Entry::Baseline(baseline) => Some(subject(&baseline.subject)),
+        Entry::Reset(reset) => Some(subject(&reset.subject)),
+        Entry::VersionTransition(transition) => Some(key(&transition.model)),
+        Entry::TrainerResult(result) => Some(key(&result.model)),
+        Entry::Experiment(change) => Some(key(&change.model)),
+        Entry::Redaction(redaction) => Some(key(&redaction.model)),
+        Entry::OperatorAct(act) => match &act.act {
+            Act::KillSwitch { model, .. } => model.as_ref().map(key),
+        },
+        Entry::Configuration(_)
+        | Entry::PolicySet(_)
+        | Entry::Tick(_)
+        | Entry::JobStart(_)
+        | Entry::Approval(_) => None,
+    }
+}
+
 /// The time that an entry carries: the log's clock is the newest of them.
-fn time_of(entry: &Entry) -> Option<Timestamp> {
+pub(crate) fn time_of(entry: &Entry) -> Option<Timestamp> {
     match entry {
         Entry::Prediction(prediction) => Some(prediction.time),
         Entry::Outcome(outcome) => Some(outcome.time),

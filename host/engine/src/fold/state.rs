@@ -9,11 +9,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use trimtab_stats::Window;
 use trimtab_types::{
-    Baseline, Digest, Estimate, Finding, Judged, Metric, ModelKey, Outcome, Phase, PolicySetEntry, Position,
-    Prediction, Severity, Stage, Subject, Timestamp, VersionTransition,
+    Baseline, Digest, Estimate, Finding, Judged, Metric, ModelKey, Outcome, Phase, PolicyRef, PolicySetEntry,
+    Position, Prediction, Severity, Stage, Subject, Timestamp, VersionTransition,
 };
 
 use super::{
+    breaker::Breaker,
     detect::{DetectorKind, Running},
     distribution::Distribution,
     schedule::Due,
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     Configuration,
-    config::MetricSettings,
+    config::{BreakerRules, MetricSettings},
     metrics::{self, Row, Rows, rate},
 };
 
@@ -47,6 +48,8 @@ pub struct State {
     pub policies: PolicySetEntry,
     /// Trading is stopped on all models.
     pub killed: Option<KillNote>,
+    /// Policies whose newest call failed.
+    pub breakers: BTreeMap<PolicyRef, Breaker>,
     /// By model.
     pub models: BTreeMap<ModelKey, ModelState>,
     /// By subject; shared with the views of decisions under way.
@@ -80,6 +83,7 @@ struct Global {
     /// As JSON: its type is made to grow there.
     policies: String,
     killed: Option<KillNote>,
+    breakers: BTreeMap<PolicyRef, Breaker>,
 }
 
 /// Who stopped trading, when and why.
@@ -401,6 +405,7 @@ impl Default for State {
             configuration_digest: None,
             policies: PolicySetEntry::default(),
             killed: None,
+            breakers: BTreeMap::new(),
             models: BTreeMap::new(),
             subjects: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -410,7 +415,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 5;
+    pub const FORMAT: u32 = 6;
 
     pub(crate) fn advance_clock(&mut self, time: Timestamp) {
         if time > self.clock {
@@ -427,6 +432,36 @@ impl State {
     pub(crate) fn kill_everything(&mut self, note: Option<KillNote>) {
         self.killed = note;
         self.touched.insert(StateKey::Global);
+    }
+
+    /// What a policy's failures have come to; `None`: it answers.
+    pub fn breaker(&self, policy: &PolicyRef) -> Option<&Breaker> {
+        self.breakers.get(policy)
+    }
+
+    /// Notes how a call of a policy went. Says whether it is left alone from now on.
+    pub(crate) fn note_call(&mut self, policy: &PolicyRef, failed: bool, rules: &BreakerRules) -> bool {
+        let before = self.breakers.get(policy).copied();
+        if !failed {
+            if before.is_some() {
+                self.breakers.remove(policy);
+                self.touch_global();
+            }
+            return false;
+        }
+        let after = before.unwrap_or_default().failed(self.clock, rules);
+        self.breakers.insert(policy.clone(), after);
+        self.touch_global();
+        after.open_until(self.clock).is_some()
+    }
+
+    /// Forgets the failures of policies that are not in force any more.
+    pub(crate) fn keep_breakers(&mut self, in_force: impl Fn(&PolicyRef) -> bool) {
+        let before = self.breakers.len();
+        self.breakers.retain(|policy, _| in_force(policy));
+        if self.breakers.len() != before {
+            self.touch_global();
+        }
     }
 
     /// A model, to be changed.
@@ -472,6 +507,7 @@ impl State {
                 configuration: self.configuration_digest,
                 policies: serde_json::to_string(&self.policies).map_err(|error| error.to_string())?,
                 killed: self.killed.clone(),
+                breakers: self.breakers.clone(),
             })),
             StateKey::Model(model) => self.models.get(model).map(postcard::to_allocvec),
             StateKey::Subject(subject) => {
@@ -509,6 +545,7 @@ impl State {
                 self.configuration_digest = global.configuration;
                 self.policies = serde_json::from_str(&global.policies).map_err(|error| error.to_string())?;
                 self.killed = global.killed;
+                self.breakers = global.breakers;
             }
             StateKey::Model(key) => {
                 self.models.insert(key, read(bytes)?);

@@ -1,45 +1,76 @@
-//! `trimtab policy list`: what is in force, and what is not and why.
+//! `trimtab policy list`: what is in force and how it does, and what is not in force and why.
 
-use trimtab_engine::PolicyProblem;
-use trimtab_server::{ExitCode, Failure};
+use trimtab_server::{ExitCode, Failure, PoliciesAnswer};
 use trimtab_types::PolicyInForce;
 
+use super::mode;
 use crate::{
     args::Global,
     connect,
-    output::{Output, Table, Tone, cell},
+    output::{Output, Table, Tone, cell, count, percent},
 };
 
 pub(super) async fn list(global: &Global, output: &mut Output) -> Result<ExitCode, Failure> {
-    #[derive(serde::Serialize, serde::Deserialize)]
-    struct Listed {
-        directory: String,
-        policies: Vec<PolicyInForce>,
-        problems: Vec<PolicyProblem>,
-    }
-    let listed: Listed = connect::connect(global).await?.get("/v1/policies").await?;
+    let listed: PoliciesAnswer = connect::connect(global).await?.get("/v1/policies").await?;
     if output.is_json() {
         output.json(&listed)?;
         return Ok(ExitCode::Ok);
     }
-    let mut table = Table::new(&["policy", "digest", "mode", "order", "answers"]);
-    for entry in &listed.policies {
-        table.row([
-            cell(&entry.policy.name),
-            cell(entry.policy.digest.short()),
-            cell(format!("{:?}", entry.mode).to_lowercase()),
-            cell(entry.order),
-            cell(entry.kinds.join(", ")),
-        ]);
-    }
-    if table.is_empty() {
+    if listed.policies.is_empty() {
         output.line(format!("no policy is in force (directory `{}`)", listed.directory))?;
     } else {
-        output.table(&table)?;
+        output.table(&in_force(&listed))?;
     }
     for problem in &listed.problems {
         let serving = if problem.still_serving { "; the version before keeps serving" } else { "" };
         output.line(output.paint(&format!("not in force: {}{serving}", problem.problem), Tone::Warning))?;
     }
+    for (name, digest) in &listed.held {
+        let text = format!(
+            "held back: version {} of `{name}` lies in the directory, and somebody went back from it",
+            digest.short()
+        );
+        output.line(output.paint(&text, Tone::Warning))?;
+    }
+    for failing in &listed.failures {
+        let failures = count(failing.in_a_row.into(), "failure");
+        let rest = failing
+            .left_alone_until
+            .map_or(String::new(), |until| format!("; it is not asked until {}", until.for_people()));
+        let text = format!("failing: `{}`, {failures} in a row{rest}", failing.policy.name);
+        output.line(output.paint(&text, Tone::Bad))?;
+    }
     Ok(ExitCode::Ok)
+}
+
+fn in_force(listed: &PoliciesAnswer) -> Table {
+    let mut table =
+        Table::new(&["policy", "digest", "mode", "order", "answers", "calls", "failed", "p50 µs", "p99 µs"]);
+    for entry in &listed.policies {
+        let of_this = || listed.calls.iter().filter(|calls| calls.policy == entry.policy);
+        let calls: u64 = of_this().map(|calls| calls.calls).sum();
+        let failed: u64 = of_this().flat_map(|calls| calls.failures.values()).sum();
+        // Of several kinds of question the slowest: what a policy costs at worst.
+        let slowest = of_this().max_by_key(|calls| calls.p50_us);
+        let time = |time: Option<u64>| cell(time.map_or("-".to_owned(), |time| time.to_string()));
+        table.row([
+            cell(&entry.policy.name),
+            cell(entry.policy.digest.short()),
+            cell(stands(entry)),
+            cell(entry.order),
+            cell(entry.kinds.join(", ")),
+            cell(calls),
+            (failed.to_string(), if failed == 0 { Tone::Plain } else { Tone::Warning }),
+            time(slowest.map(|calls| calls.p50_us)),
+            time(slowest.map(|calls| calls.p99_us)),
+        ]);
+    }
+    table
+}
+
+fn stands(entry: &PolicyInForce) -> String {
+    match &entry.rollout {
+        Some(rollout) => format!("{} for {}", mode(entry.mode), percent(rollout.share)),
+        None => mode(entry.mode).to_owned(),
+    }
 }

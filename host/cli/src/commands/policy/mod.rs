@@ -1,5 +1,8 @@
 //! `trimtab policy`: what is in force, what a folder holds, and how one becomes the other. One file a command.
 
+mod diff;
+mod dry_run;
+mod history;
 mod inspect;
 mod list;
 
@@ -7,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use trimtab_policy::Package;
 use trimtab_server::{ExitCode, Failure};
+use trimtab_types::Mode;
 
 use crate::{
     args::{Global, PolicyArgs, PolicyCommand},
@@ -21,6 +25,10 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     match &args.command {
         PolicyCommand::List => list::list(global, output).await,
+        PolicyCommand::DryRun(args) => dry_run::dry_run(global, args, output).await,
+        PolicyCommand::Compare(args) => dry_run::compare(global, args, output).await,
+        PolicyCommand::History { name } => history::history(global, name, output).await,
+        PolicyCommand::Rollback(args) => history::rollback(global, args, output).await,
         PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
     }
 }
@@ -45,5 +53,14 @@ fn policies_directory(global: &Global) -> PathBuf {
     match connect::read_configuration(&config) {
         Ok(configuration) => connect::policies_directory(&global.data, &configuration),
         Err(_) => "policies".into(),
+    }
+}
+
+/// A mode as configurations write it.
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+        Mode::Off => "off",
     }
 }

@@ -1,0 +1,277 @@
+//! Dry runs: folds the stored log again with something else in force and says which decisions would have been others.
+//! Nothing is written and nothing happens: what would be committed is compared and dropped.
+//!
+//! Models do not depend on each other, so each worker folds the models that fall to it and lets the others' records
+//! pass. What is compared is a moment: all that was decided about one subject at one position.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc},
+};
+
+use serde::Serialize;
+use trimtab_policy::{Package, Sandbox};
+use trimtab_store::{LogRecord, Reader, StoreError};
+use trimtab_types::{DecisionRecord, Entry, Position, Timestamp};
+
+use crate::{
+    Configuration, Pipeline, PipelineError,
+    diff::{Diff, Side},
+    fold::{self, State},
+    overlay::Overlay,
+    pipeline,
+};
+
+/// Entries that go through the pipes at once.
+const STEP: usize = 4_096;
+/// Batches that wait for a worker.
+const AHEAD: usize = 4;
+
+/// Which decisions are compared.
+#[derive(Debug, Clone, Default)]
+pub struct Period {
+    /// Made at this time of the log's clock or later.
+    pub since: Option<Timestamp>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
+    /// Only about models of this tenant …
+    pub tenant: Option<String>,
+    /// … and this name.
+    pub model: Option<String>,
+}
+
+impl Period {
+    /// Whether a decision is compared.
+    pub fn is_about(&self, decision: &DecisionRecord) -> bool {
+        let (subject, at) = (&decision.subject, decision.at);
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == subject.tenant)
+            && self.model.as_ref().is_none_or(|model| *model == subject.model)
+            && self.since.is_none_or(|since| at >= since)
+            && self.until.is_none_or(|until| at < until)
+    }
+}
+
+/// What a dry run came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Log entries that were folded.
+    pub entries: u64,
+    /// How the decisions differ.
+    pub diff: Diff,
+    /// Settings that differ between what was in force at the end and what was tried out.
+    pub settings: Vec<SettingChange>,
+}
+
+/// A setting that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SettingChange {
+    /// Of which policy.
+    pub policy: String,
+    /// Which.
+    pub key: String,
+    /// As it was in force; `None`: there was none.
+    pub recorded: Option<serde_json::Value>,
+    /// As it was tried out.
+    pub candidate: Option<serde_json::Value>,
+}
+
+/// What the log's clock says where it is folded to: what "seven days ago" is counted from.
+pub fn clock(reader: &dyn Reader) -> Result<Timestamp, PipelineError> {
+    Ok(in_force(reader)?.clock)
+}
+
+/// The package of a policy in force; `None`: there is none of this name.
+pub fn package_in_force(reader: &dyn Reader, name: &str) -> Result<Option<Package>, PipelineError> {
+    let state = in_force(reader)?;
+    let Some(entry) = state.policies.policy(name) else { return Ok(None) };
+    pipeline::package(name, &entry.policy.digest, state.position, reader).map(Some)
+}
+
+/// The configuration in force.
+pub fn configuration_in_force(reader: &dyn Reader) -> Result<Configuration, PipelineError> {
+    let state = in_force(reader)?;
+    match state.configuration_digest {
+        Some(digest) => pipeline::load_configuration(&digest, state.position, reader),
+        None => Ok(Configuration::default()),
+    }
+}
+
+fn in_force(reader: &dyn Reader) -> Result<State, PipelineError> {
+    let (end, _, states) = reader.folded_state()?;
+    Ok(State::restore(end, &states)?)
+}
+
+/// A stretch of the log with what had been decided over it.
+struct Batch {
+    records: Vec<LogRecord>,
+    decisions: Vec<DecisionRecord>,
+}
+
+/// Folds the log up to where it is folded, with `overlay` in force: from the beginning if it may change findings, because
+/// detectors have a past, and otherwise from the beginning of the period, before which everything is as recorded.
+///
+/// `open` opens a reader for each worker; `progress` hears how many entries of how many are done.
+pub fn dry_run<R: Reader>(
+    open: &(dyn Fn() -> Result<R, StoreError> + Sync),
+    sandbox: &Arc<Sandbox>,
+    overlay: &Arc<Overlay>,
+    period: &Period,
+    workers: usize,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, PipelineError> {
+    let reader = open()?;
+    let recorded = in_force(&reader)?;
+    let end = recorded.position;
+    let workers = workers.min(recorded.models.len()).max(1);
+    std::thread::scope(|scope| {
+        let (lanes, running): (Vec<_>, Vec<_>) = (0..workers)
+            .map(|shard| {
+                let (lane, batches) = mpsc::sync_channel::<Arc<Batch>>(AHEAD);
+                let work = move || -> Result<Worker, PipelineError> {
+                    let reader = open()?;
+                    let mut worker = Worker::new(shard, workers, sandbox, overlay, period, &reader)?;
+                    for batch in batches {
+                        worker.step(&batch, &reader)?;
+                    }
+                    Ok(worker)
+                };
+                (lane, scope.spawn(work))
+            })
+            .unzip();
+        let mut entries = 0;
+        let mut at = Position(0);
+        while at < end {
+            let mut records = reader.scan(at, STEP)?;
+            records.retain(|record| record.position <= end);
+            let Some(last) = records.last().map(|record| record.position) else { break };
+            entries += records.len() as u64;
+            let batch = Arc::new(Batch { decisions: reader.decided(at, last)?, records });
+            // A worker that is gone has an error to tell, below.
+            if lanes.iter().any(|lane| lane.send(Arc::clone(&batch)).is_err()) {
+                break;
+            }
+            at = last;
+            progress(at.0, end.0);
+        }
+        drop(lanes);
+        let mut diff = Diff::default();
+        let mut candidate = None;
+        for worker in running {
+            let worker = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            diff.merge(worker.diff);
+            candidate = candidate.or(Some(worker.pipeline));
+        }
+        let recorded = Pipeline::new(recorded, Arc::clone(sandbox), &reader)?;
+        let settings = candidate.map(|candidate| settings(&recorded, &candidate)).unwrap_or_default();
+        Ok(Report { entries, diff, settings })
+    })
+}
+
+/// Folds the models that fall to it.
+struct Worker<'a> {
+    shard: usize,
+    workers: usize,
+    pipeline: Pipeline,
+    overlay: &'a Arc<Overlay>,
+    trying: bool,
+    period: &'a Period,
+    diff: Diff,
+}
+
+impl<'a> Worker<'a> {
+    fn new(
+        shard: usize,
+        workers: usize,
+        sandbox: &Arc<Sandbox>,
+        overlay: &'a Arc<Overlay>,
+        period: &'a Period,
+        reader: &dyn Reader,
+    ) -> Result<Self, PipelineError> {
+        let pipeline = Pipeline::new(State::default(), Arc::clone(sandbox), reader)?;
+        let mut worker =
+            Self { shard, workers, pipeline, overlay, trying: false, period, diff: Diff::default() };
+        if overlay.changes_findings() || period.since.is_none() {
+            worker.try_out(reader)?;
+        }
+        Ok(worker)
+    }
+
+    fn try_out(&mut self, reader: &dyn Reader) -> Result<(), PipelineError> {
+        self.trying = true;
+        self.pipeline.try_out(Arc::clone(self.overlay), reader)
+    }
+
+    fn step(&mut self, batch: &Batch, reader: &dyn Reader) -> Result<(), PipelineError> {
+        if self.trying {
+            self.pipeline.recall(&batch.decisions);
+        } else {
+            self.pipeline.recall_all(&batch.decisions);
+        }
+        for record in &batch.records {
+            let begins = || {
+                let at = fold::time_of(&record.entry).max(Some(self.pipeline.state().clock));
+                self.period.since.is_some_and(|since| at.is_some_and(|at| at >= since))
+            };
+            if !self.trying && begins() {
+                self.try_out(reader)?;
+                self.pipeline.recall(&batch.decisions);
+            }
+            if self.is_mine(&record.entry) {
+                self.pipeline.step(record, reader)?;
+            } else {
+                self.pipeline.pass_over(record);
+            }
+        }
+        let decided = self.pipeline.take_commit()?.decisions;
+        let messages = self.pipeline.writes_alerts();
+        let recorded = batch.decisions.iter().filter(|decision| self.is_compared(decision));
+        let recorded = Side::enforced(recorded, messages);
+        let candidate =
+            Side::enforced(decided.iter().filter(|decision| self.is_compared(decision)), messages);
+        self.diff.compare(&recorded, &candidate);
+        Ok(())
+    }
+
+    fn is_mine(&self, entry: &Entry) -> bool {
+        fold::model_of(entry).is_none_or(|(tenant, model)| self.shard_of(tenant, model) == self.shard)
+    }
+
+    fn is_compared(&self, decision: &DecisionRecord) -> bool {
+        self.period.is_about(decision)
+            && self.shard_of(&decision.subject.tenant, &decision.subject.model) == self.shard
+    }
+
+    /// FNV-1a: the same model always falls to the same worker, whatever else is there.
+    fn shard_of(&self, tenant: &str, model: &str) -> usize {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in tenant.bytes().chain([0]).chain(model.bytes()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        usize::try_from((hash >> 32) % self.workers as u64).unwrap_or(0)
+    }
+}
+
+/// Settings that differ between two pipes at the end of the log.
+fn settings(recorded: &Pipeline, candidate: &Pipeline) -> Vec<SettingChange> {
+    type Settings = BTreeMap<(String, String), serde_json::Value>;
+    let of = |pipeline: &Pipeline| -> Settings {
+        let policies = pipeline.settings_in_force();
+        policies
+            .into_iter()
+            .flat_map(|(policy, settings)| {
+                settings.into_iter().map(move |(key, value)| ((policy.clone(), key), value))
+            })
+            .collect()
+    };
+    let (recorded, candidate) = (of(recorded), of(candidate));
+    let keys: std::collections::BTreeSet<_> = recorded.keys().chain(candidate.keys()).collect();
+    keys.into_iter()
+        .filter(|key| recorded.get(*key) != candidate.get(*key))
+        .map(|key| SettingChange {
+            policy: key.0.clone(),
+            key: key.1.clone(),
+            recorded: recorded.get(key).cloned(),
+            candidate: candidate.get(key).cloned(),
+        })
+        .collect()
+}

@@ -1,0 +1,355 @@
+//! What a policies directory would put in force, after every gate that a policy has to pass, and what was in force
+//! before. Looks and decides; the switch is the host's.
+
+use std::{path::Path, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use trimtab_policy::{Package, Policy, RegisterError, Sandbox, read_directory, run_fixtures};
+use trimtab_store::{Reader, StoreError};
+use trimtab_types::{Change, Digest, Entry, PolicyInForce, PolicyRef, PolicySetEntry, Position, Rollout};
+
+use crate::{Configuration, HostError};
+
+/// Failed fixtures that are named.
+const MOST_FAILURES: usize = 5;
+
+/// A policy folder that could not be put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyProblem {
+    /// The folder.
+    pub name: String,
+    /// What is wrong.
+    pub problem: String,
+    /// Whether an earlier version keeps serving.
+    pub still_serving: bool,
+}
+
+/// What was in force of a policy from a position on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyVersion {
+    /// From here on.
+    pub position: Position,
+    /// `None`: it was taken out.
+    pub policy: Option<PolicyInForce>,
+    /// The version in the policies directory was not to be put in force again.
+    pub held: bool,
+    /// Who or what changed it, and when.
+    pub change: Option<Change>,
+}
+
+/// What a policies directory would put in force.
+pub(crate) struct Found {
+    pub(crate) set: PolicySetEntry,
+    packages: Vec<Package>,
+    pub(crate) problems: Vec<PolicyProblem>,
+    /// While these live, putting them in force compiles nothing.
+    _loaded: Vec<Policy>,
+}
+
+impl Found {
+    /// The packages, as they are kept.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (Digest, Vec<u8>)> {
+        self.packages.iter().map(|package| (package.digest, package.to_bytes()))
+    }
+}
+
+/// Checks every folder. One that fails keeps its earlier version, if there was one.
+pub(crate) fn inspect(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    directory: &Path,
+    current: &PolicySetEntry,
+) -> Result<Found, HostError> {
+    let folders = if directory.is_dir() { read_directory(directory)? } else { Vec::new() };
+    let mut found = Found {
+        set: PolicySetEntry::default(),
+        packages: Vec::new(),
+        problems: Vec::new(),
+        _loaded: Vec::new(),
+    };
+    for (name, package) in folders {
+        let serving = current.policy(&name);
+        let package = match package {
+            Ok(package) => package,
+            Err(error) => {
+                found.keep(name, serving, configuration, error.to_string());
+                continue;
+            }
+        };
+        if current.held.get(&name) == Some(&package.digest) {
+            found.set.held.insert(name.clone(), package.digest);
+            found.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
+            continue;
+        }
+        match gates(sandbox, configuration, &package, &directory.join(&name), serving)? {
+            Ok(policy) => {
+                found.set.policies.push(entry(&policy, configuration, serving));
+                found.packages.push(package);
+                found._loaded.push(policy);
+            }
+            Err(problem) => found.keep(name, serving, configuration, problem),
+        }
+    }
+    for name in configuration.policies.keys() {
+        let known =
+            found.set.policy(name).is_some() || found.problems.iter().any(|problem| problem.name == *name);
+        if !known {
+            return Err(HostError::PolicySettings {
+                policy: name.clone(),
+                problem: format!("there is no policy of this name in `{}`", directory.display()),
+            });
+        }
+    }
+    found.set.policies.sort_by(|a, b| (a.order, &a.policy.name).cmp(&(b.order, &b.policy.name)));
+    Ok(found)
+}
+
+impl Found {
+    fn keep(
+        &mut self,
+        name: String,
+        serving: Option<&PolicyInForce>,
+        configuration: &Configuration,
+        problem: String,
+    ) {
+        self.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
+        self.problems.push(PolicyProblem { name, problem, still_serving: serving.is_some() });
+    }
+}
+
+/// Everything that a policy has to pass: component, interface, grants, settings, its own check, its own fixtures. The
+/// outer error is the operator's to mend, in the configuration.
+fn gates(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    package: &Package,
+    folder: &Path,
+    serving: Option<&PolicyInForce>,
+) -> Result<Result<Policy, String>, HostError> {
+    let rule = configuration.policies.get(&package.name).cloned().unwrap_or_default();
+    let policy = match Policy::register(sandbox, package, &rule.settings) {
+        Ok(policy) => policy,
+        Err(error @ (RegisterError::Settings { .. } | RegisterError::SelfCheck { .. }))
+            if !rule.settings.is_empty() =>
+        {
+            return Err(HostError::PolicySettings {
+                policy: package.name.clone(),
+                problem: error.to_string(),
+            });
+        }
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    // What is in force has passed them.
+    if serving.is_some_and(|serving| serving.policy.digest == package.digest) {
+        return Ok(Ok(policy));
+    }
+    let failed: Vec<_> = run_fixtures(sandbox, package, folder)
+        .into_iter()
+        .filter(|report| !report.passed())
+        .map(|report| format!("{}: {}", report.name, report.problems.join("; ")))
+        .collect();
+    if failed.is_empty() {
+        return Ok(Ok(policy));
+    }
+    let more = failed.len().saturating_sub(MOST_FAILURES);
+    let shown = failed.into_iter().take(MOST_FAILURES).collect::<Vec<_>>().join("\n  ");
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    Ok(Err(format!("policy `{}` fails its own fixtures: {shown}{more}", package.name)))
+}
+
+/// How a policy stands in the set, as manifest and operator say. `current` is what was there of it.
+pub(crate) fn entry(
+    policy: &Policy,
+    configuration: &Configuration,
+    current: Option<&PolicyInForce>,
+) -> PolicyInForce {
+    let (manifest, reference) = (policy.manifest(), policy.reference());
+    let rule = configuration.policies.get(&reference.name);
+    let share = rule.and_then(|rule| rule.rollout).filter(|share| *share < 1.0);
+    let previous = match current {
+        None => Some(None),
+        // On its way in, or there already.
+        Some(current) if current.policy == reference => {
+            current.rollout.as_ref().map(|rollout| rollout.previous)
+        }
+        Some(current) => {
+            Some(current.rollout.as_ref().map_or(Some(current.policy.digest), |rollout| rollout.previous))
+        }
+    };
+    PolicyInForce {
+        policy: reference,
+        mode: rule.and_then(|rule| rule.mode).unwrap_or(manifest.mode),
+        order: rule.and_then(|rule| rule.order).unwrap_or(manifest.order),
+        kinds: policy.kinds().iter().map(|kind| kind.name().to_owned()).collect(),
+        rollout: share.zip(previous).map(|(share, previous)| Rollout { share, previous }),
+    }
+}
+
+/// What stays in force, as far as the operator has no other say by now.
+fn kept(entry: &PolicyInForce, configuration: &Configuration) -> PolicyInForce {
+    let rule = configuration.policies.get(&entry.policy.name);
+    PolicyInForce {
+        mode: rule.and_then(|rule| rule.mode).unwrap_or(entry.mode),
+        order: rule.and_then(|rule| rule.order).unwrap_or(entry.order),
+        ..entry.clone()
+    }
+}
+
+/// A version that was in force, loaded from where contents are kept.
+pub(crate) fn from_store(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    reference: &PolicyRef,
+    reader: &dyn Reader,
+) -> Result<Policy, HostError> {
+    let fails = |problem: String| HostError::EarlierVersion { problem };
+    let bytes = reader.content(&reference.digest)?.ok_or_else(|| fails("it is not stored".to_owned()))?;
+    let package = Package::from_bytes(&reference.name, &bytes).map_err(|error| fails(error.to_string()))?;
+    let rule = configuration.policies.get(&reference.name).cloned().unwrap_or_default();
+    Policy::register(sandbox, &package, &rule.settings).map_err(|error| fails(error.to_string()))
+}
+
+/// All sets that were in force, oldest first.
+pub(crate) fn sets(
+    reader: &dyn Reader,
+    until: Position,
+) -> Result<Vec<(Position, PolicySetEntry)>, StoreError> {
+    let set = |(position, entry)| match entry {
+        Entry::PolicySet(set) => Some((position, set)),
+        _ => None,
+    };
+    Ok(reader.changes(Position(0), until)?.into_iter().filter_map(set).collect())
+}
+
+/// What was in force of a policy, oldest first: an entry wherever that changed.
+pub(crate) fn history(sets: &[(Position, PolicySetEntry)], name: &str) -> Vec<PolicyVersion> {
+    let mut history: Vec<PolicyVersion> = Vec::new();
+    for (position, set) in sets {
+        let (policy, held) = (set.policy(name).cloned(), set.held.contains_key(name));
+        let same = match history.last() {
+            Some(last) => last.policy == policy && last.held == held,
+            None => policy.is_none(),
+        };
+        if !same {
+            history.push(PolicyVersion { position: *position, policy, held, change: set.change.clone() });
+        }
+    }
+    history
+}
+
+/// The set with an earlier version of a policy: the newest other one, or the one whose digest begins with `to`.
+pub(crate) fn rolled_back(
+    sets: &[(Position, PolicySetEntry)],
+    current: &PolicySetEntry,
+    name: &str,
+    to: Option<&str>,
+) -> Result<PolicySetEntry, HostError> {
+    let history = history(sets, name);
+    if history.is_empty() {
+        return Err(HostError::NoSuchPolicy { name: name.to_owned() });
+    }
+    let serving = current.policy(name);
+    let other = |entry: &&PolicyInForce| match to {
+        Some(to) => entry.policy.digest.to_string().starts_with(to),
+        None => serving.is_none_or(|serving| serving.policy.digest != entry.policy.digest),
+    };
+    let earlier = history.iter().rev().filter_map(|version| version.policy.as_ref()).find(other);
+    let earlier = earlier.ok_or_else(|| HostError::NoSuchVersion {
+        name: name.to_owned(),
+        wanted: to.map_or_else(|| "before the one in force".to_owned(), |to| format!("`{to}…`")),
+    })?;
+    let mut set = current.clone();
+    let entry = PolicyInForce { rollout: None, ..earlier.clone() };
+    if let Some(serving) = serving {
+        // The newest is what lies in the directory, unless an earlier one had been gone back to already.
+        set.held.entry(name.to_owned()).or_insert(serving.policy.digest);
+    }
+    if set.held.get(name) == Some(&entry.policy.digest) {
+        set.held.remove(name);
+    }
+    set.policies.retain(|entry| entry.policy.name != name);
+    set.policies.push(entry);
+    set.policies.sort_by(|a, b| (a.order, &a.policy.name).cmp(&(b.order, &b.policy.name)));
+    Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trimtab_types::Mode;
+
+    fn digest(of: &str) -> Digest {
+        Digest::of(of.as_bytes())
+    }
+
+    fn in_force(version: &str) -> PolicyInForce {
+        PolicyInForce {
+            policy: PolicyRef { name: "ladder".into(), digest: digest(version) },
+            mode: Mode::Enforce,
+            order: 0,
+            kinds: vec!["drift-action".into()],
+            rollout: None,
+        }
+    }
+
+    fn set(version: &str, held: Option<&str>) -> PolicySetEntry {
+        PolicySetEntry {
+            policies: vec![in_force(version)],
+            held: held.map(|held| ("ladder".to_owned(), digest(held))).into_iter().collect(),
+            change: None,
+        }
+    }
+
+    /// In force and held after going back, given the versions that were in force, newest last.
+    fn check(were: &[(&str, Option<&str>)], to: Option<&str>, expected: Result<(&str, Option<&str>), &str>) {
+        let sets: Vec<_> =
+            were.iter().zip(1..).map(|((version, held), at)| (Position(at), set(version, *held))).collect();
+        let current = sets.last().map(|(_, set)| set.clone()).unwrap_or_default();
+        let to = to.map(|version| digest(version).to_string());
+        let result = rolled_back(&sets, &current, "ladder", to.as_deref());
+        match (result, expected) {
+            (Ok(result), Ok((version, held))) => {
+                assert!(result.same(&set(version, held)), "{result:?}");
+            }
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+            (result, expected) => panic!("{result:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn going_back_holds_what_lies_in_the_directory() {
+        check(&[("1", None), ("2", None)], None, Ok(("1", Some("2"))));
+        check(&[("1", None), ("2", None), ("3", None)], None, Ok(("2", Some("3"))));
+        // Twice: the directory still holds 3.
+        check(&[("1", None), ("2", None), ("3", None), ("2", Some("3"))], Some("1"), Ok(("1", Some("3"))));
+        // And forward again.
+        check(&[("1", None), ("2", None), ("1", Some("2"))], Some("2"), Ok(("2", None)));
+        check(&[("1", None), ("2", None), ("1", Some("2"))], None, Ok(("2", None)));
+        check(&[("1", None)], None, Err("no version before the one in force"));
+        check(&[("1", None)], Some("7"), Err("no version `"));
+        check(&[], None, Err("never was"));
+    }
+
+    #[test]
+    fn history_is_what_changed_of_one_policy() {
+        let other = PolicySetEntry { policies: Vec::new(), ..PolicySetEntry::default() };
+        let sets = [
+            (Position(1), other.clone()),
+            (Position(2), set("1", None)),
+            (Position(3), set("1", None)),
+            (Position(4), set("2", None)),
+            (Position(5), set("1", Some("2"))),
+            (Position(6), other),
+        ];
+        let history = history(&sets, "ladder");
+        let shown: Vec<_> = history
+            .iter()
+            .map(|version| {
+                let digest = version.policy.as_ref().map(|entry| entry.policy.digest);
+                (version.position.0, digest, version.held)
+            })
+            .collect();
+        let (one, two) = (Some(digest("1")), Some(digest("2")));
+        assert_eq!(shown, [(2, one, false), (4, two, false), (5, one, true), (6, None, false)]);
+    }
+}

@@ -1,0 +1,378 @@
+//! Policies are swapped while the host runs: by a file that changes, by hand and back, for a share of the subjects, and
+//! under load without a decision that is dropped, doubled or made by nobody.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    policies::{MANIFEST, put, trapping},
+    support::{STORY, Scratch, lines, stage, story},
+};
+
+/// Waits for something that comes a moment later.
+#[track_caller]
+fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it does not come");
+}
+
+fn digest(scratch: &Scratch) -> String {
+    let listed = scratch.json(&["policy", "list"]);
+    let policies = listed["policies"].as_array().expect("a list");
+    let ladder = policies.iter().find(|policy| policy["name"] == "drift-ladder").expect("is in force");
+    ladder["digest"].as_str().expect("a digest").to_owned()
+}
+
+/// Writes a manifest that says the same in other words: another version, by its digest.
+fn reworded(manifest: &Path, original: &str, number: usize) {
+    let text = format!("# version {number}\n{original}");
+    // As programs write that do not want half a file to be seen.
+    let temporary = manifest.with_extension("tmp");
+    std::fs::write(&temporary, text).expect("writes");
+    std::fs::rename(&temporary, manifest).expect("renames");
+}
+
+struct Stage {
+    scratch: Scratch,
+    manifest: PathBuf,
+    original: String,
+}
+
+fn with_own_policies(config: &str) -> Stage {
+    let scratch = stage("");
+    let policies = scratch.own_policies();
+    scratch.configure(&policies, config);
+    let manifest = policies.join("drift-ladder/policy.toml");
+    let original = std::fs::read_to_string(&manifest).expect("reads");
+    Stage { scratch, manifest, original }
+}
+
+#[test]
+fn a_file_that_changes_is_in_force_and_there_is_a_way_back() {
+    let Stage { scratch, manifest, original } = with_own_policies(STORY);
+    let host = scratch.serve();
+    let first = digest(&scratch);
+
+    reworded(&manifest, &original, 2);
+    let second = eventually(|| Some(digest(&scratch)).filter(|now| *now != first));
+    // A mistake is named, and what was good keeps serving.
+    std::fs::write(&manifest, "summary = ").expect("writes");
+    let listed = eventually(|| {
+        Some(scratch.json(&["policy", "list"])).filter(|listed| listed["problems"] != json!([]))
+    });
+    assert_eq!(listed["problems"][0]["still_serving"], true, "{listed}");
+    assert_eq!(digest(&scratch), second);
+    reworded(&manifest, &original, 2);
+    eventually(|| Some(scratch.json(&["policy", "list"])).filter(|listed| listed["problems"] == json!([])));
+
+    // Back: what lies in the directory is held back, over a restart as well.
+    scratch
+        .run(&["policy", "rollback", "drift-ladder", "--actor", "ada", "--reason", "too strict"])
+        .expect(0)
+        .prints(&["ada"]);
+    assert_eq!(digest(&scratch), first);
+    host.socket().post("/v1/reload", "").expect(200);
+    assert_eq!(digest(&scratch), first);
+    assert_eq!(host.stop(), Some(0));
+    let _host = scratch.serve();
+    assert_eq!(digest(&scratch), first);
+    scratch.run(&["policy", "list"]).expect(0).prints(&["held back"]);
+
+    // Until it changes.
+    reworded(&manifest, &original, 3);
+    let third = eventually(|| Some(digest(&scratch)).filter(|now| *now != first));
+    let history = scratch.json(&["policy", "history", "drift-ladder"]);
+    let versions: Vec<_> = history["versions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|version| (version["policy"]["digest"].as_str().expect("a digest"), version["held"] == true))
+        .collect();
+    assert_eq!(versions, [(&*first, false), (&*second, false), (&*first, true), (&*third, false)]);
+    assert_eq!(history["versions"][2]["change"]["by"], "ada");
+    scratch
+        .run(&["policy", "history", "drift-ladder"])
+        .expect(0)
+        .prints(&["ada: too strict", "policies directory"]);
+
+    scratch.run(&["policy", "rollback", "drift-ladder", "--to", &second[..12]]).expect(0);
+    assert_eq!(digest(&scratch), second);
+    scratch
+        .run(&["policy", "rollback", "drift-ladder", "--to", "feed"])
+        .expect(66)
+        .says(&["no version `feed"]);
+    scratch.run(&["policy", "rollback", "nobody"]).expect(66).says(&["no policy `nobody`"]);
+    scratch.run(&["policy", "history", "nobody"]).expect(66);
+
+    // A folder that goes is taken out; one that comes is put in force.
+    let folder = manifest.parent().expect("a folder");
+    let elsewhere = scratch.path("elsewhere");
+    let names = || -> Vec<String> {
+        let listed = scratch.json(&["policy", "list"]);
+        let names = listed["policies"].as_array().expect("a list").iter();
+        names.map(|policy| policy["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    std::fs::rename(folder, &elsewhere).expect("renames");
+    eventually(|| names().iter().all(|name| name != "drift-ladder").then_some(()));
+    std::fs::rename(&elsewhere, folder).expect("renames");
+    eventually(|| names().iter().any(|name| name == "drift-ladder").then_some(()));
+    scratch.verify();
+}
+
+#[test]
+fn a_policy_that_fails_its_own_fixtures_is_not_put_in_force() {
+    let Stage { scratch, manifest, original } = with_own_policies(STORY);
+    let fixture = manifest.with_file_name("fixtures").join("wrong.toml");
+    std::fs::create_dir_all(fixture.parent().expect("a folder")).expect("makes");
+    let host = scratch.serve();
+    let before = digest(&scratch);
+    std::fs::write(
+        fixture,
+        "[[findings]]\ndetector = \"e-sr\"\nseverity = \"critical\"\n[expect]\nactions = [\"resume\"]\n",
+    )
+    .expect("writes");
+    reworded(&manifest, &original, 2);
+    let answer = host.socket().post("/v1/reload", "").expect(200).json();
+    let problem = answer["problems"][0]["problem"].as_str().expect("a problem");
+    assert!(problem.contains("fails its own fixtures") && problem.contains("wrong"), "{problem}");
+    assert_eq!(digest(&scratch), before);
+}
+
+#[test]
+fn two_hundred_swaps_under_load_drop_double_and_mix_no_decision() {
+    const SWAPS: usize = 200;
+    let config = format!(
+        "{}stage = \"act\"\n",
+        STORY.split("stage").next().expect("a beginning").replace("\"m\"", "\"*\"")
+    );
+    let Stage { scratch, manifest, original } = with_own_policies(&config);
+    let host = scratch.serve();
+    let http = host.socket();
+    let done = AtomicBool::new(false);
+    let models = std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let mut models = 0;
+            while !done.load(Ordering::Relaxed) {
+                let model = format!("model-{models}");
+                let baseline = json!({ "model": model, "version": "v1", "samples": 2000, "accuracy": 0.9 });
+                http.post("/v1/baselines", baseline.to_string()).expect(200);
+                let rows = lines(&story(models)).replace("\"m\"", &format!("\"{model}\""));
+                // In parts, so that swaps come between rows of one model, too.
+                let rows: Vec<_> = rows.lines().collect();
+                for part in rows.chunks(400) {
+                    http.post_lines("/v1/rows", part.join("\n")).expect(200);
+                }
+                models += 1;
+            }
+            models
+        });
+        for number in 0..SWAPS {
+            reworded(&manifest, &original, number);
+            http.post("/v1/reload", "").expect(200);
+        }
+        done.store(true, Ordering::Relaxed);
+        load.join().expect("the load runs")
+    });
+    http.get("/v1/status?settled=true").expect(200);
+
+    let history = scratch.json(&["policy", "history", "drift-ladder"]);
+    let versions: Vec<(u64, String)> = history["versions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|version| {
+            let digest = version["policy"]["digest"].as_str().expect("a digest").to_owned();
+            (version["position"].as_u64().expect("a position"), digest)
+        })
+        .collect();
+    assert_eq!(versions.len(), SWAPS + 1);
+    let serving = |position: u64| {
+        &versions.iter().rev().find(|(from, _)| *from <= position).expect("something was in force").1
+    };
+    let decisions = scratch.json(&["decisions", "--limit", "10000"]);
+    let mut decided: BTreeMap<String, u32> = BTreeMap::new();
+    let mut digests = std::collections::BTreeSet::new();
+    for decision in decisions["decisions"].as_array().expect("a list") {
+        let Some(findings) = decision["question"]["drift-action"]["findings"].as_array() else { continue };
+        let (by, position) = (&decision["policy"], decision["position"].as_u64().expect("a position"));
+        assert_eq!(by["name"], "drift-ladder", "{decision}");
+        assert_eq!(by["digest"], **serving(position), "the version in force at its position: {decision}");
+        assert!(decision["answer"]["decision"].is_object(), "{decision}");
+        digests.insert(by["digest"].as_str().expect("a digest").to_owned());
+        for finding in findings {
+            let change = format!("{} {} {}", finding["id"], finding["phase"], finding["position"]);
+            *decided.entry(change).or_default() += 1;
+        }
+    }
+    let findings = scratch.json(&["findings", "--limit", "10000"]);
+    let findings = findings["findings"].as_array().expect("a list");
+    let opened_and_closed_at_once = |finding: &&Value| {
+        finding["phase"] == "closed"
+            && findings.iter().any(|other| {
+                other["id"] == finding["id"]
+                    && other["phase"] != "closed"
+                    && other["position"] == finding["position"]
+            })
+    };
+    let put = findings.iter().filter(|finding| !opened_and_closed_at_once(finding));
+    let put: Vec<String> = put
+        .map(|finding| format!("{} {} {}", finding["id"], finding["phase"], finding["position"]))
+        .collect();
+    assert!(
+        put.len() > 20 && digests.len() > 2,
+        "{models} models, {} findings, {} digests",
+        put.len(),
+        digests.len()
+    );
+    for change in &put {
+        assert_eq!(decided.get(change), Some(&1), "{change}: decided once");
+    }
+    assert_eq!(decided.len(), put.len());
+    scratch.verify();
+    assert_eq!(host.stop(), Some(0));
+}
+
+#[test]
+fn a_new_version_decides_for_a_share_of_the_subjects() {
+    let config = format!("{}[policies.drift-ladder]\nrollout = 0.5\n", STORY.replace("\"m\"", "\"*\""));
+    let Stage { scratch, manifest, original } = with_own_policies(&STORY.replace("\"m\"", "\"*\""));
+    let host = scratch.serve();
+    let http = host.socket();
+    let first = digest(&scratch);
+    scratch.configure(manifest.parent().and_then(Path::parent).expect("policies"), &config);
+    reworded(&manifest, &original, 2);
+    http.post("/v1/reload", "").expect(200);
+    let second = digest(&scratch);
+    assert_ne!(first, second);
+    scratch.run(&["policy", "list"]).expect(0).prints(&["enforce for 50.0 %"]);
+    for model in 0..12 {
+        let model = format!("model-{model}");
+        let baseline = json!({ "model": model, "version": "v1", "samples": 2000, "accuracy": 0.9 });
+        http.post("/v1/baselines", baseline.to_string()).expect(200);
+        http.post_lines("/v1/rows", lines(&story(7)).replace("\"m\"", &format!("\"{model}\""))).expect(200);
+    }
+    let by_model = || {
+        let decisions = scratch.json(&["decisions", "--limit", "10000"]);
+        let mut by: BTreeMap<String, std::collections::BTreeSet<String>> = BTreeMap::new();
+        for decision in decisions["decisions"].as_array().expect("a list") {
+            if decision["question"]["drift-action"].is_object() {
+                let text = |value: &Value| value.as_str().expect("a text").to_owned();
+                by.entry(text(&decision["subject"]["model"]))
+                    .or_default()
+                    .insert(text(&decision["policy"]["digest"]));
+            }
+        }
+        by
+    };
+    let by = by_model();
+    assert_eq!(by.len(), 12);
+    assert!(by.values().all(|digests| digests.len() == 1), "a subject stays with its version: {by:?}");
+    let new = by.values().filter(|digests| digests.contains(&second)).count();
+    let old = by.values().filter(|digests| digests.contains(&first)).count();
+    assert!(new > 0 && old > 0 && new + old == 12, "{new} new, {old} old");
+
+    // For all.
+    scratch.configure(
+        manifest.parent().and_then(Path::parent).expect("policies"),
+        &config.replace("0.5", "1.0"),
+    );
+    http.post("/v1/reload", "").expect(200);
+    assert_eq!(digest(&scratch), second);
+    scratch
+        .run(&["policy", "history", "drift-ladder"])
+        .expect(0)
+        .prints(&["new version for 50.0 %", "for all subjects"]);
+    scratch.verify();
+}
+
+#[test]
+fn a_policy_that_fails_again_and_again_is_left_alone_and_nothing_is_dropped() {
+    let scratch = stage("");
+    let policies = scratch.own_policies();
+    // It comes first, so that it is asked about everything.
+    put(&policies, "trapping", format!("{MANIFEST}order = 1\n").as_bytes(), &trapping());
+    scratch.configure(
+        &policies,
+        &format!("{STORY}[breaker]\nfailures = 2\npause = \"30d\"\nlongest = \"30d\"\n"),
+    );
+    let file = scratch.file("story.ndjson", lines(&story(7)));
+    scratch.run(&["import", &file]).expect(0);
+    let decisions = scratch.json(&["decisions", "--limit", "1000"]);
+    let mut kinds: Vec<_> = decisions["decisions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|decision| decision["policy"]["name"] == "trapping")
+        .map(|decision| decision["answer"]["failed"]["kind"].as_str().expect("it failed").to_owned())
+        .collect();
+    kinds.reverse();
+    assert!(kinds.len() > 3, "{kinds:?}");
+    assert_eq!(kinds[..2], ["trap", "trap"]);
+    assert!(kinds[2..].iter().all(|kind| kind == "circuit-open"), "{kinds:?}");
+    scratch.run(&["policy", "list"]).expect(0).prints(&["failing: `trapping`", "is not asked until"]);
+    // Mended, it is another version, and is asked again.
+    put(&policies, "trapping", format!("{MANIFEST}order = 1\nmode = \"off\"\n").as_bytes(), &trapping());
+    let listed = scratch.json(&["policy", "list"]);
+    assert_eq!(listed["failures"], json!([]));
+    scratch.verify();
+}
+
+#[test]
+fn several_policies_decide_together_and_the_safest_stands() {
+    let scratch = stage("");
+    let policies = scratch.own_policies();
+    let ladder = policies.join("drift-ladder");
+    let milder = policies.join("milder");
+    std::fs::create_dir(&milder).expect("makes");
+    for (from, to) in [("policy.toml", "policy.toml"), ("drift-ladder.wasm", "drift-ladder.wasm")] {
+        std::fs::copy(ladder.join(from), milder.join(to)).expect("copies");
+    }
+    let config = |compose: &str| {
+        format!(
+            "{STORY}[decisions]\npolicies = \"{compose}\"\n[policies.milder]\norder = 1\nsettings = {{ act-exposure = 0.9, chance = 0 }}\n[policies.drift-ladder.settings]\nchance = 0\n"
+        )
+    };
+    let file = scratch.file("story.ndjson", lines(&story(7)));
+    scratch.configure(&policies, &config("all"));
+    scratch.run(&["import", &file]).expect(0);
+    let decisions = scratch.json(&["decisions", "--limit", "1000"]);
+    let decisions: Vec<&Value> = decisions["decisions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|decision| decision["question"]["drift-action"].is_object())
+        .collect();
+    let by = |name: &str| decisions.iter().filter(|decision| decision["policy"]["name"] == name).count();
+    assert_eq!(by("milder"), by("drift-ladder"), "all are asked");
+    let verdicts = |name: &str| -> Vec<(String, Value)> {
+        let of = decisions.iter().filter(|decision| decision["policy"]["name"] == name);
+        of.flat_map(|decision| decision["verdicts"].as_array().expect("a list"))
+            .filter(|verdict| verdict[0]["scale-exposure"].is_number())
+            .map(|verdict| (verdict[0]["scale-exposure"].to_string(), verdict[1].clone()))
+            .collect()
+    };
+    let (milder, ladder) = (verdicts("milder"), verdicts("drift-ladder"));
+    assert!(!ladder.is_empty(), "{decisions:?}");
+    for (factor, verdict) in &milder {
+        assert_eq!(
+            (factor.as_str(), &verdict["overruled"]["by"]),
+            ("0.9", &json!("drift-ladder")),
+            "{verdict}"
+        );
+    }
+    for (factor, verdict) in &ladder {
+        assert!(factor == "0.5" && verdict["done"].is_object(), "{factor} {verdict}");
+    }
+    scratch.verify();
+}
