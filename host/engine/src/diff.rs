@@ -33,7 +33,8 @@ impl Counts {
         self.changed + self.gone + self.new > 0
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds others.
+    pub fn add(&mut self, other: &Self) {
         self.unchanged += other.unchanged;
         self.changed += other.changed;
         self.gone += other.gone;
@@ -128,7 +129,7 @@ pub struct Example {
     pub recorded: Vec<Said>,
     /// What would be.
     pub candidate: Vec<Said>,
-    /// Why they differ, in sentences.
+    /// Why they differ, in sentences; empty where the records do not show it.
     pub why: Vec<String>,
 }
 
@@ -385,9 +386,6 @@ fn why(recorded: &[&DecisionRecord], candidate: &[&DecisionRecord], judged: bool
         if judged && actions(before) == actions(now) && before.verdicts != now.verdicts {
             why.extend(judged_otherwise(before, now));
         }
-    }
-    if why.is_empty() {
-        why.push("the same version was asked the same and read the same; its settings are others".to_owned());
     }
     why.truncate(MOST_REASONS);
     why

@@ -163,6 +163,7 @@ pub fn dry_run<R: Reader>(
         }
         let recorded = Pipeline::new(recorded, Arc::clone(sandbox), &reader)?;
         let settings = candidate.map(|candidate| settings(&recorded, &candidate)).unwrap_or_default();
+        explain(&mut diff, &settings);
         Ok(Report { entries, diff, settings })
     })
 }
@@ -248,6 +249,35 @@ impl<'a> Worker<'a> {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         usize::try_from((hash >> 32) % self.workers as u64).unwrap_or(0)
+    }
+}
+
+/// Where the records do not show why a version answers otherwise, its settings do.
+fn explain(diff: &mut Diff, settings: &[SettingChange]) {
+    let value = |value: &Option<serde_json::Value>| {
+        value.as_ref().map_or("not there".to_owned(), ToString::to_string)
+    };
+    for example in diff.examples.iter_mut().filter(|example| example.why.is_empty()) {
+        let decides = |name: &str| {
+            example
+                .candidate
+                .iter()
+                .any(|said| said.policy.as_ref().is_some_and(|policy| policy.name == name))
+        };
+        let changed: Vec<_> = settings
+            .iter()
+            .filter(|change| decides(&change.policy))
+            .map(|change| {
+                let (now, before) = (value(&change.candidate), value(&change.recorded));
+                format!("`{}` is {now}, not {before}", change.key)
+            })
+            .collect();
+        if !changed.is_empty() {
+            example.why.push(format!(
+                "asked the same and having read the same, with other settings: {}",
+                changed.join(", ")
+            ));
+        }
     }
 }
 

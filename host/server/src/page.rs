@@ -6,9 +6,10 @@ use trimtab_engine::{
     diff::{Counts, Diff, Example, Kind, Said},
     dry_run::SettingChange,
 };
+use trimtab_types::Timestamp;
 
 /// Bars of a chart; days are put together until they fit.
-const BARS: usize = 60;
+const BARS: u64 = 60;
 /// Examples of each kind.
 const EXAMPLES: usize = 20;
 
@@ -160,34 +161,31 @@ fn table<'a>(
 fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result {
     const WIDTH: f64 = 900.0;
     const HEIGHT: f64 = 160.0;
-    if days.is_empty() {
-        return Ok(());
+    let day_of =
+        |day: &str| Timestamp::parse(&format!("{day}T00:00:00Z")).map_or(0, |time| time.as_unix() / 86_400);
+    let (first, last) = match (days.keys().next(), days.keys().next_back()) {
+        (Some(first), Some(last)) => (first, last),
+        _ => return Ok(()),
+    };
+    let together = (day_of(last) - day_of(first) + 1).div_ceil(BARS);
+    // By the number of the bar, so that time without decisions takes its place.
+    let mut bars: BTreeMap<u64, (&String, Counts)> = BTreeMap::new();
+    for (day, counts) in days {
+        let bar = (day_of(day) - day_of(first)) / together;
+        bars.entry(bar).or_insert((day, Counts::default())).1.add(counts);
     }
-    let days: Vec<_> = days.iter().collect();
-    let together = days.len().div_ceil(BARS);
     let parts = |counts: &Counts| {
         [(counts.unchanged, "same"), (counts.changed, "changed"), (counts.gone, "gone"), (counts.new, "new")]
     };
-    let sum = |days: &[(&String, &Counts)]| {
-        let mut sum = Counts::default();
-        for (_, counts) in days {
-            sum.unchanged += counts.unchanged;
-            sum.changed += counts.changed;
-            sum.gone += counts.gone;
-            sum.new += counts.new;
-        }
-        sum
-    };
-    let bars: Vec<_> = days.chunks(together).map(|days| (days[0].0, sum(days))).collect();
     let all = |counts: &Counts| counts.unchanged + counts.changed + counts.gone + counts.new;
-    let highest = bars.iter().map(|(_, counts)| all(counts)).max().unwrap_or(1).max(1) as f64;
-    let step = WIDTH / bars.len() as f64;
+    let highest = bars.values().map(|(_, counts)| all(counts)).max().unwrap_or(1).max(1) as f64;
+    let step = WIDTH / (bars.keys().next_back().unwrap_or(&0) + 1) as f64;
     writeln!(
         page,
         "<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"moments over time\">",
         HEIGHT + 40.0
     )?;
-    for (index, (day, counts)) in bars.iter().enumerate() {
+    for (index, (day, counts)) in &bars {
         let mut top = HEIGHT;
         for (n, class) in parts(counts).into_iter().filter(|(n, _)| *n > 0) {
             let height = n as f64 / highest * (HEIGHT - 15.0);
@@ -195,13 +193,12 @@ fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result
             writeln!(
                 page,
                 "<rect class=\"{class}\" x=\"{:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{height:.1}\"><title>{}: {n} {class}</title></rect>",
-                index as f64 * step,
+                *index as f64 * step,
                 (step - 1.0).clamp(1.0, 40.0),
                 escape(day)
             )?;
         }
     }
-    let (first, last) = (bars[0].0, days[days.len() - 1].0);
     writeln!(page, "<text x=\"0\" y=\"{:.0}\">{}</text>", HEIGHT + 15.0, escape(first))?;
     writeln!(
         page,
