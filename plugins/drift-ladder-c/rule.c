@@ -44,9 +44,7 @@ static void add_decimal(text_t *text, double value, int places) {
     }
     uint64_t unit = 1;
     for (int place = 0; place < places; place++) unit *= 10;
-    // Kept from being fused into one operation, which would round once instead of twice.
-    volatile double scaled = fabs(value) * (double)unit;
-    uint64_t rounded = (uint64_t)floor(scaled + 0.5);
+    uint64_t rounded = (uint64_t)floor(fabs(value) * (double)unit + 0.5);
     add(text, "%s%llu.%0*llu", value < 0 && rounded > 0 ? "-" : "", (unsigned long long)(rounded / unit), places,
         (unsigned long long)(rounded % unit));
 }

@@ -225,8 +225,7 @@ func decimal(value float64, places int) string {
 		return "under -1000000000"
 	}
 	unit := uint64(math.Pow10(places))
-	// The conversion keeps the product from being fused with the sum, which would round once instead of twice.
-	rounded := uint64(math.Floor(float64(math.Abs(value)*float64(unit)) + 0.5))
+	rounded := uint64(math.Floor(math.Abs(value)*float64(unit) + 0.5))
 	sign := ""
 	if value < 0 && rounded > 0 {
 		sign = "-"

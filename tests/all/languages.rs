@@ -20,17 +20,17 @@ const QUESTIONS: &str = "1000";
 // ---- building
 
 /// Where components of these tests are kept from run to run; what has not changed is not built again.
-fn place() -> PathBuf {
+pub(crate) fn place() -> PathBuf {
     program().ancestors().nth(2).expect("target/PROFILE/trimtab").join("policies-other")
 }
 
 /// Says something that is seen although the test passes.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     writeln!(std::io::stderr(), "{text}").expect("stderr is there");
 }
 
 /// Where toolchains are: what the program would take by itself, if the tests did not look at what it leaves elsewhere.
-fn toolchains() -> PathBuf {
+pub(crate) fn toolchains() -> PathBuf {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let default = || trimtab_author::default_directory(variable("XDG_CACHE_HOME"), variable("HOME"));
     variable("TRIMTAB_TOOLCHAINS").or_else(default).expect("there is a home directory")
@@ -81,7 +81,7 @@ fn sandbox() -> &'static Arc<Sandbox> {
 }
 
 #[track_caller]
-fn fixtures_pass(package: &Package, folder: &Path, least: usize) {
+pub(crate) fn fixtures_pass(package: &Package, folder: &Path, least: usize) {
     let reports = run_fixtures(sandbox(), package, folder);
     assert!(reports.len() >= least, "{} has {} fixtures", package.name, reports.len());
     for report in reports {

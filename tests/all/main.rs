@@ -18,4 +18,5 @@ mod serving;
 mod storage;
 mod support;
 mod swap;
+mod tutorials;
 mod verify;
