@@ -16,7 +16,7 @@ usage: cargo xtask COMMAND
   demo [--exit]   build host and policies and play a story: a model that degrades, and what becomes of it
   test            run all tests
   policies        build the shipped policies into policies/
-  bench [NAME]    measure against peers, as ratios: stats, decision, fold, ingest; and run-lengths by simulation
+  bench [NAME]    measure against peers, as ratios: stats, policy, fold, ingest; and run-lengths by simulation
   lint            formatting and lints, as CI has them";
 
 fn main() -> ExitCode {
