@@ -86,15 +86,31 @@ fn a_full_window_allocates_nothing() {
     }
 }
 
-/// "About 3·k numbers, however many were added": a tenth more at most, and while levels are merged twice of that.
+/// "About 3·k numbers, however many were added": a tenth more at most. Buffers are kept while it grows, for each of the
+/// levels (a million values are below 2¹³·k), and given back when it is at rest.
 #[test]
 fn a_sketch_stays_within_its_bound() {
     for k in [Kll::DEFAULT_K, 1_000] {
         let mut random = Random(3);
         let mut sketch = Kll::new(k, 7).expect("valid");
-        let held = measure(|| (0..1_000_000).for_each(|_| sketch.add(random.unit()).expect("usable")));
+        let held = measure(|| {
+            (0..1_000_000).for_each(|_| sketch.add(random.unit()).expect("usable"));
+            sketch.trim();
+        });
         let bound = 3 * 8 * u64::from(k) * 11 / 10;
         assert!(sketch.bytes() as u64 <= bound, "k {k}: {} bytes", sketch.bytes());
-        assert!(held.bytes_max <= 2 * bound, "k {k}: {held:?}");
+        assert!(held.bytes_max <= 14 * bound, "k {k}: {held:?}");
+        assert!(held.bytes_current as u64 <= bound + 1_024, "k {k}: {held:?}");
     }
+}
+
+/// Buffers are kept: only a further level, at twice the values, allocates.
+#[test]
+fn a_sketch_that_has_reached_its_size_hardly_allocates() {
+    let mut random = Random(4);
+    let mut sketch = Kll::new(Kll::DEFAULT_K, 7).expect("valid");
+    (0..WARM_UP).for_each(|_| sketch.add(random.unit()).expect("usable"));
+    let allocated = measure(|| (0..MEASURED).for_each(|_| sketch.add(random.unit()).expect("usable")));
+    // From 50,000 to 250,000 values there are three more levels; each grows a buffer a few times.
+    assert!(allocated.count_total <= 60, "{allocated:?}");
 }

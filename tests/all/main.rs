@@ -10,6 +10,7 @@ mod crash;
 mod dry_run;
 mod elec2;
 mod input;
+mod languages;
 mod output;
 mod policies;
 mod requests;

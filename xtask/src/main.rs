@@ -6,7 +6,7 @@
 mod demo;
 mod tools;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use tools::{Failed, cargo, repository, run};
 
@@ -16,6 +16,7 @@ usage: cargo xtask COMMAND
   demo [--exit]   build host and policies and play a story: a model that degrades, and what becomes of it
   test            run all tests
   policies        build the shipped policies into policies/
+  languages       install what policies in other languages than Rust are built with, and build the ladder in each
   bench [NAME]    measure against peers, as ratios: stats, policy, fold, ingest; and run-lengths by simulation
   lint            formatting and lints, as CI has them";
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ["demo", "--exit"] => demo::demo(true),
         ["test", rest @ ..] => test(rest),
         ["policies"] => policies(),
+        ["languages"] => languages(),
         ["bench", rest @ ..] => bench(rest),
         ["lint"] => lint(),
         ["help" | "--help" | "-h"] => {
@@ -66,6 +68,32 @@ fn policies() -> Result<(), Failed> {
         tools::place(&built, &place)?;
     }
     Ok(())
+}
+
+/// The languages of the ladders beside the shipped one.
+const LANGUAGES: &[&str] = &["js", "python", "c", "go"];
+
+/// Builds the ladder in other languages, as anybody would, with `trimtab policy build`. What it needs comes from package
+/// registries into the user's cache; the tests then find it there, and skip what they do not find.
+fn languages() -> Result<(), Failed> {
+    build()?;
+    let others = tools::target_directory().join("policies-other/work");
+    let mut failed = Vec::new();
+    for language in LANGUAGES {
+        let name = format!("drift-ladder-{language}");
+        let mut build = Command::new(tools::target_directory().join("debug/trimtab"));
+        build.args(["policy", "build"]).arg(repository().join("plugins").join(&name));
+        // Where the tests look, so that nothing is built twice.
+        build.arg("--work").arg(others.join(&name));
+        build.arg("--output").arg(others.join(&name).join(format!("{name}.wasm")));
+        if run(&mut build).is_err() {
+            failed.push(*language);
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failed(format!("not everything could be built: {}; the reasons are above", failed.join(", "))))
 }
 
 /// Everything that a test needs, and then all tests in one build.

@@ -6,7 +6,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use policy::{CompareArgs, DryRunArgs, PeriodArgs, PolicyArgs, PolicyCommand, RollbackArgs};
+pub(crate) use policy::{
+    CompareArgs, DryRunArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand, PolicyNewArgs,
+    RollbackArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -21,7 +21,7 @@ use crate::config::MetricSettings;
 
 /// Confidence of every interval that is shown, and the normal quantile that goes with it.
 const CONFIDENCE: f64 = 0.95;
-const SPREAD: f64 = 1.959_963_984_540_054;
+pub(crate) const SPREAD: f64 = 1.959_963_984_540_054;
 /// Bins of a reliability diagram.
 const RELIABILITY_BINS: u32 = 10;
 /// Recall at which precision is read.

@@ -184,7 +184,8 @@ impl Pollable for Now {
 impl monotonic_clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.charge(1)?;
-        Ok(self.now.as_unix().saturating_mul(1_000_000_000))
+        // Never 0: Go takes that for a machine without a clock and gives up, and policies are tried out at 1970.
+        Ok(self.now.as_unix().saturating_mul(1_000_000_000).max(1))
     }
     fn resolution(&mut self) -> wasmtime::Result<u64> {
         self.charge(1)?;

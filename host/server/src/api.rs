@@ -466,6 +466,11 @@ async fn status(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answe
             sandbox: service.host.sandbox().call_path().to_string(),
             models,
             subjects: subjects(service, &query),
+            fleet: service.host.with_state(|state| {
+                let mut fleets = state.fleets();
+                fleets.retain(|fleet| query.tenant.as_ref().is_none_or(|tenant| *tenant == fleet.tenant));
+                fleets
+            }),
             policies,
             policy_problems: service.host.policy_problems(),
         }))
@@ -491,6 +496,7 @@ fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatus> {
                 losing_run: known.right.losing_run() as u64,
                 newest: known.newest,
                 metrics: known.metrics(kept),
+                estimated: known.estimates(state.configuration.judging.binary_threshold),
                 confusion: known.confusion(kept),
                 paused: known.paused,
                 open: known.open_findings().map(|(_, finding)| finding.clone()).collect(),

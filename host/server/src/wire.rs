@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use trimtab_engine::{
-    MayTrade, PolicyCalls, PolicyProblem, PolicyVersion, config::ReleaseStage, metrics::Confusion,
+    MayTrade, PolicyCalls, PolicyProblem, PolicyVersion, config::ReleaseStage, fold::Fleet,
+    metrics::Confusion,
 };
 use trimtab_types::{
     Digest, Estimate, Finding, Metric, Mode, PolicyInForce, PolicyRef, Severity, Subject, Timestamp,
@@ -134,6 +135,9 @@ pub struct SubjectStatus {
     /// Metrics of the newest judged predictions by their well-known names, where they are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
+    /// Metrics of the predictions that still wait for their outcome, estimated from their scores.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub estimated: Vec<Metric>,
     /// Right and wrong ones among those that are positive or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
@@ -195,6 +199,9 @@ pub struct Status {
     pub models: Vec<ModelStatus>,
     /// By subject.
     pub subjects: Vec<SubjectStatus>,
+    /// By tenant: which alarms survive that there are many, and how many false ones to expect.
+    #[serde(default)]
+    pub fleet: Vec<Fleet>,
     /// In force.
     pub policies: Vec<PolicyStatus>,
     /// Not in force, and why.

@@ -33,10 +33,20 @@ impl EstimatedPerformance {
     /// # Errors
     /// [`StatsError`] without scores or for one outside [0, 1], or a threshold outside [0, 1].
     pub fn of(scores: &[f64], threshold: f64) -> Result<Self, StatsError> {
-        at_least("scores", scores.len(), 1)?;
         require((0.0..=1.0).contains(&threshold), "threshold", threshold, "0 to 1")?;
+        let called: Vec<(bool, f64)> = scores.iter().map(|&score| (score >= threshold, score)).collect();
+        Self::of_calibrated(&called)
+    }
+
+    /// From what was predicted (positive or not) and the calibrated probability of a positive, which need not be the score
+    /// that was held against a threshold.
+    ///
+    /// # Errors
+    /// [`StatsError`] without predictions or for a probability outside [0, 1].
+    pub fn of_calibrated(called: &[(bool, f64)]) -> Result<Self, StatsError> {
+        at_least("scores", called.len(), 1)?;
         let mut found = Self {
-            count: scores.len() as u64,
+            count: called.len() as u64,
             true_positive: 0.0,
             false_positive: 0.0,
             true_negative: 0.0,
@@ -44,9 +54,9 @@ impl EstimatedPerformance {
             accuracy_deviation: 0.0,
         };
         let mut variance = 0.0;
-        for &score in scores {
-            let p = unit(score)?;
-            if p >= threshold {
+        for &(is_positive, p) in called {
+            let p = unit(p)?;
+            if is_positive {
                 found.true_positive += p;
                 found.false_positive += 1.0 - p;
             } else {
@@ -55,7 +65,7 @@ impl EstimatedPerformance {
             }
             variance += p * (1.0 - p);
         }
-        found.accuracy_deviation = variance.sqrt() / scores.len() as f64;
+        found.accuracy_deviation = variance.sqrt() / called.len() as f64;
         Ok(found)
     }
 

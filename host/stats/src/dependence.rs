@@ -3,6 +3,8 @@
 //! Source: C. J. Geyer, "Practical Markov Chain Monte Carlo" (1992): the initial positive sequence estimator of
 //! the variance of a mean.
 
+use serde::{Deserialize, Serialize};
+
 use crate::StatsError;
 use crate::error::finite;
 use crate::windowed::at_least;
@@ -66,6 +68,47 @@ pub fn effective_sample_size(values: &[f64]) -> Result<f64, StatsError> {
     Ok((n as f64 / inflation.max(1.0)).max(1.0))
 }
 
+/// Correlation of a stream with itself one step later, updated value by value.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct LagOne {
+    count: u64,
+    mean: f64,
+    /// Sums of squares and of products of neighbours, about the mean so far.
+    squares: f64,
+    products: f64,
+    last: f64,
+}
+
+impl LagOne {
+    /// Takes the next value; what is not finite is left out.
+    pub fn add(&mut self, x: f64) {
+        if !x.is_finite() {
+            return;
+        }
+        let before = self.last - self.mean;
+        let away = x - self.mean;
+        self.count += 1;
+        self.mean += away / self.count as f64;
+        let now = x - self.mean;
+        self.squares += away * now;
+        if self.count > 1 {
+            self.products += before * now;
+        }
+        self.last = x;
+    }
+
+    /// What share of the values is independent, if the stream is autoregressive of order one: (1 − ρ)/(1 + ρ), for a mean.
+    /// Negative correlation is not rewarded, and a constant stream counts in full. Longer patterns, such as days, are
+    /// not seen.
+    pub fn worth(&self) -> f64 {
+        if self.squares <= 0.0 {
+            return 1.0;
+        }
+        let rho = (self.products / self.squares).clamp(0.0, 0.999);
+        (1.0 - rho) / (1.0 + rho)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +130,13 @@ mod tests {
             let got = effective_sample_size(&series).expect("valid");
             assert!((got / want - 1.0).abs() < tolerance, "{phi}: {got} instead of {want}");
             assert!((autocorrelation(&series, 1).expect("valid") - phi).abs() < 0.03);
+            // About a level far from 0, too.
+            let mut online = LagOne::default();
+            series.iter().for_each(|x| online.add(x + 1_000.0));
+            assert!(
+                (online.worth() / ((1.0 - phi) / (1.0 + phi)) - 1.0).abs() < tolerance,
+                "{phi}: {online:?}"
+            );
         }
     }
 
@@ -98,6 +148,11 @@ mod tests {
         assert_eq!(autocorrelation(&[1.0, 2.0], 5), Ok(0.0));
         let alternating: Vec<f64> = (0..100).map(|i| f64::from(i % 2)).collect();
         assert_eq!(effective_sample_size(&alternating), Ok(100.0));
+        for series in [&[2.0; 50][..], &alternating, &[]] {
+            let mut online = LagOne::default();
+            series.iter().chain(&[f64::NAN]).for_each(|x| online.add(*x));
+            assert_eq!(online.worth(), 1.0);
+        }
         assert!(effective_sample_size(&[]).is_err());
         assert!(effective_sample_size(&[f64::INFINITY]).is_err());
     }

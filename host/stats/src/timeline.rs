@@ -59,6 +59,24 @@ impl SketchTimeline {
         Ok(())
     }
 
+    /// Adds a sketch of one hour; to its day if that was rolled up already.
+    pub fn add_sketch(&mut self, hour: i64, mut sketch: Kll) {
+        sketch.trim();
+        if let Some(day) = self.days.get_mut(&hour.div_euclid(DAY)) {
+            day.merge(&sketch);
+        } else if let Some(there) = self.hours.get_mut(&hour) {
+            there.merge(&sketch);
+        } else {
+            self.hours.insert(hour, sketch);
+        }
+    }
+
+    /// Forgets what ended before an hour; a rolled-up day goes when all of it did.
+    pub fn forget_before(&mut self, hour: i64) {
+        self.hours = self.hours.split_off(&hour);
+        self.days = self.days.split_off(&hour.div_euclid(DAY));
+    }
+
     /// Rolls whole days up whose last hour lies at least `keep_hours` before `now_hour`; returns how many hours
     /// went.
     pub fn roll_up(&mut self, now_hour: i64, keep_hours: i64) -> usize {
@@ -89,6 +107,7 @@ impl SketchTimeline {
             }
         };
         hours.for_each(|hour| sketch.merge(&hour));
+        sketch.trim();
         count
     }
 
@@ -98,7 +117,16 @@ impl SketchTimeline {
     /// # Errors
     /// [`StatsError::Parameter`] never in practice: `k` was checked at construction.
     pub fn merged(&self, hours: Range<i64>) -> Result<Kll, StatsError> {
-        let mut all = Kll::new(self.k, hours.start as u64)?;
+        self.merged_at(hours, self.k)
+    }
+
+    /// The same as a sketch of another size: with a larger one merging adds no error of its own, and is exact while
+    /// everything in the range is and there is room for it.
+    ///
+    /// # Errors
+    /// [`StatsError::Parameter`] for a `k` that [`Kll::new`] refuses.
+    pub fn merged_at(&self, hours: Range<i64>, k: u16) -> Result<Kll, StatsError> {
+        let mut all = Kll::new(k, hours.start as u64)?;
         if hours.start < hours.end {
             // The first day that starts at or after the range's start.
             let first = hours.start.div_euclid(DAY) + i64::from(hours.start.rem_euclid(DAY) != 0);
@@ -194,6 +222,26 @@ mod tests {
         assert_eq!(timeline.merged(0..96).expect("valid").count(), 9600, "nothing is lost yet");
         let shed = timeline.enforce(0);
         assert_eq!((timeline.len(), shed.days), ((24, 0), 3), "the newest day stays");
+    }
+
+    #[test]
+    fn sketches_come_in_by_hour_and_go_when_they_are_old() {
+        let mut timeline = filled(0..48, 10);
+        timeline.roll_up(120, 72);
+        let mut sketch = Kll::new(64, 1).expect("valid");
+        sketch.add(0.5).expect("usable");
+        for hour in [5, 60, 60] {
+            timeline.add_sketch(hour, sketch.clone());
+        }
+        assert_eq!(timeline.len(), (1, 2), "a late one goes to its day, two of one hour are one");
+        assert_eq!(timeline.merged(0..24).expect("valid").count(), 241);
+        assert_eq!(timeline.merged(60..61).expect("valid").count(), 2);
+        let exact = timeline.merged_at(0..61, 1_000).expect("valid");
+        assert_eq!((exact.count(), exact.rank_error()), (241 + 240 + 2, timeline.days[&0].rank_error()));
+        timeline.forget_before(25);
+        assert_eq!(timeline.len(), (1, 1));
+        timeline.forget_before(61);
+        assert_eq!(timeline.len(), (0, 0));
     }
 
     #[test]

@@ -1,9 +1,15 @@
-//! How often rules cry wolf and how late they see a change: seeded simulation of errors, independent and in runs.
+//! How often rules cry wolf and how late they see a change: seeded simulation of errors, and of scores and features,
+//! independent and in runs.
 
 use serde::Serialize;
 use trimtab_stats::{
-    Adwin, AdwinConfig, Alternative, Ddm, DdmConfig, Direction, EDetector, EDetectorConfig, EDetectorKind,
-    HddmA, HddmAConfig, HddmW, HddmWConfig, OnlineDetector, StatsError, Window, proportion::z_test,
+    Adwin, AdwinConfig, Alternative, Bins, Ddm, DdmConfig, Direction, EDetector, EDetectorConfig,
+    EDetectorKind, EmptyBins, HddmA, HddmAConfig, HddmW, HddmWConfig, OnlineDetector, StatsError, Window,
+    dependence::effective_sample_size,
+    ks::{ks_binned, ks_p_value_effective},
+    proportion::z_test,
+    psi::{psi, psi_p_value},
+    special::normal_quantile,
 };
 
 use crate::{report::grouped, rows::Random};
@@ -12,6 +18,8 @@ use crate::{report::grouped, rows::Random};
 const NORMAL: f64 = 0.3;
 /// Lag-one correlation of errors.
 const CORRELATIONS: [f64; 3] = [0.0, 0.3, 0.6];
+/// Lag-one correlation of scores and features.
+const DEPENDENCE: [f64; 3] = [0.0, 0.6, 0.95];
 /// Error rates after a change.
 const CHANGED: [f64; 3] = [0.35, 0.4, 0.5];
 /// Runs in which nothing changes; the standard error of a mean run length is about 3 % of it.
@@ -22,10 +30,29 @@ const QUIET: u64 = 10_000;
 /// Every run is cut off here.
 const LIMIT: u64 = 100_000;
 
+/// Values of a baseline, of the window that is held against it, and after how many it is tested again; these are the
+/// host's defaults.
+const BASELINE: usize = 5_000;
+const WINDOW: usize = 500;
+const EVERY: usize = 50;
+/// Runs without any drift, and the tests in each.
+const DISTRIBUTION_RUNS: u64 = 300;
+const TESTS: usize = 200;
+
 /// What was simulated, one line a rule.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunLengths {
     rules: Vec<Line>,
+    distributions: Vec<Share>,
+}
+
+/// How often a comparison of distributions opens without drift.
+#[derive(Debug, Serialize)]
+struct Share {
+    rule: String,
+    /// Tests that pass its limits, as a share of all, and openings per 10,000 predictions (an episode is over when the
+    /// difference is probable again), by correlation.
+    by_correlation: Vec<(f64, f64)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,6 +127,49 @@ impl Rule for RollingZ {
     }
 }
 
+/// Accuracy over the newest so many below a limit, looked at every so often.
+struct Below {
+    window: Window,
+    limit: f64,
+    every: u64,
+    seen: u64,
+}
+
+impl Below {
+    fn new(limit: f64, every: u64) -> Result<Self, StatsError> {
+        Ok(Self { window: Window::new(200)?, limit, every, seen: 0 })
+    }
+}
+
+impl Rule for Below {
+    fn alarms(&mut self, error: f64) -> Result<bool, StatsError> {
+        self.window.push(0, error == 0.0);
+        self.seen += 1;
+        let newest = self.window.newest(self.window.capacity());
+        let is_looked_at = newest.n == self.window.capacity() as u64 && self.seen.is_multiple_of(self.every);
+        Ok(is_looked_at && newest.share().is_some_and(|share| share <= self.limit + 1e-9))
+    }
+
+    fn restart(&mut self) {
+        self.window.clear();
+        self.seen = 0;
+    }
+}
+
+/// So many errors in a row.
+struct InARow(u32, u32);
+
+impl Rule for InARow {
+    fn alarms(&mut self, error: f64) -> Result<bool, StatsError> {
+        self.1 = if error > 0.0 { self.1 + 1 } else { 0 };
+        Ok(self.1 >= self.0)
+    }
+
+    fn restart(&mut self) {
+        self.1 = 0;
+    }
+}
+
 type Named = (String, Box<dyn Rule>);
 
 fn rules() -> Result<Vec<Named>, StatsError> {
@@ -120,6 +190,13 @@ fn rules() -> Result<Vec<Named>, StatsError> {
     for size in [50, 100, 200] {
         rules.push((format!("z-test at 5 %, window {size}"), Box::new(RollingZ(Window::new(size)?))));
     }
+    let right = 1.0 - NORMAL;
+    for drop in [0.05, 0.1, 0.2] {
+        let name = format!("accuracy {:.0} % below, of 200 every 20", drop * 100.0);
+        rules.push((name, Box::new(Below::new(right * (1.0 - drop), 20)?)));
+    }
+    rules.push(("accuracy 10 points below, of 200".to_owned(), Box::new(Below::new(right - 0.1, 1)?)));
+    rules.push(("5 errors in a row".to_owned(), Box::new(InARow(5, 0))));
     Ok(rules)
 }
 
@@ -137,7 +214,7 @@ impl RunLengths {
                 .map(|line| line.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect()
         });
-        Ok(Self { rules: lines? })
+        Ok(Self { rules: lines?, distributions: Share::simulate()? })
     }
 }
 
@@ -153,6 +230,102 @@ impl Line {
             line.delay.push(Waits::of(runs.collect::<Result<_, _>>()?));
         }
         Ok(line)
+    }
+}
+
+/// Normal values, each correlated with its predecessor: autoregressive of order one.
+struct Values {
+    random: Random,
+    last: f64,
+    correlation: f64,
+}
+
+impl Values {
+    fn next(&mut self) -> f64 {
+        let normal = normal_quantile(self.random.unit().max(f64::EPSILON));
+        let rest = (1.0 - self.correlation * self.correlation).sqrt();
+        self.last = self.correlation * self.last + rest * normal;
+        self.last
+    }
+}
+
+/// What opens an episode, as the host does it.
+#[derive(Debug, Clone, Copy)]
+enum Comparison {
+    /// The index alone from here on.
+    PlainPsi(f64),
+    /// The index, and improbable at this level for its sizes.
+    Psi(f64, f64),
+    /// The distance, and improbable at this level for its sizes.
+    Ks(f64, f64),
+}
+
+impl Comparison {
+    const ALL: [(Self, &str); 4] = [
+        (Self::PlainPsi(0.1), "PSI from 0.1, whatever the size"),
+        (Self::Psi(0.1, 0.001), "PSI from 0.1 and at 0.001 (default)"),
+        (Self::Ks(0.0, 0.01), "KS at 0.01, any distance"),
+        (Self::Ks(0.15, 0.01), "KS from 0.15 and at 0.01"),
+    ];
+
+    /// Whether an episode opens, and whether an open one is over.
+    fn look(self, baseline: (&[u64], f64), counts: &[u64]) -> Result<(bool, bool), StatsError> {
+        let (expected, worth) = baseline;
+        let now = worth * WINDOW as f64 / BASELINE as f64;
+        let (statistic, limit, p_value, alpha) = match self {
+            Self::PlainPsi(limit) => {
+                (psi(expected, counts, EmptyBins::HalfCount)?, limit, f64::MIN_POSITIVE, 1.0)
+            }
+            Self::Psi(limit, alpha) => {
+                let index = psi(expected, counts, EmptyBins::HalfCount)?;
+                (index, limit, psi_p_value(index, expected.len(), worth, now), alpha)
+            }
+            Self::Ks(limit, alpha) => {
+                let distance = ks_binned(expected, counts)?;
+                (distance, limit, ks_p_value_effective(distance, worth, now), alpha)
+            }
+        };
+        Ok((statistic >= limit && p_value < alpha, p_value > 0.05 || statistic < 0.5 * limit))
+    }
+
+    fn bins(self) -> u32 {
+        if let Self::Ks(..) = self { 100 } else { 10 }
+    }
+}
+
+impl Share {
+    fn simulate() -> Result<Vec<Self>, StatsError> {
+        let of = |(comparison, name): (Comparison, &str)| {
+            let by_correlation = DEPENDENCE
+                .map(|correlation| Self::of(comparison, correlation))
+                .into_iter()
+                .collect::<Result<_, _>>()?;
+            Ok(Self { rule: name.to_owned(), by_correlation })
+        };
+        Comparison::ALL.into_iter().map(of).collect()
+    }
+
+    fn of(comparison: Comparison, correlation: f64) -> Result<(f64, f64), StatsError> {
+        let (mut passed, mut opened) = (0_u64, 0_u64);
+        for seed in 0..DISTRIBUTION_RUNS {
+            let mut values = Values { random: Random(seed), last: 0.0, correlation };
+            let baseline: Vec<f64> = (0..BASELINE).map(|_| values.next()).collect();
+            let bins = Bins::quantiles(&baseline, comparison.bins())?;
+            let (expected, worth) = (bins.count(&baseline)?, effective_sample_size(&baseline)?);
+            let mut window: Vec<f64> = (0..WINDOW - EVERY).map(|_| values.next()).collect();
+            let mut is_open = false;
+            for _ in 0..TESTS {
+                window.extend((0..EVERY).map(|_| values.next()));
+                let counts = bins.count(&window)?;
+                window.drain(..EVERY);
+                let (opens, is_over) = comparison.look((&expected, worth), &counts)?;
+                passed += u64::from(opens);
+                opened += u64::from(opens && !is_open);
+                is_open = opens || (is_open && !is_over);
+            }
+        }
+        let tests = (DISTRIBUTION_RUNS * TESTS as u64) as f64;
+        Ok((passed as f64 / tests, opened as f64 / (tests * EVERY as f64) * 10_000.0))
     }
 }
 
@@ -214,6 +387,21 @@ impl std::fmt::Display for RunLengths {
             write!(f, "{:42}", line.rule)?;
             line.run_length.iter().try_for_each(|waits| write!(f, " {:>20}", waits.to_string()))?;
             line.delay.iter().try_for_each(|waits| write!(f, " {:>16}", waits.to_string()))?;
+            writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "\ntests of a window of {WINDOW} against {BASELINE}, every {EVERY}, that pass without drift, and"
+        )?;
+        writeln!(f, "openings per 10,000 predictions, by the values' correlation at lag one")?;
+        write!(f, "{:42}", "rule")?;
+        DEPENDENCE.iter().try_for_each(|correlation| write!(f, " {correlation:>20}"))?;
+        writeln!(f)?;
+        for line in &self.distributions {
+            write!(f, "{:42}", line.rule)?;
+            for (share, openings) in &line.by_correlation {
+                write!(f, " {:>20}", format!("{:.2} % / {openings:.2}", 100.0 * share))?;
+            }
             writeln!(f)?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! How subjects, findings and decisions are shown; what several commands share.
 
+use trimtab_engine::fold::Fleet;
 use trimtab_server::{Health, SubjectStatus};
 use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, Phase, Question};
 
@@ -41,18 +42,41 @@ pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
     table
 }
 
-/// Metrics of the subjects that keep them.
+/// A tenant's subjects together, in words.
+pub(crate) fn fleet(fleet: &Fleet) -> Vec<String> {
+    let found = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let mut lines = vec![format!(
+        "{}: at most {} false alarms a week expected",
+        fleet.tenant,
+        figure(fleet.false_alarms_per_week)
+    )];
+    if !fleet.without_promise.is_empty() {
+        lines.push(format!("  besides those of {}, which promise no rate", fleet.without_promise.join(", ")));
+    }
+    if fleet.streams > 0 {
+        lines.push(format!("  of {} streams together changed: {}", fleet.streams, found(&fleet.changed)));
+    }
+    if fleet.tests > 0 {
+        lines.push(format!("  of {} tests together significant: {}", fleet.tests, found(&fleet.significant)));
+    }
+    lines
+}
+
+/// Metrics of the subjects that keep them, and what is estimated where outcomes have not come.
 pub(crate) fn metrics(subjects: &[SubjectStatus]) -> Table {
     let mut table = Table::new(&["subject", "of", "metrics"]);
     for subject in subjects {
-        let most = subject.metrics.iter().map(|metric| metric.estimate.samples).max();
-        let Some(most) = most else { continue };
-        let metrics: Vec<_> = subject
-            .metrics
-            .iter()
-            .map(|metric| format!("{} {}", metric.name, figure(metric.estimate.value)))
-            .collect();
-        table.row([cell(&subject.subject), cell(most), cell(metrics.join(", "))]);
+        for (metrics, kind) in
+            [(&subject.metrics, "judged"), (&subject.estimated, "without outcome, estimated")]
+        {
+            let most = metrics.iter().map(|metric| metric.estimate.samples).max();
+            let Some(most) = most else { continue };
+            let metrics: Vec<_> = metrics
+                .iter()
+                .map(|metric| format!("{} {}", metric.name, figure(metric.estimate.value)))
+                .collect();
+            table.row([cell(&subject.subject), cell(format!("{most} {kind}")), cell(metrics.join(", "))]);
+        }
     }
     table
 }

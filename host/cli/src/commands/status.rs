@@ -62,6 +62,10 @@ pub(crate) async fn run(
             output.table(&metrics)?;
         }
     }
+    for fleet in &status.fleet {
+        output.line("")?;
+        show::fleet(fleet).iter().try_for_each(|line| output.line(line))?;
+    }
     let mut table = Table::new(&["policy", "digest", "mode", "order", "answers"]);
     for policy in &status.policies {
         table.row([

@@ -9,8 +9,8 @@ use trimtab_stats::{
 use trimtab_types::Invalid;
 
 use super::{
-    CalibrationSettings, CategorySettings, CoverageSettings, KsSettings, PerformanceSettings, Span,
-    StalenessSettings, TradingSettings, windowed::is_level,
+    CalibrationSettings, CategorySettings, CoverageSettings, Duration, KsSettings, PerformanceSettings,
+    SketchSettings, Span, StalenessSettings, TradingSettings, windowed::is_level,
 };
 use crate::fold::{DetectorKind, Online};
 
@@ -66,6 +66,9 @@ pub struct Detectors {
     /// How many predictions have an outcome.
     #[serde(skip_serializing_if = "super::is_default")]
     pub coverage: CoverageSettings,
+    /// What is kept where a window is a length of time.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub sketches: SketchSettings,
 }
 
 /// [`ESrSettings`], off unless it is switched on.
@@ -101,9 +104,9 @@ impl Default for ECusumSettings {
 pub struct PsiSettings {
     /// Whether it runs.
     pub enabled: bool,
-    /// What is held against the baseline: so many of the newest predictions.
+    /// What is held against the baseline, as a number; or, as a length of time, against the stretch that `sketches` names.
     pub window: Span,
-    /// After how many predictions it is tested again.
+    /// After how many predictions it is tested again; a stretch of time is tested every hour.
     pub every: u32,
     /// An index of this much is medium …
     pub medium: f64,
@@ -353,7 +356,13 @@ pub enum Needs {
 impl Detectors {
     /// Whether anything is looked at as time passes.
     pub(super) fn watches_time(&self) -> bool {
-        self.staleness.enabled || self.coverage.enabled
+        self.staleness.enabled || self.coverage.enabled || self.longest_span().is_some()
+    }
+
+    /// The longest stretch of time that distributions are looked at over; `None`: no sketches are kept.
+    pub(crate) fn longest_span(&self) -> Option<Duration> {
+        let windows = [(self.psi.enabled, self.psi.window), (self.ks.enabled, self.ks.window)];
+        windows.into_iter().filter(|(enabled, _)| *enabled).filter_map(|(_, window)| window.time()).max()
     }
 
     /// How many of the newest judged predictions those that are switched on look at.
@@ -423,6 +432,7 @@ impl Detectors {
         self.trading.check(&mut need);
         self.staleness.check(&mut need);
         self.coverage.check(&mut need);
+        self.sketches.check(self.longest_span(), &mut need);
         for kind in DetectorKind::ALL {
             if let Some(Err(error)) = Online::new(kind, self) {
                 need(false, kind.name(), &error.to_string());

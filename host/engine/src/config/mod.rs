@@ -35,6 +35,9 @@ pub struct Configuration {
     /// Metrics of the newest judged predictions.
     #[serde(skip_serializing_if = "is_default")]
     pub metrics: MetricSettings,
+    /// A tenant's subjects together.
+    #[serde(skip_serializing_if = "is_default")]
+    pub fleet: FleetSettings,
     /// What watches every subject.
     pub detectors: Detectors,
     /// What may be done to which models; the first rule that matches counts.
@@ -360,6 +363,7 @@ impl Configuration {
             "must lie between 0 and 1",
         );
         self.metrics.check(&mut |ok, key, problem| need(ok, &format!("metrics.{key}"), problem));
+        need(is_level(self.fleet.alpha), "fleet.alpha", "must lie between 0 and 1");
         for rule in &self.models {
             need(
                 rule.chance.is_none_or(|chance| (0.0..1.0).contains(&chance)),
@@ -457,7 +461,11 @@ mod tests {
             ("[detectors.adwin]\ndelta = 2", &["detectors.adwin", "delta is 2"]),
             ("[detectors.ks]\nminimum = 600\nmedium = 0.3", &["detectors.ks.minimum", "detectors.ks.medium"]),
             ("[detectors.psi]\nwindow = true", &["line 2", "number of predictions"]),
+            ("[fleet]\nalpha = 5", &["fleet.alpha"]),
             ("[detectors.psi]\nwindow = 7", &["detectors.psi.window", "50 and 5000"]),
+            ("[detectors.psi]\nwindow = \"5m\"", &["detectors.psi.window", "1h"]),
+            ("[detectors.psi]\nwindow = \"40d\"", &["detectors.sketches.until", "`window`"]),
+            ("[detectors.sketches]\nfrom = \"20d\"\nsize = 8", &["sketches.from", "sketches.size"]),
             ("[detectors.categories]\ndistance = \"far\"", &["line 2", "jensen-shannon", "total-variation"]),
             ("[detectors.categories]\nalpha = 0", &["detectors.categories.alpha"]),
             ("[detectors.calibration]\nmedium = 0.2", &["detectors.calibration.medium", "`high`"]),

@@ -63,7 +63,9 @@ impl Span {
     pub(super) fn check(self, key: &str, need: &mut Need<'_>) {
         match self {
             Self::Rows(rows) => need((50..=5_000).contains(&rows), key, "must lie between 50 and 5000"),
-            Self::Time(_) => need(false, key, "must be a number of predictions"),
+            Self::Time(time) => {
+                need(time.0 >= 3_600, key, "must be a number of predictions, or at least 1h");
+            }
         }
     }
 }
@@ -118,15 +120,29 @@ impl MetricSettings {
     }
 }
 
+/// A tenant's subjects together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FleetSettings {
+    /// Of the tests that are called significant for all subjects together, at most this share is false, on average.
+    pub alpha: f64,
+}
+
+impl Default for FleetSettings {
+    fn default() -> Self {
+        Self { alpha: 0.05 }
+    }
+}
+
 /// Kolmogorov–Smirnov distance of the score and of each numeric feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KsSettings {
     /// Whether it runs.
     pub enabled: bool,
-    /// What is held against the baseline.
+    /// What is held against the baseline, as a number; or, as a length of time, against the stretch that `sketches` names.
     pub window: Span,
-    /// After how many predictions it is tested again.
+    /// After how many predictions it is tested again; a stretch of time is tested every hour.
     pub every: u32,
     /// No test below this many values on either side.
     pub minimum: u32,
@@ -164,6 +180,59 @@ impl KsSettings {
             "must be above 0 and not above `high`, which is at most 1",
         );
         need(is_level(self.alpha), "ks.alpha", "must lie between 0 and 1");
+    }
+}
+
+/// Mergeable sketches of score and numeric features by hour and day. Kept where the window of `psi` or `ks` is a length of
+/// time, and nowhere else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SketchSettings {
+    /// Numbers that a sketch keeps exactly; beyond that it holds about three times as many. Governs the error of a rank.
+    pub size: u16,
+    /// Hours become days after this time.
+    pub hours: Duration,
+    /// The earlier stretch that a recent one is held against begins so long ago …
+    pub from: Duration,
+    /// … and ends so long ago.
+    pub until: Duration,
+    /// Bytes for a subject; when they are used up, hours become days early and the oldest days go.
+    pub budget: u32,
+}
+
+impl Default for SketchSettings {
+    fn default() -> Self {
+        Self {
+            size: 128,
+            hours: Duration(3 * 86_400),
+            from: Duration(60 * 86_400),
+            until: Duration(30 * 86_400),
+            budget: 4 << 20,
+        }
+    }
+}
+
+impl SketchSettings {
+    /// `longest` is the longest recent stretch.
+    pub(super) fn check(&self, longest: Option<Duration>, need: &mut Need<'_>) {
+        need((16..=4_096).contains(&self.size), "sketches.size", "must lie between 16 and 4096");
+        let hours = 86_400..=30 * 86_400;
+        need(hours.contains(&self.hours.0), "sketches.hours", "must lie between 1d and 30d");
+        need(
+            self.until < self.from && self.from.0 <= 400 * 86_400,
+            "sketches.from",
+            "must be longer ago than `until`, and at most 400d",
+        );
+        need(
+            longest.is_none_or(|longest| longest <= self.until),
+            "sketches.until",
+            "must be at least as long ago as the longest `window` reaches, or recent is held against itself",
+        );
+        need(
+            (65_536..=1 << 30).contains(&self.budget),
+            "sketches.budget",
+            "must lie between 65536 and 1073741824 bytes",
+        );
     }
 }
 

@@ -154,7 +154,7 @@ impl DetectorKind {
         )
     }
 
-    fn is_enabled(self, settings: &Detectors) -> bool {
+    pub(crate) fn is_enabled(self, settings: &Detectors) -> bool {
         match self {
             Self::ESr => settings.e_sr.enabled,
             Self::ECusum => settings.e_cusum.0.enabled,
@@ -194,8 +194,14 @@ impl DetectorKind {
             Self::HddmW => before.hddm_w != after.hddm_w,
             Self::Kswin => before.kswin != after.kswin,
             Self::AccuracyZ => before.accuracy_z != after.accuracy_z,
-            Self::Psi => before.psi != after.psi,
-            Self::Ks => before.ks != after.ks,
+            Self::Psi => {
+                before.psi != after.psi
+                    || (after.psi.window.time().is_some() && before.sketches != after.sketches)
+            }
+            Self::Ks => {
+                before.ks != after.ks
+                    || (after.ks.window.time().is_some() && before.sketches != after.sketches)
+            }
             Self::Categories => before.categories != after.categories,
             Self::Calibration => before.calibration != after.calibration,
             Self::Performance => before.performance != after.performance,
@@ -459,6 +465,20 @@ impl SubjectState {
         let found: Vec<_> = ended.into_iter().filter_map(|open| episode::end(open, moment)).collect();
         self.note(&found);
         found
+    }
+}
+
+impl SubjectState {
+    /// Betting evidence against "nothing changed" of each detector that bets, with the run length in bets that it is for.
+    pub(crate) fn evidence(&self) -> impl Iterator<Item = (DetectorKind, f64, f64)> {
+        self.detectors.iter().filter_map(|(kind, running)| match &running.detector {
+            Detector::AgainstBaseline { watch, .. } => Some((*kind, watch.e_value(), watch.threshold())),
+            Detector::Online(Online::OwnPast(detector)) => {
+                let config = detector.config();
+                Some((*kind, detector.e_value(), config.average_run_length / f64::from(config.block)))
+            }
+            Detector::Online(_) | Detector::AccuracyZ => None,
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use trimtab_types::{Baseline, CategoryReference, Finding, Prediction, Reference,
 use super::{
     detect::DetectorKind,
     episode::{self, Change, Episode, Evidence, Moment, severity_of},
+    health::Look,
     state::SubjectState,
 };
 use crate::{
@@ -87,15 +88,8 @@ impl Limits {
         Self { medium, high, critical: f64::INFINITY, alpha: settings.alpha / quantities as f64 }
     }
 
-    /// What a difference does to an episode.
-    pub(super) fn judge(
-        &self,
-        open: Option<Severity>,
-        found: Difference,
-        window: impl FnOnce() -> String,
-    ) -> Option<Change> {
-        let Difference { statistic, p_value } = found;
-        let significant = p_value < self.alpha;
+    /// How grave a difference is, and whether it is over.
+    fn weigh(&self, Difference { statistic, p_value }: Difference) -> (Option<Severity>, bool) {
         let level = if statistic > self.critical {
             Some(Severity::Critical)
         } else if statistic >= self.high {
@@ -106,14 +100,41 @@ impl Limits {
             None
         };
         let recovered = p_value > RECOVERED || statistic < self.medium * HYSTERESIS;
-        episode::change(open, level.filter(|_| significant), recovered, || Evidence {
+        (level.filter(|_| p_value < self.alpha), recovered)
+    }
+
+    fn evidence(&self, Difference { statistic, p_value }: Difference, window: String) -> Evidence {
+        Evidence {
             statistic,
             threshold: self.medium,
             p_value: Some(p_value),
-            significant,
-            window: window(),
+            significant: p_value < self.alpha,
+            window,
             ..Evidence::default()
-        })
+        }
+    }
+
+    /// What a difference does to an episode.
+    fn judge(
+        &self,
+        open: Option<Severity>,
+        found: Difference,
+        window: impl FnOnce() -> String,
+    ) -> Option<Change> {
+        let (level, recovered) = self.weigh(found);
+        episode::change(open, level, recovered, || self.evidence(found, window()))
+    }
+
+    /// What was found of a quantity.
+    pub(super) fn look(
+        &self,
+        kind: DetectorKind,
+        quantity: String,
+        found: Difference,
+        window: String,
+    ) -> Look {
+        let (level, recovered) = self.weigh(found);
+        Look { kind, quantity: quantity.into(), level, recovered, evidence: self.evidence(found, window) }
     }
 }
 

@@ -2,6 +2,8 @@
 //! now and then, by fixed limits: how often these are passed without drift, host/stats/README.md says. The metrics
 //! themselves are in `metrics`.
 
+use std::borrow::Cow;
+
 use trimtab_types::{Estimate, Finding, Judged, Severity};
 
 use super::{
@@ -23,7 +25,7 @@ const HYSTERESIS: f64 = 0.5;
 #[derive(Debug)]
 pub(super) struct Look {
     pub(super) kind: DetectorKind,
-    pub(super) quantity: &'static str,
+    pub(super) quantity: Cow<'static, str>,
     pub(super) level: Option<Severity>,
     pub(super) recovered: bool,
     pub(super) evidence: Evidence,
@@ -57,13 +59,13 @@ impl SubjectState {
     pub(super) fn conclude(&mut self, looks: Vec<Look>, moment: Moment<'_>) -> Vec<Finding> {
         let mut found = Vec::new();
         for Look { kind, quantity, level, recovered, evidence } in looks {
-            let open = self.severity(kind, quantity);
+            let open = self.severity(kind, &quantity);
             let Some(change) = episode::change(open, level, recovered, || evidence) else { continue };
             let episodes = self.episodes.entry(kind).or_default();
-            let mut episode = episodes.remove(quantity);
-            found.extend(episode::advance(&mut episode, (kind.name(), quantity), change, moment));
+            let mut episode = episodes.remove(quantity.as_ref());
+            found.extend(episode::advance(&mut episode, (kind.name(), quantity.as_ref()), change, moment));
             if let Some(open) = episode {
-                episodes.insert(quantity.to_owned(), open);
+                episodes.insert(quantity.into_owned(), open);
             }
         }
         self.note(&found);
@@ -75,7 +77,7 @@ impl SubjectState {
         Some(self.episodes.get(&kind)?.get(quantity)?.severity)
     }
 
-    fn calibration(&self, settings: &CalibrationSettings) -> Option<Look> {
+    pub(super) fn calibration(&self, settings: &CalibrationSettings) -> Option<Look> {
         let rows = self.rows.newest(settings.window as usize);
         let found = reliability(&rows)?;
         let count: u64 = found.bins.iter().map(|bin| bin.count).sum();
@@ -96,7 +98,7 @@ impl SubjectState {
             .and_then(|baseline| Some((*baseline.metrics.get(Metric::Ece.name())?, baseline.samples)));
         Some(Look {
             kind: DetectorKind::Calibration,
-            quantity: Metric::Ece.name(),
+            quantity: Metric::Ece.name().into(),
             level: level.filter(|_| significant),
             // Calibrated scores have an error, too: what chance explains is over.
             recovered: found.ece < settings.medium * HYSTERESIS || !significant,
@@ -136,7 +138,7 @@ impl SubjectState {
         };
         Some(Look {
             kind: DetectorKind::Performance,
-            quantity: metric.name(),
+            quantity: metric.name().into(),
             level,
             recovered: drop < settings.medium * settings.hysteresis,
             evidence: Evidence {
@@ -173,7 +175,7 @@ impl SubjectState {
             };
             looks.push(Look {
                 kind: DetectorKind::Trading,
-                quantity: metric.name(),
+                quantity: metric.name().into(),
                 level: (dropped || below).then_some(Severity::High),
                 recovered: !below && drop.is_none_or(|drop| drop < limit * HYSTERESIS),
                 evidence: Evidence {
@@ -189,7 +191,7 @@ impl SubjectState {
         let run = self.won.losing_run() as u64;
         looks.push(Look {
             kind: DetectorKind::Trading,
-            quantity: "losing-run",
+            quantity: "losing-run".into(),
             level: (run >= u64::from(settings.losses)).then_some(Severity::Medium),
             recovered: run == 0,
             evidence: Evidence {
@@ -202,7 +204,7 @@ impl SubjectState {
         if let Some(now) = of(Metric::Drawdown) {
             looks.push(Look {
                 kind: DetectorKind::Trading,
-                quantity: Metric::Drawdown.name(),
+                quantity: Metric::Drawdown.name().into(),
                 level: (now.value + ROUNDING >= settings.drawdown).then_some(Severity::High),
                 recovered: now.value < settings.drawdown * HYSTERESIS,
                 evidence: Evidence {

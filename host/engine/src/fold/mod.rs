@@ -5,16 +5,20 @@ mod breaker;
 mod detect;
 mod distribution;
 mod episode;
+mod fleet;
 mod health;
 mod schedule;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timelines;
 mod times;
 mod view;
+mod waiting;
 
 pub use breaker::Breaker;
 pub use detect::{DetectorKind, Online};
+pub use fleet::Fleet;
 pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
 pub use view::SubjectView;
 
@@ -22,8 +26,8 @@ use episode::Moment;
 
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
-    Act, Baseline, Entry, Finding, Judged, ModelKey, Outcome, Phase, Position, Prediction, Subject,
-    Timestamp, judge,
+    Act, Baseline, Entry, Finding, Judged, ModelKey, Outcome, Phase, Position, Predicted, Prediction,
+    Subject, Timestamp, judge,
 };
 
 /// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
@@ -135,12 +139,19 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let model = prediction.subject.model_key();
     state.model_mut(&model).predictions += 1;
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let moment = Moment { subject: &prediction.subject, position: state.position, clock: state.clock };
+    let position = state.position;
+    let moment = Moment { subject: &prediction.subject, position, clock: state.clock };
     let subject = state.subject_mut(&prediction.subject);
     subject.predictions += 1;
+    if let Predicted::Binary(score) = prediction.predicted {
+        subject.waiting.push(position, score, configuration.metrics.window as usize);
+    }
     let detectors = configuration.detectors(&model);
     let mut findings = subject.arrived(detectors, prediction, moment);
     findings.extend(subject.distribute(detectors, prediction, moment));
+    if subject.sketch(detectors, prediction, moment.clock) {
+        state.touch_timelines(&prediction.subject);
+    }
     findings
 }
 

@@ -1,5 +1,5 @@
 //! What is looked at as time passes, by the log's clock and its ticks: predictions that stay away, outcomes that stay
-//! away. Nothing here reads a clock of its own: without ticks nothing is late.
+//! away, stretches of time held against each other (`timelines`). Nothing here reads a clock of its own: without ticks nothing is late.
 
 use std::collections::BTreeMap;
 
@@ -86,9 +86,12 @@ pub(super) fn tick(state: &mut State) -> Vec<Finding> {
         if settings.coverage.enabled && is_new_hour {
             found.extend(known.coverage(&settings.coverage, now));
         }
+        if is_new_hour {
+            found.extend(known.over_time(settings, now));
+        }
         // Only those that change are touched, because what is touched is stored.
         found.retain(|look| {
-            let open = known.severity(look.kind, look.quantity);
+            let open = known.severity(look.kind, &look.quantity);
             episode::change(open, look.level, look.recovered, Evidence::default).is_some()
         });
         if !found.is_empty() {
@@ -131,7 +134,7 @@ impl SubjectState {
         let limit = settings.limit();
         Some(Look {
             kind: DetectorKind::Staleness,
-            quantity: "age",
+            quantity: "age".into(),
             level: (age > limit && !is_retired).then_some(Severity::High),
             recovered: age <= limit || is_retired,
             evidence: Evidence {
@@ -162,7 +165,7 @@ impl SubjectState {
         };
         Some(Look {
             kind: DetectorKind::Coverage,
-            quantity: "outcomes",
+            quantity: "outcomes".into(),
             level,
             recovered: value >= (settings.below + MARGIN).min(1.0),
             evidence: Evidence {

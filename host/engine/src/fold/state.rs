@@ -18,7 +18,9 @@ use super::{
     detect::{DetectorKind, Running},
     distribution::Distribution,
     schedule::Due,
+    timelines::{Open, Timelines},
     times::TimeCounts,
+    waiting::Waiting,
 };
 use crate::{
     Configuration,
@@ -68,6 +70,8 @@ pub enum StateKey {
     Subject(Subject),
     /// What a subject is held against.
     Baseline(Subject),
+    /// How a subject's score and features were distributed when.
+    Timelines(Subject),
 }
 
 /// The part of the state that is not of a model or subject.
@@ -209,6 +213,8 @@ pub struct SubjectState {
     pub newest: Option<Timestamp>,
     /// The newest judged rows, as far as metrics are kept.
     pub(crate) rows: Rows,
+    /// Scores of the newest predictions without an outcome, as far as metrics are kept.
+    pub(crate) waiting: Waiting,
     /// What it is held against. Stored by itself, because it is large and hardly ever changes.
     #[serde(skip)]
     pub baseline: Option<Arc<Baseline>>,
@@ -218,6 +224,11 @@ pub struct SubjectState {
     pub(crate) detectors: BTreeMap<DetectorKind, Running>,
     /// Score and features by detector, in the order of the baseline's distributions or categories.
     pub(crate) distributions: BTreeMap<DetectorKind, Vec<Distribution>>,
+    /// Sketches of the hour that each quantity is in, by name.
+    pub(crate) open_hours: Vec<Open>,
+    /// Sketches of hours and days before. Stored by themselves, because they are large and change once an hour.
+    #[serde(skip)]
+    pub(crate) timelines: Arc<Timelines>,
     /// Open episodes of detectors that look now and then, by quantity.
     pub(crate) episodes: BTreeMap<DetectorKind, BTreeMap<String, Box<Finding>>>,
     /// Which predictions came due and have an outcome, where that is watched.
@@ -242,10 +253,13 @@ impl Default for SubjectState {
             times: TimeCounts::default(),
             newest: None,
             rows: Rows::default(),
+            waiting: Waiting::default(),
             baseline: None,
             paused: false,
             detectors: BTreeMap::new(),
             distributions: BTreeMap::new(),
+            open_hours: Vec::new(),
+            timelines: Arc::default(),
             episodes: BTreeMap::new(),
             due: Due::default(),
             drift_counts: BTreeMap::new(),
@@ -277,6 +291,7 @@ impl SubjectState {
             Binary(_) | Direction(_) => true,
             Multiclass(_) | Regression(_) => false,
         };
+        self.waiting.resolved(prediction_at);
         if let Some(right) = judged.right {
             self.resolved += 1;
             self.right.push(prediction_at.0, right);
@@ -285,7 +300,9 @@ impl SubjectState {
         if let Some(won) = judged.won {
             self.won.push(prediction_at.0, won);
         }
-        if rows_kept > 0 && (judged.right.is_some() || judged.won.is_some()) {
+        if rows_kept == 0 {
+            self.rows = Rows::default();
+        } else if judged.right.is_some() || judged.won.is_some() {
             self.rows.push(Row::of(prediction_at, prediction, outcome, judged), rows_kept as usize);
         }
     }
@@ -398,7 +415,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 6;
+    pub const FORMAT: u32 = 7;
 
     pub(crate) fn advance_clock(&mut self, time: Timestamp) {
         if time > self.clock {
@@ -465,6 +482,11 @@ impl State {
         self.subject_mut(&baseline.subject).baseline = Some(Arc::new(baseline.clone()));
     }
 
+    /// Marks a subject's timelines as changed.
+    pub(crate) fn touch_timelines(&mut self, subject: &Subject) {
+        self.touched.insert(StateKey::Timelines(subject.clone()));
+    }
+
     /// What has to be stored, with keys; nothing is touched afterwards.
     pub(crate) fn take_touched(&mut self) -> Result<Vec<trimtab_store::StateChange>, BadState> {
         std::mem::take(&mut self.touched)
@@ -494,6 +516,9 @@ impl State {
             StateKey::Baseline(subject) => {
                 let baseline = self.subjects.get(subject).and_then(|state| state.baseline.as_deref());
                 baseline.map(postcard::to_allocvec)
+            }
+            StateKey::Timelines(subject) => {
+                self.subjects.get(subject).map(|state| postcard::to_allocvec(state.timelines.as_ref()))
             }
         };
         bytes.transpose().map_err(|error| error.to_string())
@@ -526,9 +551,13 @@ impl State {
                 self.models.insert(key, read(bytes)?);
             }
             StateKey::Subject(key) => {
-                // Its baseline may have come before.
-                let known = self.subjects.remove(&key).and_then(|known| known.baseline.clone());
-                self.subjects.insert(key, Arc::new(SubjectState { baseline: known, ..read(bytes)? }));
+                // What is stored by itself may have come before.
+                let known = self.subjects.remove(&key).unwrap_or_default();
+                let (baseline, timelines) = (known.baseline.clone(), Arc::clone(&known.timelines));
+                self.subjects.insert(key, Arc::new(SubjectState { baseline, timelines, ..read(bytes)? }));
+            }
+            StateKey::Timelines(key) => {
+                Arc::make_mut(self.subjects.entry(key).or_default()).timelines = Arc::new(read(bytes)?);
             }
             StateKey::Baseline(key) => {
                 Arc::make_mut(self.subjects.entry(key).or_default()).baseline = Some(Arc::new(read(bytes)?));

@@ -43,6 +43,11 @@ impl TimeCounts {
         }
     }
 
+    /// When the oldest day that is kept began.
+    pub(crate) fn first_day(&self) -> Option<Timestamp> {
+        self.days.first_key_value().and_then(|(day, _)| Timestamp::from_millis(day * DAY))
+    }
+
     /// Takes a resolved prediction back, because its outcome was corrected.
     pub(crate) fn remove(&mut self, at: Timestamp, right: bool) {
         let at = at.as_millis();

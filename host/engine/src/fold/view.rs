@@ -19,6 +19,8 @@ pub struct SubjectView {
     activated: Option<Timestamp>,
     last_retrain: Option<Timestamp>,
     metrics: MetricSettings,
+    /// A score from here on predicts the positive class.
+    threshold: f64,
 }
 
 impl SubjectView {
@@ -31,7 +33,13 @@ impl SubjectView {
             activated: model.and_then(|model| model.activated),
             last_retrain: model.and_then(|model| model.last_retrain),
             metrics: state.configuration.metrics.clone(),
+            threshold: state.configuration.judging.binary_threshold,
         }
+    }
+
+    /// Most rows that metrics are computed over; detectors may keep more for themselves.
+    fn kept(&self) -> usize {
+        self.metrics.window as usize
     }
 
     fn ago(&self, time: Option<Timestamp>) -> Option<Seconds> {
@@ -41,8 +49,11 @@ impl SubjectView {
 
 impl View for SubjectView {
     fn recent(&self, metric: &str, last: u32) -> Option<Estimate> {
-        let (metric, last) = (Metric::from_name(metric)?, last as usize);
-        let subject = &self.subject;
+        let (subject, last) = (&self.subject, last as usize);
+        if let Some(estimated) = metric.strip_prefix("estimated-") {
+            return subject.estimated(Metric::from_name(estimated)?, last, self.threshold);
+        }
+        let metric = Metric::from_name(metric)?;
         let of_window = |window: &Window| {
             let counts = window.newest(last);
             (counts.n as usize >= last.max(1)).then(|| rate(counts.successes, counts.n))?
@@ -52,10 +63,12 @@ impl View for SubjectView {
             Metric::WinRate => of_window(&subject.won),
             _ => None,
         };
-        counted.or_else(|| {
-            let is_kept = last > 0 && subject.rows.len() >= last;
+        let measured = counted.or_else(|| {
+            let is_kept = (1..=self.kept()).contains(&last) && subject.rows.len() >= last;
             is_kept.then(|| metric.of(&subject.rows.newest(last), &self.metrics))?
-        })
+        });
+        // While outcomes are missing scores say what they can.
+        measured.or_else(|| subject.estimated(metric, last, self.threshold))
     }
 
     fn between(&self, metric: &str, from_ago: Seconds, until_ago: Seconds) -> Option<Estimate> {
@@ -68,6 +81,9 @@ impl View for SubjectView {
             let millis = self.now.as_millis() - i64::from(seconds) * 1_000;
             Timestamp::from_millis(millis.max(0))
         };
+        if self.kept() == 0 {
+            return None;
+        }
         // What becomes known now counts, too.
         let until = if until_ago == 0 { Some(self.now.plus(1)) } else { ago(until_ago) };
         metric.of(&self.subject.rows.between(ago(from_ago)?, until?)?, &self.metrics)

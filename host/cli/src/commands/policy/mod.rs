@@ -1,10 +1,12 @@
 //! `trimtab policy`: what is in force, what a folder holds, and how one becomes the other. One file a command.
 
+mod build;
 mod diff;
 mod dry_run;
 mod history;
 mod inspect;
 mod list;
+mod new;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,8 @@ pub(crate) async fn run(
         PolicyCommand::History { name } => history::history(global, name, output).await,
         PolicyCommand::Rollback(args) => history::rollback(global, args, output).await,
         PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
+        PolicyCommand::New(args) => new::run(args, output),
+        PolicyCommand::Build(args) => build::run(args, output),
     }
 }
 

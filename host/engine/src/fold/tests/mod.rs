@@ -134,11 +134,25 @@ impl Log {
 
     fn rows(&mut self, count: usize, accuracy: f64) {
         for _ in 0..count {
-            self.seed =
-                self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let coin = (self.seed >> 11) as f64 / (1_u64 << 53) as f64;
+            let coin = self.coin();
             self.row(coin < accuracy);
         }
+    }
+
+    /// A number in [0, 1).
+    fn coin(&mut self) -> f64 {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.seed >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The same log, from what it stores. What it has found is forgotten by both.
+    fn restored(&mut self) -> Self {
+        let parts = self.state.take_touched().expect("encodes").into_iter();
+        let parts: Vec<_> = parts.filter_map(|(key, bytes)| bytes.map(|bytes| (key, bytes))).collect();
+        let mut state = State::restore(self.state.position, &parts).expect("decodes");
+        state.configuration = Arc::clone(&self.state.configuration);
+        self.findings.clear();
+        Self { state, findings: Vec::new(), seed: self.seed }
     }
 
     /// What happened to the episodes of each quantity.
@@ -321,19 +335,7 @@ fn a_restored_state_goes_on_as_if_nothing_had_happened() {
     let mut through = Log::new(config);
     through.baseline_with(vec![even(None)]);
     through.rows(700, 0.8);
-    let parts: Vec<_> = through
-        .state
-        .take_touched()
-        .expect("encodes")
-        .into_iter()
-        .filter_map(|(key, bytes)| bytes.map(|bytes| (key, bytes)))
-        .collect();
-    let mut restored = Log::new(config);
-    let configuration = Arc::clone(&restored.state.configuration);
-    restored.state = State::restore(through.state.position, &parts).expect("decodes");
-    restored.state.configuration = configuration;
-    restored.seed = through.seed;
-    through.findings.clear();
+    let mut restored = through.restored();
     for log in [&mut through, &mut restored] {
         log.rows(900, 0.55);
     }

@@ -11,9 +11,8 @@ use trimtab_policy::View;
 
 /// One detector alone.
 fn only(name: &str, more: &str) -> Log {
-    Log::new(&format!(
-        "[detectors]\ne-sr.enabled = false\npsi.enabled = false\n{name}.enabled = true\n{more}"
-    ))
+    let psi = if name == "psi" { "" } else { "psi.enabled = false" };
+    Log::new(&format!("[detectors]\ne-sr.enabled = false\n{psi}\n{name}.enabled = true\n{more}"))
 }
 
 /// With k of the newest 500 in the upper half only, the distance is k/1,000, so 0.15 and 0.25 are reached at k = 150 and
@@ -270,4 +269,136 @@ fn policies_read_what_is_kept_and_nothing_where_it_is_not() {
     let view = SubjectView::of(&off.state, &subject());
     assert_eq!(view.recent("precision", 100), None);
     assert!(view.recent("accuracy", 200).is_some());
+}
+
+/// Scores by the hour for days, with a tick after each.
+fn days(log: &mut Log, from: u64, until: u64, low: f64, high: f64) {
+    for hour in from * 24..until * 24 {
+        let (id, score) = (log.state.position.0 + 1, low + (high - low) * log.coin());
+        let time = Timestamp::EPOCH.plus(hour * 3_600);
+        let prediction = Prediction { predicted: Predicted::Binary(score), time, ..log.prediction(id) };
+        log.entry(Entry::Prediction(prediction), None);
+        log.entry(Entry::Tick(time.plus(1_800)), None);
+    }
+}
+
+/// With a share x of the last seven days in the upper half only, the distance is x/2. An index of 720 and 168 values that is
+/// improbable at 0.001 is above 27.88·(1/720 + 1/168) = 0.205 (chi-square, 9 degrees of freedom): high at once.
+#[test]
+fn the_last_week_is_held_against_a_month_before_without_a_baseline() {
+    let expected = [
+        ("ks", "score opened medium, score raised high", "score closed high"),
+        ("psi", "score opened high, score raised critical", "score closed critical"),
+    ];
+    for (name, rises, closes) in expected {
+        let mut log = only(name, &format!("{name}.window = \"7d\""));
+        days(&mut log, 0, 62, 0.0, 1.0);
+        assert_eq!(log.life(), "", "{name}");
+        let mut restored = log.restored();
+        for log in [&mut log, &mut restored] {
+            days(log, 62, 72, 0.5, 1.0);
+        }
+        assert_eq!(log.life(), rises);
+        // A day that is no longer hours counts where it begins in the stretch: at least six of the seven.
+        let words = &log.findings[0].window;
+        assert!(
+            words.starts_with("last 7d (1") && words.ends_with("against 30d to 60d ago (720)"),
+            "{words}"
+        );
+        assert_eq!(restored.findings, log.findings, "{name}: restored");
+        log.findings.clear();
+        days(&mut log, 72, 82, 0.0, 1.0);
+        assert_eq!(log.life(), closes);
+    }
+}
+
+#[test]
+fn sketches_are_kept_only_where_a_window_is_a_length_of_time() {
+    let mut log = only("ks", "ks.window = \"7d\"\nsketches.budget = 65536");
+    days(&mut log, 0, 100, 0.0, 1.0);
+    let known = |log: &Log| {
+        let subject = &log.state.subjects[&subject()];
+        (
+            subject.open_hours.len(),
+            subject.timelines.values().map(|timeline| timeline.len()).collect::<Vec<_>>(),
+        )
+    };
+    // Three days of hours and what has begun of a day; then days, up to one more than the earlier stretch reaches.
+    let (open, timelines) = known(&log);
+    let (hours, kept) = timelines[0];
+    assert!(open == 1 && (72..=96).contains(&hours) && (57..=59).contains(&kept), "{hours} {kept}");
+    let off = crate::Configuration::parse("", "test").expect("valid");
+    log.state.put_in_force(std::sync::Arc::new(off));
+    log.scored(0.5);
+    assert_eq!(known(&log), (0, Vec::new()));
+    // More features than the budget has room for: at least 4,096 bytes each.
+    let mut log = only("ks", "ks.window = \"7d\"\nsketches.budget = 65536");
+    let features = (0..40).map(|n| (format!("f{n:02}"), Feature::Number(1.0))).collect();
+    let prediction = Prediction { features: Features::from_pairs(features), ..log.prediction(1) };
+    log.entry(Entry::Prediction(prediction), None);
+    assert_eq!(known(&log).0, 16);
+}
+
+/// Of scores of 0.9 and 0.2 in turns, nine of ten and eight of ten predictions are expected to be right.
+#[test]
+fn performance_is_estimated_while_outcomes_are_missing_and_says_so() {
+    let mut log = Log::new("[metrics]\nwindow = 100");
+    let mut positions = Vec::new();
+    for n in 0..150 {
+        log.scored(if n % 2 == 0 { 0.9 } else { 0.2 });
+        positions.push(log.state.position);
+    }
+    let recent = |log: &Log, metric: &str, last| SubjectView::of(&log.state, &subject()).recent(metric, last);
+    let found = recent(&log, "accuracy", 100).expect("estimated");
+    assert!((found.value - 0.85).abs() < 1e-12 && !found.from_outcomes && found.samples == 100, "{found:?}");
+    assert!((recent(&log, "precision", 100).expect("estimated").value - 0.9).abs() < 1e-12);
+    assert!((recent(&log, "estimated-recall", 100).expect("estimated").value - 0.9 / 1.1).abs() < 1e-12);
+    assert_eq!(recent(&log, "accuracy", 101), None, "more than are kept");
+    assert_eq!(recent(&log, "ece", 100), None, "not to be had without outcomes");
+    // Outcomes come: what is known is said, and those that came no longer wait.
+    for position in &positions[130..] {
+        let prediction = log.prediction(position.0);
+        let outcome = log.outcome(position.0, true);
+        log.resolve(*position, prediction, outcome);
+    }
+    let known = recent(&log, "accuracy", 20).expect("measured");
+    assert!(known.value == 1.0 && known.from_outcomes, "{known:?}");
+    assert_eq!(recent(&log, "estimated-accuracy", 81), None);
+    assert!(recent(&log, "estimated-accuracy", 80).is_some());
+    let mut off = Log::new("");
+    (0..150).for_each(|_| off.scored(0.9));
+    assert_eq!(recent(&off, "accuracy", 100), None);
+}
+
+/// Scores that are too sure are recalibrated by the judged ones: 0.9 came true in seven of ten.
+#[test]
+fn estimates_are_recalibrated_where_that_helps() {
+    let mut log = Log::new("[metrics]\nwindow = 300");
+    log.pattern(210, 90);
+    (0..50).for_each(|_| log.scored(0.9));
+    let view = SubjectView::of(&log.state, &subject());
+    let found = view.recent("estimated-accuracy", 50).expect("estimated");
+    assert!((found.value - 0.7).abs() < 1e-9, "{found:?}");
+}
+
+/// A prediction and an outcome every two minutes for 2,000 rows is less than three days: 5,040 a week, of which e-sr
+/// promises one false alarm in 10,000, and PSI one test of a thousand, every 50.
+#[test]
+fn a_fleet_says_how_many_false_alarms_to_expect() {
+    let mut log = Log::new("[detectors]\nadwin.enabled = true\n");
+    log.baseline_with(vec![even(None)]);
+    log.rows(2_000, 0.8);
+    let fleets = log.state.fleets();
+    assert_eq!(fleets.len(), 1);
+    let fleet = &fleets[0];
+    assert_eq!((fleet.tenant.as_str(), fleet.streams, fleet.tests), ("default", 1, 1));
+    // Rows are two minutes apart.
+    let expected = 5_040.0 / 10_000.0 + 5_040.0 / 50.0 * 0.001;
+    assert!((fleet.false_alarms_per_week / expected - 1.0).abs() < 0.01, "{fleet:?}, not {expected}");
+    assert_eq!(fleet.without_promise, ["adwin"]);
+    // All scores are 0.9, where a tenth was expected.
+    assert_eq!(fleet.significant, ["btc@v1 psi score"]);
+    assert!(fleet.changed.is_empty());
+    log.rows(1_000, 0.5);
+    assert_eq!(log.state.fleets()[0].changed, ["btc@v1 e-sr"]);
 }

@@ -1,0 +1,13 @@
+// How should an alert read? In a few plain lines: the reason, and what was done.
+
+import type { AlertFormat } from "trimtab:policy/alert-format@0.1.0";
+import { text } from "trimtab:policy/settings@0.1.0";
+
+export const alertFormat: AlertFormat = {
+  // Asked for each channel that policy.toml names.
+  render(alert, _channel) {
+    const { model, version } = alert.subject;
+    const body = [alert.reason, ...alert.actions.map((action) => `- ${action}`)].join("\n");
+    return { title: `${text("prefix")}: ${model} ${version}`, body, rich: null };
+  },
+};
