@@ -4,12 +4,14 @@
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "this program measures and prints")]
 
 mod bare;
-mod decision;
+mod dry_run;
 mod fold;
 mod ingest;
 mod peers;
+mod policy;
 mod report;
 mod rows;
+mod rules;
 mod run_lengths;
 mod stats;
 
@@ -18,7 +20,7 @@ use std::error::Error;
 use report::Report;
 use run_lengths::RunLengths;
 
-const GROUPS: [&str; 5] = ["stats", "decision", "fold", "ingest", "run-lengths"];
+const GROUPS: [&str; 5] = ["stats", "policy", "fold", "ingest", "run-lengths"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, wanted): (Vec<String>, Vec<String>) =
@@ -31,8 +33,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if is_wanted("stats") {
         stats::measure(&mut report)?;
     }
-    if is_wanted("decision") {
-        decision::measure(&mut report)?;
+    if is_wanted("policy") {
+        policy::measure(&mut report)?;
+        dry_run::measure(&mut report)?;
     }
     if is_wanted("fold") {
         fold::measure(&mut report)?;

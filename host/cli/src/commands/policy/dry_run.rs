@@ -36,8 +36,7 @@ pub(super) async fn dry_run(
     let reader = settled(global).await?;
     let overlay = Arc::new(overlay(args, &reader)?);
     let period = period(&args.period, &reader)?;
-    // Beside a running host, so with a cache of its own: none.
-    let sandbox = connect::sandbox(None)?;
+    let sandbox = connect::sandbox(Some(data.join("cache")))?;
     check(&overlay, &sandbox, &reader)?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let report: Report = {

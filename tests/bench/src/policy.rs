@@ -1,4 +1,5 @@
-//! One decision of a shipped Rust policy in a fresh instance, beside wasmtime alone making the same call.
+//! One decision of a shipped Rust policy in a fresh instance, beside wasmtime alone making the same call, and beside two
+//! rule engines that decide the same and isolate nothing.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,11 @@ use std::{
 use trimtab_policy::{NoHistory, Package, Policy, Sandbox, SandboxOptions};
 use trimtab_types::{Estimate, Finding, Phase, Position, Severity, Subject, Timestamp};
 
-use crate::{bare::Bare, report::Report};
+use crate::{
+    bare::Bare,
+    report::Report,
+    rules::{Rego, Rhai},
+};
 
 /// Rounds alternate between the two, so that a noisy machine disturbs both alike.
 const ROUNDS: usize = 40;
@@ -31,15 +36,30 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
     // Both must really answer, or the comparison is one of errors.
     decide().answer?;
     bare.decide()??;
+    let names: Vec<_> = decide().answer?.actions.iter().map(|action| action.name().to_owned()).collect();
+    let mut rego = Rego::new(&finding)?;
+    let rhai = Rhai::new(&finding)?;
+    for (engine, actions) in [("Rego", rego.decide()?), ("Rhai", rhai.decide()?)] {
+        if actions != names {
+            return Err(format!("{engine} decides {actions:?}, and the policy {names:?}").into());
+        }
+    }
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut by_rego, mut by_rhai) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         theirs.extend(time(|| drop(bare.decide())));
         ours.extend(time(|| drop(decide())));
+        by_rego.extend(time(|| drop(rego.decide())));
+        by_rhai.extend(time(|| drop(rhai.decide())));
     }
     for (name, quantile, target) in [("p50", 50, "<= 12 us, <= 1.4 x"), ("p99", 99, "none")] {
         let what = format!("decision, fresh sandbox ({}), {name}", sandbox.call_path());
         report.time(&what, at(&mut ours, quantile), "us", Some(at(&mut theirs, quantile)), target);
+    }
+    for (engine, times) in [("Rego (regorus)", &mut by_rego), ("Rhai", &mut by_rhai)] {
+        let what = format!("the same, beside {engine}, which isolates nothing, p50");
+        report.time(&what, at(&mut ours, 50), "us", Some(at(times, 50)), "shown");
     }
 
     let rate = |threads: u32| {
