@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// An episode is over when its difference is this probable without drift …
-const RECOVERED: f64 = 0.05;
+pub(super) const RECOVERED: f64 = 0.05;
 /// … or below this share of `medium`.
 const HYSTERESIS: f64 = 0.5;
 

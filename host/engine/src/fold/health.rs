@@ -8,6 +8,7 @@ use trimtab_types::{Estimate, Finding, Judged, Severity};
 
 use super::{
     detect::DetectorKind,
+    distribution::RECOVERED,
     episode::{self, Evidence, Moment},
     state::SubjectState,
 };
@@ -100,8 +101,8 @@ impl SubjectState {
             kind: DetectorKind::Calibration,
             quantity: Metric::Ece.name().into(),
             level: level.filter(|_| significant),
-            // Calibrated scores have an error, too: what chance explains is over.
-            recovered: found.ece < settings.medium * HYSTERESIS || !significant,
+            // Calibrated scores have an error, too: what is probable for them is over.
+            recovered: found.ece < settings.medium * HYSTERESIS || p_value.is_some_and(|p| p > RECOVERED),
             evidence: Evidence {
                 statistic: found.ece,
                 threshold: settings.medium,
