@@ -1,7 +1,9 @@
 //! What no policy may answer, whatever it computed: numbers that are not finite, rates outside 0..1, texts that are
 //! too long. Pure functions over answers; whether an answer is *wise* is the safeguards' question, not this module's.
 
-use trimtab_types::{Action, Decision, Message};
+use std::collections::BTreeSet;
+
+use trimtab_types::{Action, Decision, Inventory, Judgement, Message, Recommendation, Ruling, Schedule};
 
 /// More actions than there are kinds of action make no sense.
 const MOST_ACTIONS: usize = 32;
@@ -16,10 +18,7 @@ pub(crate) fn check_decision(decision: &Decision, most: usize) -> Result<(), Str
     if decision.actions.len() > MOST_ACTIONS {
         return Err(format!("has {} actions; at most {MOST_ACTIONS} are allowed", decision.actions.len()));
     }
-    if decision.reason.trim().is_empty() {
-        return Err("has no reason; a decision that nobody can explain is not recorded".to_owned());
-    }
-    check_text("reason", &decision.reason, LONGEST_REASON)?;
+    check_reason(&decision.reason)?;
     let names = decision.actions.iter().map(check_action).sum::<Result<usize, _>>()?;
     check_size(names + decision.reason.len(), most)
 }
@@ -67,6 +66,63 @@ pub(crate) fn check_message(message: &Message, most: usize) -> Result<(), String
     }
     check_text("title", &message.title, LONGEST_TITLE)?;
     check_size(message.title.len() + message.body.len() + message.rich.as_ref().map_or(0, String::len), most)
+}
+
+/// Checks a judgement on an experiment.
+pub(crate) fn check_judgement(judgement: &Judgement, most: usize) -> Result<(), String> {
+    check_reason(&judgement.reason)?;
+    match judgement.verdict {
+        Ruling::SetFraction(fraction) if !(0.0..=1.0).contains(&fraction) => {
+            Err(format!("has set-fraction({fraction}); a fraction must lie in 0..1"))
+        }
+        Ruling::ExtendBy(0) => Err("has extend-by(0s); extend by a second or more".to_owned()),
+        _ => check_size(judgement.reason.len(), most),
+    }
+}
+
+/// Checks a review: one recommendation for every version, and for nothing else. Whether a version may go is the host's.
+pub(crate) fn check_review(
+    review: &[Recommendation],
+    inventory: &Inventory,
+    most: usize,
+) -> Result<(), String> {
+    let known: BTreeSet<&str> = inventory.versions.iter().map(|version| version.version.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    for recommendation in review {
+        let version = recommendation.version.as_str();
+        if !known.contains(version) {
+            return Err(format!("speaks of a version `{}` that it was not asked about", excerpt(version)));
+        }
+        if !seen.insert(version) {
+            return Err(format!("speaks of version `{version}` twice"));
+        }
+        check_reason(&recommendation.reason)?;
+    }
+    if let Some(missing) = known.difference(&seen).next() {
+        return Err(format!("says nothing of version `{missing}`"));
+    }
+    check_size(review.iter().map(|r| r.version.len() + r.reason.len()).sum(), most)
+}
+
+/// Checks a schedule.
+pub(crate) fn check_schedule(schedule: &Schedule, most: usize) -> Result<(), String> {
+    check_reason(&schedule.reason)?;
+    if schedule.every == 0 {
+        return Err("has a retrain every 0 seconds".to_owned());
+    }
+    check_size(schedule.reason.len(), most)
+}
+
+fn check_reason(reason: &str) -> Result<(), String> {
+    if reason.trim().is_empty() {
+        return Err("has no reason; a decision that nobody can explain is not recorded".to_owned());
+    }
+    check_text("reason", reason, LONGEST_REASON)
+}
+
+/// The beginning of a name that a policy made up.
+fn excerpt(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
 }
 
 fn check_text(what: &str, text: &str, most: usize) -> Result<(), String> {

@@ -5,7 +5,9 @@
 
 use trimtab_types as host;
 
-use crate::bindings::exports::trimtab::policy::{alert_format, drift_action};
+use crate::bindings::exports::trimtab::policy::{
+    alert_format, canary_promotion, cleanup, drift_action, retrain_schedule,
+};
 use crate::bindings::trimtab::policy::types as wit;
 
 impl From<&host::Subject> for wit::Subject {
@@ -186,5 +188,113 @@ impl From<drift_action::Action> for host::Action {
 impl From<drift_action::Decision> for host::Decision {
     fn from(decision: drift_action::Decision) -> Self {
         Self { actions: decision.actions.into_iter().map(Into::into).collect(), reason: decision.reason }
+    }
+}
+
+impl From<&host::Arm> for canary_promotion::Arm {
+    fn from(arm: &host::Arm) -> Self {
+        Self {
+            version: arm.version.clone(),
+            samples: arm.samples,
+            metrics: metrics(&arm.metrics),
+            critical_findings: arm.critical_findings,
+        }
+    }
+}
+
+impl From<&host::Experiment> for canary_promotion::Experiment {
+    fn from(experiment: &host::Experiment) -> Self {
+        let difference = |difference: &host::Difference| {
+            Some(canary_promotion::Difference {
+                name: difference.name.clone(),
+                estimate: estimate(&difference.estimate)?,
+                better: finite(difference.better),
+                worse: finite(difference.worse),
+            })
+        };
+        Self {
+            id: experiment.id.clone(),
+            tenant: experiment.tenant.clone(),
+            model: experiment.model.clone(),
+            design: match experiment.design {
+                host::Design::Shadow => canary_promotion::Design::Shadow,
+                host::Design::Canary => canary_promotion::Design::Canary,
+                host::Design::AbTest => canary_promotion::Design::AbTest,
+            },
+            fraction: finite(experiment.fraction),
+            running: experiment.running,
+            concerns: experiment
+                .concerns
+                .iter()
+                .map(|concern| match concern {
+                    host::Concern::NoData => canary_promotion::Concern::NoData,
+                    host::Concern::TooFewSamples => canary_promotion::Concern::TooFewSamples,
+                    host::Concern::SampleRatioMismatch => canary_promotion::Concern::SampleRatioMismatch,
+                    host::Concern::OutcomeCoverageMismatch => {
+                        canary_promotion::Concern::OutcomeCoverageMismatch
+                    }
+                })
+                .collect(),
+            champion: (&experiment.champion).into(),
+            challenger: (&experiment.challenger).into(),
+            differences: experiment.differences.iter().filter_map(difference).collect(),
+        }
+    }
+}
+
+impl From<canary_promotion::Judgement> for host::Judgement {
+    fn from(judgement: canary_promotion::Judgement) -> Self {
+        use canary_promotion::Verdict;
+        let verdict = match judgement.verdict {
+            Verdict::Promote => host::Ruling::Promote,
+            Verdict::Extend => host::Ruling::Extend,
+            Verdict::ExtendBy(time) => host::Ruling::ExtendBy(time),
+            Verdict::Abort => host::Ruling::Abort,
+            Verdict::SetFraction(fraction) => host::Ruling::SetFraction(fraction),
+        };
+        Self { verdict, reason: judgement.reason }
+    }
+}
+
+impl From<&host::Inventory> for cleanup::Inventory {
+    fn from(inventory: &host::Inventory) -> Self {
+        Self {
+            tenant: inventory.tenant.clone(),
+            model: inventory.model.clone(),
+            versions: inventory.versions.iter().map(Into::into).collect(),
+            budget: cleanup::Budget {
+                max_bytes: inventory.budget.max_bytes,
+                max_versions: inventory.budget.max_versions,
+                used_bytes: inventory.budget.used_bytes,
+            },
+        }
+    }
+}
+
+impl From<cleanup::Recommendation> for host::Recommendation {
+    fn from(recommendation: cleanup::Recommendation) -> Self {
+        let fate = match recommendation.fate {
+            cleanup::Fate::Keep => host::Fate::Keep,
+            cleanup::Fate::Delete => host::Fate::Delete,
+        };
+        Self { version: recommendation.version, fate, reason: recommendation.reason }
+    }
+}
+
+impl From<&host::Conditions> for retrain_schedule::Conditions {
+    fn from(conditions: &host::Conditions) -> Self {
+        Self {
+            tenant: conditions.tenant.clone(),
+            model: conditions.model.clone(),
+            daily_volatility: conditions.daily_volatility.filter(|volatility| volatility.is_finite()),
+            since_retrain: conditions.since_retrain,
+            drifts_last_week: conditions.drifts_last_week,
+        }
+    }
+}
+
+impl From<retrain_schedule::Schedule> for host::Schedule {
+    fn from(schedule: retrain_schedule::Schedule) -> Self {
+        Self { every: schedule.every, immediately: schedule.immediately, reason: schedule.reason }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use trimtab_types::{
-    Alert, Decision, Failure, FailureKind, Finding, LogLine, Message, PolicyRef, Read, StateChange, Timestamp,
+    Alert, Conditions, Decision, Experiment, Failure, FailureKind, Finding, Inventory, Judgement, LogLine,
+    Message, PolicyRef, Read, Recommendation, Schedule, StateChange, Timestamp,
 };
 use wasmtime::component::{Component, Instance, InstancePre, ResourceTableError};
 use wasmtime::{Store, Trap};
@@ -311,6 +312,55 @@ impl Policy {
             Ok(answer.map(Message::from))
         });
         self.checked(call, answer::check_message)
+    }
+
+    /// Asks `canary-promotion`: what should become of this experiment? The view is that of the champion.
+    ///
+    /// Blocks like [`Policy::decide`].
+    pub fn judge(&self, now: Timestamp, experiment: &Experiment, view: Arc<dyn View>) -> Call<Judgement> {
+        let call = self.call(now, view, &BTreeMap::new(), |store, instance| {
+            let question = self
+                .questions
+                .canary_promotion
+                .as_ref()
+                .ok_or_else(|| self.not_asked(Kind::CanaryPromotion))?;
+            let answer = question.load(&mut *store, instance)?.call_judge(store, &experiment.into())?;
+            Ok(answer.map(Judgement::from))
+        });
+        self.checked(call, answer::check_judgement)
+    }
+
+    /// Asks `cleanup`: which versions may go? One recommendation for every version, in the policy's order.
+    ///
+    /// Blocks like [`Policy::decide`].
+    pub fn review(
+        &self,
+        now: Timestamp,
+        inventory: &Inventory,
+        view: Arc<dyn View>,
+    ) -> Call<Vec<Recommendation>> {
+        let call = self.call(now, view, &BTreeMap::new(), |store, instance| {
+            let question = self.questions.cleanup.as_ref().ok_or_else(|| self.not_asked(Kind::Cleanup))?;
+            let answer = question.load(&mut *store, instance)?.call_review(store, &inventory.into())?;
+            Ok(answer.map(|review| review.into_iter().map(Recommendation::from).collect()))
+        });
+        self.checked(call, |review: &Vec<Recommendation>, most| answer::check_review(review, inventory, most))
+    }
+
+    /// Asks `retrain-schedule`: how often should this model be retrained from here on?
+    ///
+    /// Blocks like [`Policy::decide`].
+    pub fn plan(&self, now: Timestamp, conditions: &Conditions, view: Arc<dyn View>) -> Call<Schedule> {
+        let call = self.call(now, view, &BTreeMap::new(), |store, instance| {
+            let question = self
+                .questions
+                .retrain_schedule
+                .as_ref()
+                .ok_or_else(|| self.not_asked(Kind::RetrainSchedule))?;
+            let answer = question.load(&mut *store, instance)?.call_plan(store, &conditions.into())?;
+            Ok(answer.map(Schedule::from))
+        });
+        self.checked(call, answer::check_schedule)
     }
 
     fn not_asked(&self, kind: Kind) -> Stop {

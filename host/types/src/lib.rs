@@ -9,6 +9,7 @@ mod digest;
 mod entry;
 mod estimate;
 mod finding;
+mod lifecycle;
 mod prediction;
 mod subject;
 mod time;
@@ -26,6 +27,10 @@ pub use entry::{
 };
 pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};
+pub use lifecycle::{
+    Arm, Budget, Concern, Conditions, Design, Difference, Experiment, Fate, Inventory, Judgement,
+    Recommendation, Ruling, Schedule,
+};
 pub use prediction::{
     Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
 };
