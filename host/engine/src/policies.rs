@@ -146,7 +146,7 @@ fn gates(
     let failed: Vec<_> = run_fixtures(sandbox, package, folder)
         .into_iter()
         .filter(|report| !report.passed())
-        .map(|report| format!("{}: {}", report.name, report.problems.join("; ")))
+        .map(|report| format!("{}: {}", report.name(), report.problems.join("; ")))
         .collect();
     if failed.is_empty() {
         return Ok(Ok(policy));

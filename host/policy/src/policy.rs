@@ -121,6 +121,14 @@ pub struct Call<T> {
     pub duration: Duration,
 }
 
+impl<T> Call<T> {
+    /// The same call with its answer as something else.
+    pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Call<U> {
+        let Self { answer, reads, notebook, log, fuel, duration } = self;
+        Call { answer: answer.map(into), reads, notebook, log, fuel, duration }
+    }
+}
+
 /// A registered policy. Cheap to share; holds its compiled code for as long as it lives.
 pub struct Policy {
     sandbox: Arc<Sandbox>,
