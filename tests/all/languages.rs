@@ -86,7 +86,7 @@ pub(crate) fn fixtures_pass(package: &Package, folder: &Path, least: usize) {
     assert!(reports.len() >= least, "{} has {} fixtures", package.name, reports.len());
     for report in reports {
         let name = &package.name;
-        assert!(report.passed(), "{name}/{}: {:#?}\n{}", report.name, report.problems, report.answer);
+        assert!(report.passed(), "{name}/{}: {:#?}\n{}", report.name(), report.problems, report.answer);
     }
 }
 

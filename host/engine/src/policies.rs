@@ -117,6 +117,16 @@ impl Found {
     }
 }
 
+/// Whether a folder's policy would be put in force under this configuration, where nothing is in force yet; why not.
+pub fn would_serve(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    folder: &Path,
+) -> Result<Policy, String> {
+    let package = Package::read(folder).map_err(|error| error.to_string())?;
+    gates(sandbox, configuration, &package, folder, None).unwrap_or_else(|error| Err(error.to_string()))
+}
+
 /// Everything that a policy has to pass: component, interface, grants, settings, its own check, its own fixtures. The
 /// outer error is the operator's to mend, in the configuration.
 fn gates(
