@@ -112,3 +112,49 @@ fn features_that_begin_to_move_are_found_when_they_do() {
         assert!((17_424..17_424 + 500).contains(&at), "{feature} at row {at}");
     }
 }
+
+/// A ladder that calls an accuracy below 75 % worse than guessing, against the stored history. By the rule it answers
+/// where the ladder in force called v1's loss high, with the kill switch in place of half the exposure, and nothing else:
+/// what is critical is halted already, and findings of PSI do not speak of accuracy.
+#[test]
+fn a_dry_run_of_a_stricter_ladder_says_what_would_change_and_why() {
+    let Some(data) = data() else { return };
+    let scratch = Scratch::with_config("");
+    let text = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
+    let map = text(repository().join("tests/maps/elec2-baselines.toml"));
+    scratch.run(&["import", &text(data), "--map", &map]).expect(0);
+    let stricter = ["policy", "dry-run", "--set", "drift-ladder.chance=0.75"];
+    let report = scratch.run(&[&stricter[..], &["--json", "--examples", "100"]].concat()).expect(3).json();
+
+    let actions = &report["diff"]["actions"];
+    let count = |action: &str, side: &str| actions[action][side].as_i64().unwrap_or_default();
+    let milder = count("scale-exposure", "recorded");
+    assert!(milder > 0, "{actions}");
+    assert_eq!(count("scale-exposure", "candidate"), 0, "{actions}");
+    assert_eq!(
+        count("kill-switch-on", "candidate") - count("kill-switch-on", "recorded"),
+        milder,
+        "{actions}"
+    );
+    for action in ["alert", "monitor", "retrain-now"] {
+        assert_eq!(count(action, "candidate"), count(action, "recorded"), "{action}: {actions}");
+    }
+    let examples = report["diff"]["examples"].as_array().expect("a list");
+    let because: Vec<_> = examples
+        .iter()
+        .filter(|example| example["why"].to_string().contains("`chance` is 0.75, not 0.5"))
+        .collect();
+    assert_eq!(because.len() as i64, milder, "{examples:?}");
+    for example in because {
+        assert_eq!(example["subject"]["version"], "v1", "{example}");
+        assert!((BASELINE_ENDS..=FOUND_BY).contains(&row(&example["at"])), "{example}");
+        let finding = &example["findings"][0];
+        assert_eq!(
+            (&finding["detector"], &finding["severity"]),
+            (&"e-sr".into(), &"high".into()),
+            "{example}"
+        );
+        assert!(finding["current"]["value"].as_f64().is_some_and(|error| error > 0.25), "{example}");
+    }
+    scratch.verify();
+}
