@@ -4,9 +4,13 @@
 use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use trimtab_policy::{Package, Policy, RegisterError, Sandbox, read_directory, run_fixtures};
+use trimtab_policy::{
+    Package, Policy, ProvenanceError, RegisterError, Sandbox, read_directory, run_fixtures,
+};
 use trimtab_store::{Reader, StoreError};
-use trimtab_types::{Change, Digest, Entry, PolicyInForce, PolicyRef, PolicySetEntry, Position, Rollout};
+use trimtab_types::{
+    Change, Digest, Entry, PolicyInForce, PolicyRef, PolicySetEntry, Position, Rollout, Signed,
+};
 
 use crate::{Configuration, HostError};
 
@@ -81,9 +85,18 @@ pub(crate) fn inspect(
             found.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
             continue;
         }
+        // Before anything of it is compiled.
+        let signed = match admit(configuration, &package) {
+            Ok(signed) => signed,
+            Err(error) => {
+                found.keep(name, serving, configuration, error.to_string());
+                continue;
+            }
+        };
         match gates(sandbox, configuration, &package, &directory.join(&name), serving)? {
             Ok(policy) => {
-                found.set.policies.push(entry(&policy, configuration, serving));
+                let entry = entry(&policy, configuration, serving);
+                found.set.policies.push(PolicyInForce { signed, ..entry });
                 found.packages.push(package);
                 found._loaded.push(policy);
             }
@@ -117,7 +130,13 @@ impl Found {
     }
 }
 
-/// Everything that a policy has to pass: component, interface, grants, settings, its own check, its own fixtures. The
+/// Whether the operator lets this package in, and who signed it.
+fn admit(configuration: &Configuration, package: &Package) -> Result<Option<Signed>, ProvenanceError> {
+    let pinned = configuration.policies.get(&package.name).and_then(|rule| rule.digest);
+    configuration.trust.admit(package, pinned)
+}
+
+/// Everything that a policy has to pass besides: component, interface, grants, settings, its own check, its own fixtures. The
 /// outer error is the operator's to mend, in the configuration.
 fn gates(
     sandbox: &Arc<Sandbox>,
@@ -182,6 +201,7 @@ pub(crate) fn entry(
         order: rule.and_then(|rule| rule.order).unwrap_or(manifest.order),
         kinds: policy.kinds().iter().map(|kind| kind.name().to_owned()).collect(),
         rollout: share.zip(previous).map(|(share, previous)| Rollout { share, previous }),
+        signed: None,
     }
 }
 
@@ -195,16 +215,20 @@ fn kept(entry: &PolicyInForce, configuration: &Configuration) -> PolicyInForce {
     }
 }
 
-/// A version that was in force, loaded from where contents are kept.
+/// A version that was in force, loaded from where contents are kept. The operator may trust others by now.
 pub(crate) fn from_store(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
-    reference: &PolicyRef,
+    entry: &PolicyInForce,
     reader: &dyn Reader,
 ) -> Result<Policy, HostError> {
     let fails = |problem: String| HostError::EarlierVersion { problem };
+    let reference = &entry.policy;
     let bytes = reader.content(&reference.digest)?.ok_or_else(|| fails("it is not stored".to_owned()))?;
-    let package = Package::from_bytes(&reference.name, &bytes).map_err(|error| fails(error.to_string()))?;
+    let mut package =
+        Package::from_bytes(&reference.name, &bytes).map_err(|error| fails(error.to_string()))?;
+    package.minisig = entry.signed.as_ref().map(|signed| signed.minisig.clone());
+    admit(configuration, &package)?;
     let rule = configuration.policies.get(&reference.name).cloned().unwrap_or_default();
     Policy::register(sandbox, &package, &rule.settings).map_err(|error| fails(error.to_string()))
 }
@@ -289,6 +313,7 @@ mod tests {
             order: 0,
             kinds: vec!["drift-action".into()],
             rollout: None,
+            signed: None,
         }
     }
 

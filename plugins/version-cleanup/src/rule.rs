@@ -106,14 +106,22 @@ fn outlived(rule: &Rule, versions: &[ModelVersion], ranks: &[Option<usize>], ind
     let version = &versions[index];
     let delete = |reason: String| Some((Fate::Delete, reason));
     if version.age > rule.oldest {
-        return delete(format!("May go: {} days old; the limit is {}.", version.age / 86_400, rule.oldest / 86_400));
+        return delete(format!(
+            "May go: {} days old; the limit is {}.",
+            version.age / 86_400,
+            rule.oldest / 86_400
+        ));
     }
     let rank = ranks[index]?;
     let ranked = ranks.iter().flatten().count();
     // Rounded down: a fifth of four versions is none.
     let worst = (ranked as f64 * rule.bottom) as usize;
     if rank >= ranked - worst.min(ranked) {
-        return delete(format!("May go: number {} of {ranked} by {}, among the worst {worst}.", rank + 1, rule.score));
+        return delete(format!(
+            "May go: number {} of {ranked} by {}, among the worst {worst}.",
+            rank + 1,
+            rule.score
+        ));
     }
     let mine = score(rule, version)?;
     let better = versions.iter().zip(ranks).filter(|(_, other)| other.is_some_and(|other| other < rank));
@@ -121,7 +129,10 @@ fn outlived(rule: &Rule, versions: &[ModelVersion], ranks: &[Option<usize>], ind
         .filter_map(|(other, _)| Some((other, score(rule, other)?)))
         .find(|(_, theirs)| theirs - mine <= rule.duplicate);
     as_good.and_then(|(other, theirs)| {
-        delete(format!("May go: {} does as well, with {} {theirs} against {mine}.", other.version, rule.score))
+        delete(format!(
+            "May go: {} does as well, with {} {theirs} against {mine}.",
+            other.version, rule.score
+        ))
     })
 }
 
@@ -146,7 +157,8 @@ fn within_budget(inventory: &Inventory, said: &mut [Said]) {
         }
         if said.is_none() {
             let what = if too_large { "disk space" } else { "versions" };
-            *said = Some((Fate::Delete, format!("May go: the oldest, and the budget of {what} is exceeded.")));
+            *said =
+                Some((Fate::Delete, format!("May go: the oldest, and the budget of {what} is exceeded.")));
             bytes = bytes.saturating_sub(version.size_bytes);
             count -= 1;
         }
@@ -190,8 +202,11 @@ mod tests {
         let named: Vec<_> = review.iter().map(|said| said.version.clone()).collect();
         assert_eq!(named, all, "one for each, in their order");
         assert!(review.iter().all(|said| !said.reason.is_empty()));
-        let gone: Vec<_> =
-            review.iter().filter(|said| said.fate == Fate::Delete).map(|said| said.version.as_str()).collect();
+        let gone: Vec<_> = review
+            .iter()
+            .filter(|said| said.fate == Fate::Delete)
+            .map(|said| said.version.as_str())
+            .collect();
         assert_eq!(gone, expected, "{review:?}");
     }
 

@@ -19,7 +19,10 @@ impl Rule {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.medium >= self.high {
-            problems.push(format!("`medium` is {} and `high` {}; set `medium` below `high`", self.medium, self.high));
+            problems.push(format!(
+                "`medium` is {} and `high` {}; set `medium` below `high`",
+                self.medium, self.high
+            ));
         }
         if self.every_high > self.every_medium || self.every_medium > self.every_low {
             problems.push(
@@ -96,7 +99,12 @@ mod tests {
             drifts_last_week: 0,
         };
         let schedule = plan(&RULE, &conditions);
-        assert_eq!((schedule.every, schedule.immediately), (hours * HOUR, immediately), "{}", schedule.reason);
+        assert_eq!(
+            (schedule.every, schedule.immediately),
+            (hours * HOUR, immediately),
+            "{}",
+            schedule.reason
+        );
     }
 
     #[test]

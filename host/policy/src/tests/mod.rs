@@ -4,6 +4,7 @@ mod core;
 mod folders;
 mod hostile;
 mod manifests;
+mod provenance;
 mod shipped;
 
 use std::collections::BTreeMap;
