@@ -18,5 +18,6 @@ mod serving;
 mod storage;
 mod support;
 mod swap;
+mod trust;
 mod tutorials;
 mod verify;

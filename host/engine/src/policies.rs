@@ -8,9 +8,7 @@ use trimtab_policy::{
     Package, Policy, ProvenanceError, RegisterError, Sandbox, read_directory, run_fixtures,
 };
 use trimtab_store::{Reader, StoreError};
-use trimtab_types::{
-    Change, Digest, Entry, PolicyInForce, PolicyRef, PolicySetEntry, Position, Rollout, Signed,
-};
+use trimtab_types::{Change, Digest, Entry, PolicyInForce, PolicySetEntry, Position, Rollout, Signed};
 
 use crate::{Configuration, HostError};
 

@@ -3,6 +3,7 @@
 mod core;
 mod folders;
 mod hostile;
+mod interface;
 mod manifests;
 mod provenance;
 mod shipped;
