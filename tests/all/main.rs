@@ -9,6 +9,7 @@ mod allocations;
 mod crash;
 mod dry_run;
 mod elec2;
+mod hostile;
 mod input;
 mod languages;
 mod output;

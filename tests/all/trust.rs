@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     languages::say,
-    support::{STORY, Scratch, Serving, lines, stage, story},
+    support::{STORY, Scratch, Serving, lines, story},
 };
 
 /// A public key whose other half nobody has any more.
@@ -24,10 +24,12 @@ struct Stage {
 impl Stage {
     /// Copies of the shipped policies, and this configuration besides that of the story.
     fn new(config: &str) -> Self {
-        let scratch = stage("");
+        // Before any command puts something in force.
+        let scratch = Scratch::with_config("");
         let policies = scratch.own_policies();
         let stage = Self { scratch, policies };
         stage.configure(config);
+        stage.scratch.set_baseline();
         stage
     }
 

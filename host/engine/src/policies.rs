@@ -223,8 +223,7 @@ pub(crate) fn from_store(
     let fails = |problem: String| HostError::EarlierVersion { problem };
     let reference = &entry.policy;
     let bytes = reader.content(&reference.digest)?.ok_or_else(|| fails("it is not stored".to_owned()))?;
-    let mut package =
-        Package::from_bytes(&reference.name, &bytes).map_err(|error| fails(error.to_string()))?;
+    let mut package = Package::from_bytes(reference, &bytes).map_err(|error| fails(error.to_string()))?;
     package.minisig = entry.signed.as_ref().map(|signed| signed.minisig.clone());
     admit(configuration, &package)?;
     let rule = configuration.policies.get(&reference.name).cloned().unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trimtab_types::{Digest, DigestBuilder};
+use trimtab_types::{Digest, DigestBuilder, PolicyRef};
 
 use crate::manifest::{Manifest, ManifestError};
 
@@ -150,16 +150,19 @@ impl Package {
         bytes
     }
 
-    /// The opposite of `to_bytes`.
-    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, PackageError> {
+    /// The opposite of `to_bytes`; what was kept must still be what the reference names.
+    pub fn from_bytes(reference: &PolicyRef, bytes: &[u8]) -> Result<Self, PackageError> {
+        let name = &reference.name;
         let split = || {
             let (length, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
             let (text, component) =
                 rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
             Some((std::str::from_utf8(text).ok()?, component.to_vec()))
         };
-        let (text, component) = split().ok_or_else(|| PackageError::Damaged { name: name.to_owned() })?;
-        Self::from_parts(name, text, component)
+        let damaged = || PackageError::Damaged { name: name.clone() };
+        let (text, component) = split().ok_or_else(damaged)?;
+        let package = Self::from_parts(name, text, component)?;
+        if package.digest == reference.digest { Ok(package) } else { Err(damaged()) }
     }
 }
 

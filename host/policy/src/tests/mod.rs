@@ -1,5 +1,6 @@
 //! Tests of this crate, in one binary: components written as text, and the shipped policies as they are built.
 
+mod cases;
 mod core;
 mod folders;
 mod hostile;
