@@ -27,7 +27,9 @@ fn config() -> String {
 
 fn put(folder: &Path, case: &Case) {
     std::fs::create_dir_all(folder).expect("makes");
-    std::fs::write(folder.join("policy.toml"), manifest(case.lines)).expect("writes");
+    // Not asked about the models of the load, whose questions come at any time.
+    let manifest = format!("{}[applies-to]\nmodel = [\"case-*\"]\n", manifest(case.lines));
+    std::fs::write(folder.join("policy.toml"), manifest).expect("writes");
     // The name that the component before had, so that there is one.
     let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
     std::fs::write(folder.join(format!("{name}.wasm")), &case.component).expect("writes");

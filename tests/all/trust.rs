@@ -24,8 +24,9 @@ struct Stage {
 impl Stage {
     /// Copies of the shipped policies, and this configuration besides that of the story.
     fn new(config: &str) -> Self {
-        // Before any command puts something in force.
-        let scratch = Scratch::with_config("");
+        // Without `init`, which would put policies in force before anything is said of trust.
+        let scratch = Scratch::empty();
+        std::fs::create_dir(scratch.data()).expect("makes");
         let policies = scratch.own_policies();
         let stage = Self { scratch, policies };
         stage.configure(config);

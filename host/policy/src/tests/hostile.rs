@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trimtab_types::{FailureKind, Read, Severity};
+use trimtab_types::{FailureKind, Finding, Phase, Read, Severity};
 
 use super::cases::{Case, Outcome, built_for, cases, manifest};
 use super::core::{Core, WIT, component_on};
@@ -87,13 +87,8 @@ fn every_hostile_policy_is_named_and_harms_nobody() {
                 }
                 (Outcome::Answers, Ok(_)) => {}
                 (Outcome::FailsAtTimes, Ok(_)) => {
-                    let later = noon().plus(30);
-                    let call = policy.decide(
-                        later,
-                        &[finding(Severity::High)],
-                        Arc::new(NoHistory),
-                        &BTreeMap::new(),
-                    );
+                    let closed = Finding { phase: Phase::Closed, ..finding(Severity::High) };
+                    let call = policy.decide(noon(), &[closed], Arc::new(NoHistory), &BTreeMap::new());
                     assert_eq!(call.answer.expect_err("fails now").kind, FailureKind::Trap, "{name}");
                 }
                 (_, answer) => panic!("{name}: {answer:?}"),
