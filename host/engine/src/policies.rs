@@ -297,7 +297,7 @@ pub(crate) fn rolled_back(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trimtab_types::Mode;
+    use trimtab_types::{Mode, PolicyRef};
 
     fn digest(of: &str) -> Digest {
         Digest::of(of.as_bytes())

@@ -420,6 +420,11 @@ mod tests {
             [[models]]
             model = "btc*"
             stage = "act"
+            [trust]
+            keys = ["RWSPH4cBDJIwErBaytm0K6M6Dnn/rfMZ8CQO5iHyLFILfA7LmUm0ItHU"]
+            require-signed = true
+            [policies.drift-ladder]
+            digest = "36109602087b38b62c6ac76b9a91f33242ba66585162b9b2dea677dc62cf2001"
             [policies.drift-ladder.settings]
             act-exposure = 0.25
         "#;
