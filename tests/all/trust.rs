@@ -208,7 +208,7 @@ fn what_is_in_force_stays_when_signatures_become_required_and_nothing_unsigned_f
         .run(&["policy", "rollback", "drift-ladder", "--to", &first[..12]])
         .expect(65)
         .says(&["policy `drift-ladder` is not signed"]);
-    assert_eq!(stage.decided_by(&host), [second.clone()]);
+    assert_eq!(stage.decided_by(&host), [&*second]);
     // Over a restart as well.
     host.kill();
     let host = stage.scratch.serve();
@@ -231,7 +231,7 @@ fn a_pinned_version_is_the_only_one_that_gets_in() {
     let second = stage.found("drift-ladder");
     let says = ["policy `drift-ladder`", &*first, &*second, "policies.drift-ladder.digest"];
     stage.check_refused(&host, &says);
-    assert_eq!(stage.decided_by(&host), [first.clone()]);
+    assert_eq!(stage.decided_by(&host), [&*first]);
     pin(&second);
     stage.check_accepted(&host);
     // The way back leads through the configuration, too.
@@ -282,7 +282,7 @@ fn only_what_a_trusted_key_signed_is_swapped_in_and_gone_back_to() {
     stage.check_refused(&host, &["is not what minisign writes"]);
     std::fs::remove_file(component.with_extension("wasm.minisig")).expect("removes");
     stage.check_refused(&host, &["is not signed"]);
-    assert_eq!(stage.decided_by(&host), [first.clone()]);
+    assert_eq!(stage.decided_by(&host), [&*first]);
 
     ada.sign(&stage, "drift-ladder");
     stage.check_accepted(&host);
