@@ -6,6 +6,7 @@
 )]
 
 mod allocations;
+mod authoring;
 mod crash;
 mod dry_run;
 mod elec2;

@@ -179,8 +179,10 @@ fn unsigned_policies_do_not_start_where_signatures_are_required() {
         .run(&["policy", "list"])
         .expect(0)
         .prints(&["not in force: policy `drift-ladder` is not signed"]);
-    // Trying it out has no effect, so it is allowed.
     let folder = stage.policies.join("drift-ladder");
+    let checked = stage.scratch.run(&["policy", "check", folder.to_str().expect("UTF-8")]).expect(65);
+    checked.prints(&["policy `drift-ladder` is not signed"]);
+    // Trying it out has no effect, so it is allowed.
     host.socket().post_lines("/v1/rows", lines(&story(7))).expect(200);
     // 3: it would have decided otherwise than nobody did.
     stage.scratch.run(&["policy", "dry-run", folder.to_str().expect("UTF-8")]).expect(3);

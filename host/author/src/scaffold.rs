@@ -247,9 +247,9 @@ macro_rules! kind {
 const KINDS: [Kind; 5] = [
     kind!("drift-action", ["grave", "mild", "recovered"]),
     kind!("alert-format", ["plain", "prefix"]),
-    kind!("canary-promotion", []),
-    kind!("cleanup", []),
-    kind!("retrain-schedule", []),
+    kind!("canary-promotion", ["better", "other-metric", "untrusted", "worse"]),
+    kind!("cleanup", ["few", "five-versions"]),
+    kind!("retrain-schedule", ["calm", "drifting", "trained-lately"]),
 ];
 
 #[cfg(test)]

@@ -8,14 +8,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use policy::{
     CompareArgs, DryRunArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand, PolicyNewArgs,
-    RollbackArgs,
+    PolicyRunArgs, PolicyTestArgs, RollbackArgs,
 };
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; check: no drift; verify: identical; may-trade: yes
   1   check: a warning            2   check: critical drift
-  3   verify, policy dry-run and compare: a difference
+  3   verify, policy dry-run, compare and test: a difference
   4   may-trade: no
   64  wrong command line          65  wrong data: a row, a file, a name
   66  not found                   69  host unreachable, overloaded or closing

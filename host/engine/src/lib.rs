@@ -25,5 +25,5 @@ pub use calls::PolicyCalls;
 pub use config::Configuration;
 pub use host::{Host, HostError, HostOptions};
 pub use pipeline::{Pipeline, PipelineError};
-pub use policies::{PolicyProblem, PolicyVersion};
+pub use policies::{PolicyProblem, PolicyVersion, would_serve};
 pub use trade::MayTrade;

@@ -83,16 +83,8 @@ pub(crate) fn inspect(
             found.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
             continue;
         }
-        // Before anything of it is compiled.
-        let signed = match admit(configuration, &package) {
-            Ok(signed) => signed,
-            Err(error) => {
-                found.keep(name, serving, configuration, error.to_string());
-                continue;
-            }
-        };
         match gates(sandbox, configuration, &package, &directory.join(&name), serving)? {
-            Ok(policy) => {
+            Ok((policy, signed)) => {
                 let entry = entry(&policy, configuration, serving);
                 found.set.policies.push(PolicyInForce { signed, ..entry });
                 found.packages.push(package);
@@ -128,21 +120,37 @@ impl Found {
     }
 }
 
+/// Whether a folder's policy would be put in force under this configuration, where nothing is in force yet; why not.
+pub fn would_serve(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    folder: &Path,
+) -> Result<Policy, String> {
+    let package = Package::read(folder).map_err(|error| error.to_string())?;
+    let passed = gates(sandbox, configuration, &package, folder, None);
+    passed.unwrap_or_else(|error| Err(error.to_string())).map(|(policy, _)| policy)
+}
+
 /// Whether the operator lets this package in, and who signed it.
 fn admit(configuration: &Configuration, package: &Package) -> Result<Option<Signed>, ProvenanceError> {
     let pinned = configuration.policies.get(&package.name).and_then(|rule| rule.digest);
     configuration.trust.admit(package, pinned)
 }
 
-/// Everything that a policy has to pass besides: component, interface, grants, settings, its own check, its own fixtures. The
-/// outer error is the operator's to mend, in the configuration.
+/// Everything that a policy has to pass: provenance, component, interface, grants, settings, its own check, its own
+/// fixtures. With it comes who signed it. The outer error is the operator's to mend, in the configuration.
 fn gates(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
     package: &Package,
     folder: &Path,
     serving: Option<&PolicyInForce>,
-) -> Result<Result<Policy, String>, HostError> {
+) -> Result<Result<(Policy, Option<Signed>), String>, HostError> {
+    // Before anything of it is compiled.
+    let signed = match admit(configuration, package) {
+        Ok(signed) => signed,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     let rule = configuration.policies.get(&package.name).cloned().unwrap_or_default();
     let policy = match Policy::register(sandbox, package, &rule.settings) {
         Ok(policy) => policy,
@@ -158,15 +166,15 @@ fn gates(
     };
     // What is in force has passed them.
     if serving.is_some_and(|serving| serving.policy.digest == package.digest) {
-        return Ok(Ok(policy));
+        return Ok(Ok((policy, signed)));
     }
     let failed: Vec<_> = run_fixtures(sandbox, package, folder)
         .into_iter()
         .filter(|report| !report.passed())
-        .map(|report| format!("{}: {}", report.name, report.problems.join("; ")))
+        .map(|report| format!("{}: {}", report.name(), report.problems.join("; ")))
         .collect();
     if failed.is_empty() {
-        return Ok(Ok(policy));
+        return Ok(Ok((policy, signed)));
     }
     let more = failed.len().saturating_sub(MOST_FAILURES);
     let shown = failed.into_iter().take(MOST_FAILURES).collect::<Vec<_>>().join("\n  ");

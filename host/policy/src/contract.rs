@@ -2,6 +2,8 @@
 //! what it was granted. It reports everything that is wrong at once; wasmtime would stop at the first and calls a
 //! missing function a wrong type.
 
+use std::collections::BTreeSet;
+
 use trimtab_types::Seconds;
 use wasmtime::Engine;
 use wasmtime::component::types::{Component, ComponentFunc, ComponentInstance, ComponentItem};
@@ -63,6 +65,8 @@ pub(crate) struct Found {
     /// Interfaces of the policy package that it imports, without version.
     pub(crate) imports: Vec<String>,
     pub(crate) self_check: bool,
+    /// Versions of the policy package that it was built against; mostly one.
+    pub(crate) versions: BTreeSet<String>,
 }
 
 type Check = fn(&ComponentFunc, &Component) -> wasmtime::Result<()>;
@@ -166,6 +170,11 @@ pub(crate) fn check(engine: &Engine, component: &Component, grants: Grants) -> R
     for (name, export) in component.exports(engine) {
         check_export(engine, component, name, &export.ty, &mut found, &mut problems);
     }
+    let names = component
+        .imports(engine)
+        .map(|(name, _)| name)
+        .chain(component.exports(engine).map(|(name, _)| name));
+    found.versions = names.filter_map(version_of).map(str::to_owned).collect();
     found.kinds.sort_unstable();
     found.imports.sort_unstable();
     if found.kinds.is_empty() && problems.is_empty() {
@@ -281,6 +290,11 @@ fn function_of(engine: &Engine, instance: &ComponentInstance, name: &str) -> Opt
         ComponentItem::ComponentFunc(function) => Some(function),
         _ => None,
     }
+}
+
+/// The version of the policy package in a name of it.
+fn version_of(name: &str) -> Option<&str> {
+    Some(name.strip_prefix(PACKAGE)?.split_once('@')?.1)
 }
 
 /// The interface of the policy package that a name stands for; `None`: of another package.

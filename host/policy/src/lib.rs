@@ -24,7 +24,9 @@ mod wasi;
 
 pub use cache::CacheError;
 pub use contract::Kind;
-pub use fixture::{Exercised, FIXTURES, FixtureReport, run_fixtures};
+pub use fixture::{
+    Answer, Exercised, FIXTURES, Fixture, FixtureError, FixtureReport, Format, LONGEST_FIXTURE, run_fixtures,
+};
 pub use limits::Limits;
 pub use manifest::{AppliesTo, Globs, Grants, Manifest, ManifestError};
 pub use package::{Folder, MANIFEST, Package, PackageError, read_directory};

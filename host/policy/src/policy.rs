@@ -1,7 +1,7 @@
 //! One policy, ready to be asked: registration with all its checks, and calls. A call is a fresh instance in an empty
 //! world with limits on everything; whatever the policy does, a call returns, and says what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -121,6 +121,14 @@ pub struct Call<T> {
     pub duration: Duration,
 }
 
+impl<T> Call<T> {
+    /// The same call with its answer as something else.
+    pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Call<U> {
+        let Self { answer, reads, notebook, log, fuel, duration } = self;
+        Call { answer: answer.map(into), reads, notebook, log, fuel, duration }
+    }
+}
+
 /// A registered policy. Cheap to share; holds its compiled code for as long as it lives.
 pub struct Policy {
     sandbox: Arc<Sandbox>,
@@ -129,6 +137,7 @@ pub struct Policy {
     settings: Arc<Settings>,
     kinds: Vec<Kind>,
     imports: Vec<String>,
+    interface_versions: BTreeSet<String>,
     keeps_notebook: bool,
     pre: InstancePre<Guest>,
     questions: Questions,
@@ -213,6 +222,7 @@ impl Policy {
             manifest,
             kinds: found.kinds,
             imports: found.imports,
+            interface_versions: found.versions,
             pre,
             _code: component,
         };
@@ -262,6 +272,11 @@ impl Policy {
     /// The interfaces of the policy package that it imports.
     pub fn imports(&self) -> &[String] {
         &self.imports
+    }
+
+    /// The versions of the policy interface that it was built against; mostly one.
+    pub fn interface_versions(&self) -> impl Iterator<Item = &str> {
+        self.interface_versions.iter().map(String::as_str)
     }
 
     /// The settings in force.

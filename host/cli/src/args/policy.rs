@@ -43,10 +43,42 @@ pub(crate) enum PolicyCommand {
         /// The policy's folder, or its name in the policies directory.
         policy: PathBuf,
     },
+    /// Say whether the host would put a policy in force: component, interface, grants, settings, its fixtures.
+    Check {
+        /// Folders, or names in the policies directory; where nothing is said, the folder that this is, or all of them.
+        policies: Vec<PathBuf>,
+    },
+    /// Run a policy's fixtures, and say what of it they exercise.
+    ///
+    /// Exit code 3: an answer differs from what is expected.
+    Test(PolicyTestArgs),
+    /// Ask a policy one question, and show its answer, what it read and what it used.
+    Run(PolicyRunArgs),
     /// Write a project to begin with: a small rule, settings, fixtures and the contract.
     New(PolicyNewArgs),
     /// Build a policy's project, in Rust, JavaScript, TypeScript, Python, C or Go, into a component.
     Build(PolicyBuildArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTestArgs {
+    /// Folders, or names in the policies directory; where nothing is said, the folder that this is, or all of them.
+    pub(crate) policies: Vec<PathBuf>,
+    /// Where an answer differs, write it into the fixture as what is expected. Never writes a failure.
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// A policy without fixtures is an error: exit code 66.
+    #[arg(long)]
+    pub(crate) fail_on_empty: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyRunArgs {
+    /// The policy's folder, or its name in the policies directory.
+    pub(crate) policy: PathBuf,
+    /// The question, written like a fixture, in JSON or TOML by its ending; `-`: JSON from stdin.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
 }
 
 #[derive(Debug, Args)]

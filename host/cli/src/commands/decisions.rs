@@ -76,10 +76,7 @@ pub(crate) fn detail(decision: &DecisionRecord, output: &mut Output) -> Result<(
         }
         Question::AlertFormat { .. } => output.line(format!("asked      {}", show::asked(decision)))?,
     }
-    for read in &decision.reads {
-        let text = serde_json::to_string(read).unwrap_or_default();
-        output.line(format!("read       {text}"))?;
-    }
+    show::reads(&decision.reads, output)?;
     match &decision.answer {
         Answer::Decision(answer) => output.line(format!("answered   {}", answer.reason))?,
         Answer::Message(message) => {
@@ -93,12 +90,6 @@ pub(crate) fn detail(decision: &DecisionRecord, output: &mut Output) -> Result<(
     for (action, verdict) in &decision.verdicts {
         output.line(format!("action     {action}: {verdict}"))?;
     }
-    for change in &decision.notebook {
-        let value = change.value.as_deref().unwrap_or("(removed)");
-        output.line(format!("noted      {} = {value}", change.key))?;
-    }
-    for line in &decision.log {
-        output.line(format!("log        {:?}: {}", line.level, line.message))?;
-    }
+    show::traces(&decision.notebook, &decision.log, output)?;
     output.line(format!("took       {} µs, {} units of fuel", decision.duration_us, decision.fuel))
 }

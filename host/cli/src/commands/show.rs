@@ -1,10 +1,10 @@
 //! How subjects, findings and decisions are shown; what several commands share.
 
 use trimtab_engine::fold::Fleet;
-use trimtab_server::{Health, SubjectStatus};
-use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, Phase, Question};
+use trimtab_server::{Failure, Health, SubjectStatus};
+use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange};
 
-use crate::output::{Table, Tone, cell, percent};
+use crate::output::{Output, Table, Tone, cell, percent};
 
 pub(crate) fn health(health: Health) -> (String, Tone) {
     let tone = match health {
@@ -154,4 +154,24 @@ pub(crate) fn asked(decision: &DecisionRecord) -> String {
         }
         Question::AlertFormat { alert, channel } => format!("{} alert for {channel}", alert.occasion.name()),
     }
+}
+
+/// What a policy read before it answered.
+pub(crate) fn reads(reads: &[Read], output: &mut Output) -> Result<(), Failure> {
+    for read in reads {
+        output.line(format!("read       {}", serde_json::to_string(read).unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// What a policy wrote into its notebook, and its log.
+pub(crate) fn traces(notebook: &[StateChange], log: &[LogLine], output: &mut Output) -> Result<(), Failure> {
+    for change in notebook {
+        let value = change.value.as_deref().unwrap_or("(removed)");
+        output.line(format!("noted      {} = {value}", change.key))?;
+    }
+    for line in log {
+        output.line(format!("log        {:?}: {}", line.level, line.message))?;
+    }
+    Ok(())
 }

@@ -34,7 +34,7 @@ fn fixtures_pass() {
         let reports = run_fixtures(sandbox(), &shipped(name), &repository().join("policies").join(name));
         assert!(reports.len() >= least, "{name} has {} fixtures", reports.len());
         for report in reports {
-            assert!(report.passed(), "{name}/{}: {:#?}\n{}", report.name, report.problems, report.answer);
+            assert!(report.passed(), "{name}/{}: {:#?}\n{}", report.name(), report.problems, report.answer);
         }
     }
 }

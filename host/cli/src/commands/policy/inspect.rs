@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use trimtab_policy::Policy;
 use trimtab_server::{ExitCode, Failure};
 
-use super::package;
+use super::{folder, package};
 use crate::{
     args::Global,
     connect,
@@ -13,16 +13,18 @@ use crate::{
 };
 
 pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Result<ExitCode, Failure> {
-    let package = package(global, named)?;
+    let package = package(&folder(global, named)?)?;
     let sandbox = connect::sandbox(None)?;
     let policy = Policy::register(&sandbox, &package, &BTreeMap::new())
         .map_err(|error| Failure::invalid(error.to_string()))?;
     let manifest = policy.manifest();
     let kinds: Vec<_> = policy.kinds().iter().map(|kind| kind.name()).collect();
-    let grants: Vec<_> = [("history", manifest.grants.history), ("state", manifest.grants.state)]
-        .into_iter()
-        .filter_map(|(name, granted)| granted.then_some(name))
-        .collect();
+    let grants = [("history", manifest.grants.history), ("state", manifest.grants.state)];
+    let granted: Vec<_> = grants.into_iter().filter_map(|(name, granted)| granted.then_some(name)).collect();
+    let imports: Vec<_> = policy.imports().iter().map(|import| standing(import, &granted)).collect();
+    let unused: Vec<_> =
+        granted.iter().filter(|name| !policy.imports().iter().any(|import| import == *name)).collect();
+    let versions: Vec<_> = policy.interface_versions().collect();
     let settings: Vec<_> = manifest
         .settings
         .iter()
@@ -33,7 +35,7 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
     if output.is_json() {
         output.json(&serde_json::json!({
             "name": package.name, "digest": package.digest, "bytes": package.component.len(),
-            "summary": manifest.summary, "kinds": kinds, "imports": policy.imports(), "grants": grants,
+            "summary": manifest.summary, "kinds": kinds, "interface": versions, "imports": policy.imports(), "grants": granted,
             "settings": settings.iter().map(|(key, kind, default, summary)| serde_json::json!({
                 "key": key, "type": kind, "default": default, "summary": summary,
             })).collect::<Vec<_>>(),
@@ -44,11 +46,11 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
     output.line(format!("digest     {}", package.digest))?;
     output.line(format!("size       {} KiB", package.component.len().div_ceil(1024)))?;
     output.line(format!("answers    {}", kinds.join(", ")))?;
-    output.line(format!("imports    {}", policy.imports().join(", ")))?;
-    output.line(format!(
-        "granted    {}",
-        if grants.is_empty() { "nothing beyond the basics".to_owned() } else { grants.join(", ") }
-    ))?;
+    output.line(format!("interface  trimtab:policy {}", versions.join(", ")))?;
+    output.line(format!("imports    {}", imports.join(", ")))?;
+    for name in unused {
+        output.line(format!("granted    {name}, but it does not import that"))?;
+    }
     let limits = &manifest.limits;
     output.line(format!(
         "limits     {} fuel, {} ms, {} KiB of memory, {} KiB an answer, {} host calls",
@@ -67,4 +69,9 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
         output.table(&table)?;
     }
     Ok(ExitCode::Ok)
+}
+
+/// An import with what gives the policy the right to it.
+fn standing(import: &str, granted: &[&str]) -> String {
+    if granted.contains(&import) { format!("{import} (granted)") } else { import.to_owned() }
 }

@@ -1,16 +1,19 @@
 //! `trimtab policy`: what is in force, what a folder holds, and how one becomes the other. One file a command.
 
 mod build;
+mod check;
 mod diff;
 mod dry_run;
 mod history;
 mod inspect;
 mod list;
 mod new;
+mod run;
+mod test;
 
 use std::path::{Path, PathBuf};
 
-use trimtab_policy::Package;
+use trimtab_policy::{MANIFEST, Package, read_directory};
 use trimtab_server::{ExitCode, Failure};
 use trimtab_types::Mode;
 
@@ -32,13 +35,16 @@ pub(crate) async fn run(
         PolicyCommand::History { name } => history::history(global, name, output).await,
         PolicyCommand::Rollback(args) => history::rollback(global, args, output).await,
         PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
+        PolicyCommand::Check { policies } => check::check(global, policies, output),
+        PolicyCommand::Test(args) => test::test(global, args, output),
+        PolicyCommand::Run(args) => run::run(global, args, output),
         PolicyCommand::New(args) => new::run(args, output),
         PolicyCommand::Build(args) => build::run(args, output),
     }
 }
 
-/// The policy that the caller means: a folder, or a name in the policies directory.
-fn package(global: &Global, named: &Path) -> Result<Package, Failure> {
+/// The folder of the policy that the caller means: a folder, or a name in the policies directory.
+fn folder(global: &Global, named: &Path) -> Result<PathBuf, Failure> {
     let directory = policies_directory(global);
     let folder = if named.is_dir() { named.to_owned() } else { directory.join(named) };
     if !folder.is_dir() {
@@ -48,7 +54,33 @@ fn package(global: &Global, named: &Path) -> Result<Package, Failure> {
             directory.display()
         )));
     }
-    Package::read(&folder).map_err(|error| Failure::invalid(error.to_string()))
+    // A policy has the name of its folder, which `.` does not say.
+    folder
+        .canonicalize()
+        .map_err(|error| Failure::files(format!("cannot open `{}`: {error}", folder.display())))
+}
+
+/// The folders of these policies. None named: the policy that we stand in, or all in the policies directory.
+fn folders(global: &Global, named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    if !named.is_empty() {
+        return named.iter().map(|named| folder(global, named)).collect();
+    }
+    if Path::new(MANIFEST).is_file() {
+        return Ok(vec![folder(global, Path::new("."))?]);
+    }
+    let directory = policies_directory(global);
+    if !directory.is_dir() {
+        return Err(Failure::missing(format!(
+            "there is no `{MANIFEST}` here and no policies directory `{}`; name a policy's folder",
+            directory.display()
+        )));
+    }
+    let found = read_directory(&directory).map_err(|error| Failure::files(error.to_string()))?;
+    Ok(found.into_iter().map(|(name, _)| directory.join(name)).collect())
+}
+
+fn package(folder: &Path) -> Result<Package, Failure> {
+    Package::read(folder).map_err(|error| Failure::invalid(error.to_string()))
 }
 
 /// The policies directory of the data directory, or the one beside us where there is none.
