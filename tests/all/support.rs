@@ -102,6 +102,14 @@ impl Scratch {
         std::fs::write(self.data().join("trimtab.toml"), text).expect("writes");
     }
 
+    /// What the story is held against.
+    #[track_caller]
+    pub(crate) fn set_baseline(&self) {
+        let baseline =
+            ["baseline", "set", "--model", "m", "--version", "v1", "--samples", "2000", "--accuracy", "0.9"];
+        self.run(&baseline).expect(0);
+    }
+
     /// Copies of the shipped policies, which a test may change.
     pub(crate) fn own_policies(&self) -> PathBuf {
         let own = self.path("policies");
@@ -406,9 +414,7 @@ pub(crate) fn story(seed: u64) -> Vec<Value> {
 /// A directory in which the story can be told: configured, with a baseline.
 pub(crate) fn stage(config: &str) -> Scratch {
     let scratch = Scratch::with_config(config);
-    let baseline =
-        ["baseline", "set", "--model", "m", "--version", "v1", "--samples", "2000", "--accuracy", "0.9"];
-    scratch.run(&baseline).expect(0);
+    scratch.set_baseline();
     scratch
 }
 

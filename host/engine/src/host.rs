@@ -78,6 +78,9 @@ pub enum HostError {
         /// Why.
         problem: String,
     },
+    /// The operator does not let a version in.
+    #[error(transparent)]
+    Provenance(#[from] trimtab_policy::ProvenanceError),
     /// The policies directory cannot be read.
     #[error(transparent)]
     Policies(#[from] trimtab_policy::PackageError),
@@ -503,7 +506,7 @@ impl Host {
             set.policy(name).cloned().ok_or_else(|| HostError::NoSuchPolicy { name: name.to_owned() })?;
         // It may have been accepted under other settings.
         let configuration = self.with_state(|state| Arc::clone(&state.configuration));
-        let _loaded = policies::from_store(&self.sandbox, &configuration, &entry.policy, &reader)?;
+        let _loaded = policies::from_store(&self.sandbox, &configuration, &entry, &reader)?;
         self.switch(Batch::of(vec![Entry::PolicySet(set)]))?;
         Ok(entry)
     }

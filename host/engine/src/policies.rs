@@ -4,9 +4,11 @@
 use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use trimtab_policy::{Package, Policy, RegisterError, Sandbox, read_directory, run_fixtures};
+use trimtab_policy::{
+    Package, Policy, ProvenanceError, RegisterError, Sandbox, read_directory, run_fixtures,
+};
 use trimtab_store::{Reader, StoreError};
-use trimtab_types::{Change, Digest, Entry, PolicyInForce, PolicyRef, PolicySetEntry, Position, Rollout};
+use trimtab_types::{Change, Digest, Entry, PolicyInForce, PolicySetEntry, Position, Rollout, Signed};
 
 use crate::{Configuration, HostError};
 
@@ -82,8 +84,9 @@ pub(crate) fn inspect(
             continue;
         }
         match gates(sandbox, configuration, &package, &directory.join(&name), serving)? {
-            Ok(policy) => {
-                found.set.policies.push(entry(&policy, configuration, serving));
+            Ok((policy, signed)) => {
+                let entry = entry(&policy, configuration, serving);
+                found.set.policies.push(PolicyInForce { signed, ..entry });
                 found.packages.push(package);
                 found._loaded.push(policy);
             }
@@ -124,18 +127,30 @@ pub fn would_serve(
     folder: &Path,
 ) -> Result<Policy, String> {
     let package = Package::read(folder).map_err(|error| error.to_string())?;
-    gates(sandbox, configuration, &package, folder, None).unwrap_or_else(|error| Err(error.to_string()))
+    let passed = gates(sandbox, configuration, &package, folder, None);
+    passed.unwrap_or_else(|error| Err(error.to_string())).map(|(policy, _)| policy)
 }
 
-/// Everything that a policy has to pass: component, interface, grants, settings, its own check, its own fixtures. The
-/// outer error is the operator's to mend, in the configuration.
+/// Whether the operator lets this package in, and who signed it.
+fn admit(configuration: &Configuration, package: &Package) -> Result<Option<Signed>, ProvenanceError> {
+    let pinned = configuration.policies.get(&package.name).and_then(|rule| rule.digest);
+    configuration.trust.admit(package, pinned)
+}
+
+/// Everything that a policy has to pass: provenance, component, interface, grants, settings, its own check, its own
+/// fixtures. With it comes who signed it. The outer error is the operator's to mend, in the configuration.
 fn gates(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
     package: &Package,
     folder: &Path,
     serving: Option<&PolicyInForce>,
-) -> Result<Result<Policy, String>, HostError> {
+) -> Result<Result<(Policy, Option<Signed>), String>, HostError> {
+    // Before anything of it is compiled.
+    let signed = match admit(configuration, package) {
+        Ok(signed) => signed,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     let rule = configuration.policies.get(&package.name).cloned().unwrap_or_default();
     let policy = match Policy::register(sandbox, package, &rule.settings) {
         Ok(policy) => policy,
@@ -151,7 +166,7 @@ fn gates(
     };
     // What is in force has passed them.
     if serving.is_some_and(|serving| serving.policy.digest == package.digest) {
-        return Ok(Ok(policy));
+        return Ok(Ok((policy, signed)));
     }
     let failed: Vec<_> = run_fixtures(sandbox, package, folder)
         .into_iter()
@@ -159,7 +174,7 @@ fn gates(
         .map(|report| format!("{}: {}", report.name(), report.problems.join("; ")))
         .collect();
     if failed.is_empty() {
-        return Ok(Ok(policy));
+        return Ok(Ok((policy, signed)));
     }
     let more = failed.len().saturating_sub(MOST_FAILURES);
     let shown = failed.into_iter().take(MOST_FAILURES).collect::<Vec<_>>().join("\n  ");
@@ -192,6 +207,7 @@ pub(crate) fn entry(
         order: rule.and_then(|rule| rule.order).unwrap_or(manifest.order),
         kinds: policy.kinds().iter().map(|kind| kind.name().to_owned()).collect(),
         rollout: share.zip(previous).map(|(share, previous)| Rollout { share, previous }),
+        signed: None,
     }
 }
 
@@ -205,16 +221,19 @@ fn kept(entry: &PolicyInForce, configuration: &Configuration) -> PolicyInForce {
     }
 }
 
-/// A version that was in force, loaded from where contents are kept.
+/// A version that was in force, loaded from where contents are kept. The operator may trust others by now.
 pub(crate) fn from_store(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
-    reference: &PolicyRef,
+    entry: &PolicyInForce,
     reader: &dyn Reader,
 ) -> Result<Policy, HostError> {
     let fails = |problem: String| HostError::EarlierVersion { problem };
+    let reference = &entry.policy;
     let bytes = reader.content(&reference.digest)?.ok_or_else(|| fails("it is not stored".to_owned()))?;
-    let package = Package::from_bytes(&reference.name, &bytes).map_err(|error| fails(error.to_string()))?;
+    let mut package = Package::from_bytes(reference, &bytes).map_err(|error| fails(error.to_string()))?;
+    package.minisig = entry.signed.as_ref().map(|signed| signed.minisig.clone());
+    admit(configuration, &package)?;
     let rule = configuration.policies.get(&reference.name).cloned().unwrap_or_default();
     Policy::register(sandbox, &package, &rule.settings).map_err(|error| fails(error.to_string()))
 }
@@ -286,7 +305,7 @@ pub(crate) fn rolled_back(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trimtab_types::Mode;
+    use trimtab_types::{Mode, PolicyRef};
 
     fn digest(of: &str) -> Digest {
         Digest::of(of.as_bytes())
@@ -299,6 +318,7 @@ mod tests {
             order: 0,
             kinds: vec!["drift-action".into()],
             rollout: None,
+            signed: None,
         }
     }
 

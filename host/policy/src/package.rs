@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trimtab_types::{Digest, DigestBuilder};
+use trimtab_types::{Digest, DigestBuilder, PolicyRef};
 
 use crate::manifest::{Manifest, ManifestError};
 
@@ -11,6 +11,8 @@ use crate::manifest::{Manifest, ManifestError};
 pub const MANIFEST: &str = "policy.toml";
 const LONGEST_MANIFEST: u64 = 256 << 10;
 const LONGEST_NAME: usize = 100;
+/// Four lines, two of them comments of at most 1 and 8 KiB in minisign.
+const LONGEST_SIGNATURE: u64 = 16 << 10;
 /// The largest shipped runtime, Python's, is 18 MiB.
 pub(crate) const LARGEST_COMPONENT: u64 = 64 << 20;
 /// First bytes of a kept package, with the version of the form.
@@ -29,6 +31,8 @@ pub struct Package {
     pub component: Vec<u8>,
     /// Of manifest and component: defaults are part of a decision.
     pub digest: Digest,
+    /// The signature beside the component, if there is one; not part of the digest, which it names.
+    pub minisig: Option<String>,
 }
 
 /// Why there is no package.
@@ -112,8 +116,9 @@ impl Package {
             Some(file) => folder.join(file),
             None => only_component(folder)?,
         };
+        let minisig = signature_beside(folder, &component)?;
         let component = read_inside(folder, &component, LARGEST_COMPONENT)?;
-        Ok(Self::assemble(name, manifest, text, component))
+        Ok(Self { minisig, ..Self::assemble(name, manifest, text, component) })
     }
 
     /// From what the folder would hold.
@@ -130,10 +135,11 @@ impl Package {
 
     fn assemble(name: String, manifest: Manifest, manifest_text: String, component: Vec<u8>) -> Self {
         let digest = DigestBuilder::new("policy").part(manifest_text.as_bytes()).part(&component).finish();
-        Self { name, manifest, manifest_text, component, digest }
+        Self { name, manifest, manifest_text, component, digest, minisig: None }
     }
 
-    /// How a package is kept by its digest: magic, length of the manifest, manifest, component.
+    /// How a package is kept by its digest: magic, length of the manifest, manifest, component. Its signature is kept
+    /// with the set that it is in force in.
     pub fn to_bytes(&self) -> Vec<u8> {
         let text = self.manifest_text.as_bytes();
         let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + text.len() + self.component.len());
@@ -144,16 +150,19 @@ impl Package {
         bytes
     }
 
-    /// The opposite of `to_bytes`.
-    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, PackageError> {
+    /// The opposite of `to_bytes`; what was kept must still be what the reference names.
+    pub fn from_bytes(reference: &PolicyRef, bytes: &[u8]) -> Result<Self, PackageError> {
+        let name = &reference.name;
         let split = || {
             let (length, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
             let (text, component) =
                 rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
             Some((std::str::from_utf8(text).ok()?, component.to_vec()))
         };
-        let (text, component) = split().ok_or_else(|| PackageError::Damaged { name: name.to_owned() })?;
-        Self::from_parts(name, text, component)
+        let damaged = || PackageError::Damaged { name: name.clone() };
+        let (text, component) = split().ok_or_else(damaged)?;
+        let package = Self::from_parts(name, text, component)?;
+        if package.digest == reference.digest { Ok(package) } else { Err(damaged()) }
     }
 }
 
@@ -202,6 +211,19 @@ fn only_component(folder: &Path) -> Result<PathBuf, PackageError> {
         [one] => Ok(one.clone()),
         several => Err(PackageError::Component { folder: folder.to_owned(), count: several.len() }),
     }
+}
+
+/// `COMPONENT.wasm.minisig`, as minisign names it. What is no text is no signature, and is called so when it is checked.
+fn signature_beside(folder: &Path, component: &Path) -> Result<Option<String>, PackageError> {
+    let mut path = component.as_os_str().to_owned();
+    path.push(".minisig");
+    let path = PathBuf::from(path);
+    // A broken link is a signature that cannot be read, not one that is missing.
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let bytes = read_inside(folder, &path, LONGEST_SIGNATURE)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The real path of something that must lie inside a folder.

@@ -29,7 +29,7 @@ use crate::{
     error::{ExitCode, Failure},
     wire::{
         Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer,
-        PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus,
+        PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
     },
 };
 
@@ -576,25 +576,35 @@ async fn effects(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answ
 
 async fn policies(State(service): Shared) -> Answer<PoliciesAnswer> {
     blocking(service, |service| {
-        let (set, breakers) = service.host.with_state(|state| {
+        let (set, breakers, configuration) = service.host.with_state(|state| {
             let clock = state.clock;
             let breakers = state.breakers.iter().map(|(policy, breaker)| PolicyFailures {
                 policy: policy.clone(),
                 in_a_row: breaker.failures,
                 left_alone_until: breaker.open_until(clock),
             });
-            (state.policies.clone(), breakers.collect())
+            (state.policies.clone(), breakers.collect(), Arc::clone(&state.configuration))
         });
         Ok(Reply(PoliciesAnswer {
             directory: service.host.policies_directory().display().to_string(),
             policies: set.policies,
             held: set.held,
             problems: service.host.policy_problems(),
+            trust: trust(&configuration),
             failures: breakers,
             calls: service.host.calls(),
         }))
     })
     .await
+}
+
+fn trust(configuration: &Configuration) -> TrustAnswer {
+    let pinned = configuration.policies.iter().filter_map(|(name, rule)| Some((name.clone(), rule.digest?)));
+    TrustAnswer {
+        keys: configuration.trust.key_ids(),
+        require_signed: configuration.trust.require_signed,
+        pinned: pinned.collect(),
+    }
 }
 
 async fn policy_history(

@@ -173,6 +173,7 @@ impl From<HostError> for Failure {
                 (StatusCode::NOT_FOUND, "missing", ExitCode::Missing)
             }
             HostError::EarlierVersion { .. } => (StatusCode::CONFLICT, "conflict", ExitCode::Data),
+            HostError::Provenance(_) => (StatusCode::FORBIDDEN, "untrusted", ExitCode::Data),
             HostError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid", ExitCode::Data),
         };
         Self::new(status, kind, exit, message)

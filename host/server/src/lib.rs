@@ -17,5 +17,5 @@ pub use error::{ExitCode, Failure};
 pub use serve::{ServeError, serve};
 pub use wire::{
     Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer, PolicyFailures,
-    PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus,
+    PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
 };

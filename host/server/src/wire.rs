@@ -237,12 +237,26 @@ pub struct PoliciesAnswer {
     pub held: BTreeMap<String, Digest>,
     /// Folders that could not be put in force.
     pub problems: Vec<PolicyProblem>,
+    /// Whose policies are put in force.
+    #[serde(default)]
+    pub trust: TrustAnswer,
     /// Policies whose newest call failed.
     #[serde(default)]
     pub failures: Vec<PolicyFailures>,
     /// Calls since the host started.
     #[serde(default)]
     pub calls: Vec<PolicyCalls>,
+}
+
+/// Whose policies are put in force, as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrustAnswer {
+    /// Ids of the trusted keys, as minisign prints them.
+    pub keys: Vec<String>,
+    /// Whether a policy that none of them signed is refused.
+    pub require_signed: bool,
+    /// The only version that may be put in force, by policy.
+    pub pinned: BTreeMap<String, Digest>,
 }
 
 /// A policy that fails.

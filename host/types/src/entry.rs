@@ -107,6 +107,22 @@ pub struct PolicyInForce {
     /// A new version that decides only for a share of the subjects so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// Its signature, if it had one when it was put in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
+
+/// A policy's signature, as it was when the policy was put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// Id of the key, as minisign prints it.
+    pub key: String,
+    /// Whether the key was trusted and the signature checked with it; otherwise nothing was checked.
+    pub trusted: bool,
+    /// What the signer says: the trusted comment.
+    pub comment: String,
+    /// The whole file, so that going back to this version can check it again.
+    pub minisig: String,
 }
 
 /// A new version on its way in.

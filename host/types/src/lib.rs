@@ -23,7 +23,7 @@ pub use decision::{
 pub use digest::{Digest, DigestBuilder};
 pub use entry::{
     Act, Approval, Change, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry,
-    Position, Redaction, Reset, Rollout, TrainerResult, VersionTransition,
+    Position, Redaction, Reset, Rollout, Signed, TrainerResult, VersionTransition,
 };
 pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};

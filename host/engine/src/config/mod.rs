@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use trimtab_policy::Trust;
 use trimtab_types::{
     Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, format_duration, parse_duration,
 };
@@ -52,6 +53,9 @@ pub struct Configuration {
     /// When a policy that fails again and again is left alone.
     #[serde(skip_serializing_if = "is_default")]
     pub breaker: BreakerRules,
+    /// Whose policies are put in force. It counts at that moment only, never in a replay.
+    #[serde(skip_serializing_if = "is_default")]
+    pub trust: Trust,
     /// The operator's settings of policies, by policy.
     pub policies: BTreeMap<String, PolicyRule>,
 }
@@ -258,6 +262,9 @@ pub struct PolicyRule {
     /// A new version decides for this share of the subjects, 0..1; the version before it for the others.
     #[serde(skip_serializing_if = "is_default")]
     pub rollout: Option<f64>,
+    /// The only version that may be put in force.
+    #[serde(skip_serializing_if = "is_default")]
+    pub digest: Option<Digest>,
     /// Values of settings that the manifest declares.
     pub settings: BTreeMap<String, serde_json::Value>,
 }
@@ -378,6 +385,11 @@ impl Configuration {
             "breaker.longest",
             "must not be below `breaker.pause`",
         );
+        need(
+            !self.trust.require_signed || !self.trust.keys.is_empty(),
+            "trust.require-signed",
+            "needs a key in `trust.keys`; without one no policy could be put in force",
+        );
         for (name, rule) in &self.policies {
             need(
                 rule.rollout.is_none_or(|share| (0.0..=1.0).contains(&share)),
@@ -408,6 +420,11 @@ mod tests {
             [[models]]
             model = "btc*"
             stage = "act"
+            [trust]
+            keys = ["RWSPH4cBDJIwErBaytm0K6M6Dnn/rfMZ8CQO5iHyLFILfA7LmUm0ItHU"]
+            require-signed = true
+            [policies.drift-ladder]
+            digest = "36109602087b38b62c6ac76b9a91f33242ba66585162b9b2dea677dc62cf2001"
             [policies.drift-ladder.settings]
             act-exposure = 0.25
         "#;
@@ -462,6 +479,9 @@ mod tests {
             ("[detectors.ks]\nminimum = 600\nmedium = 0.3", &["detectors.ks.minimum", "detectors.ks.medium"]),
             ("[detectors.psi]\nwindow = true", &["line 2", "number of predictions"]),
             ("[fleet]\nalpha = 5", &["fleet.alpha"]),
+            ("[trust]\nrequire-signed = true", &["trust.require-signed", "trust.keys"]),
+            ("[trust]\nkeys = [\"RWabc\"]", &["line 2", "`RWabc`", "second line", ".pub"]),
+            ("[policies.p]\ndigest = \"sha256:1f\"", &["line 2", "64 hexadecimal digits"]),
             ("[detectors.psi]\nwindow = 7", &["detectors.psi.window", "50 and 5000"]),
             ("[detectors.psi]\nwindow = \"5m\"", &["detectors.psi.window", "1h"]),
             ("[detectors.psi]\nwindow = \"40d\"", &["detectors.sketches.until", "`window`"]),

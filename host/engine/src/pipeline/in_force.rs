@@ -144,7 +144,8 @@ pub(crate) fn package(
         problem,
     };
     let bytes = reader.content(digest)?.ok_or_else(|| missing("not stored".to_owned()))?;
-    Package::from_bytes(name, &bytes).map_err(|error| missing(error.to_string()))
+    let reference = PolicyRef { name: name.to_owned(), digest: *digest };
+    Package::from_bytes(&reference, &bytes).map_err(|error| missing(error.to_string()))
 }
 
 #[cfg(test)]

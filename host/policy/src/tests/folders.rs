@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use trimtab_types::Severity;
+use trimtab_types::{PolicyRef, Severity};
 
 use super::core::Core;
 use super::{finding, noon};
@@ -96,20 +96,25 @@ fn links_stay_inside() {
 #[test]
 fn packages_are_kept_whole() {
     let package = Package::from_parts("p", MANIFEST, Core::default().component()).expect("a package");
+    let named = |name: &str| PolicyRef { name: name.into(), digest: package.digest };
     let bytes = package.to_bytes();
-    let back = Package::from_bytes("p", &bytes).expect("is whole");
+    let back = Package::from_bytes(&named("p"), &bytes).expect("is whole");
     assert_eq!((back.digest, &back.component), (package.digest, &package.component));
-    for damaged in [&bytes[..10], &bytes[..20], &bytes[1..], b""] {
-        assert!(matches!(Package::from_bytes("p", damaged), Err(PackageError::Damaged { .. })));
-    }
+    let damaged = |bytes: &[u8]| {
+        assert!(matches!(Package::from_bytes(&named("p"), bytes), Err(PackageError::Damaged { .. })));
+    };
+    [&bytes[..10], &bytes[..20], &bytes[1..], b""].into_iter().for_each(damaged);
     let mut long = bytes.clone();
     long[16..24].fill(0xff);
-    assert!(matches!(Package::from_bytes("p", &long), Err(PackageError::Damaged { .. })));
+    damaged(&long);
+    // Whole, but another than the digest says.
+    damaged(&[&bytes[..], &[0]].concat());
     // Defaults are part of a decision, so the manifest is part of the digest; the name is not.
     let other =
         Package::from_parts("p", "summary = \"another\"", package.component.clone()).expect("a package");
     assert_ne!(other.digest, package.digest);
-    assert_eq!(Package::from_bytes("q", &bytes).expect("is whole").digest, package.digest);
+    damaged(&other.to_bytes());
+    assert_eq!(Package::from_bytes(&named("q"), &bytes).expect("is whole").name, "q");
 }
 
 fn cached(directory: &Path) -> Arc<Sandbox> {

@@ -1,9 +1,12 @@
 //! Tests of this crate, in one binary: components written as text, and the shipped policies as they are built.
 
+mod cases;
 mod core;
 mod folders;
 mod hostile;
+mod interface;
 mod manifests;
+mod provenance;
 mod shipped;
 
 use std::collections::BTreeMap;

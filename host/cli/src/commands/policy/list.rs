@@ -44,8 +44,18 @@ pub(super) async fn list(global: &Global, output: &mut Output) -> Result<ExitCod
 }
 
 fn in_force(listed: &PoliciesAnswer) -> Table {
-    let mut table =
-        Table::new(&["policy", "digest", "mode", "order", "answers", "calls", "failed", "p50 µs", "p99 µs"]);
+    let mut table = Table::new(&[
+        "policy",
+        "digest",
+        "signed with",
+        "mode",
+        "order",
+        "answers",
+        "calls",
+        "failed",
+        "p50 µs",
+        "p99 µs",
+    ]);
     for entry in &listed.policies {
         let of_this = || listed.calls.iter().filter(|calls| calls.policy == entry.policy);
         let calls: u64 = of_this().map(|calls| calls.calls).sum();
@@ -56,6 +66,7 @@ fn in_force(listed: &PoliciesAnswer) -> Table {
         table.row([
             cell(&entry.policy.name),
             cell(entry.policy.digest.short()),
+            cell(signed(entry)),
             cell(stands(entry)),
             cell(entry.order),
             cell(entry.kinds.join(", ")),
@@ -66,6 +77,14 @@ fn in_force(listed: &PoliciesAnswer) -> Table {
         ]);
     }
     table
+}
+
+fn signed(entry: &PolicyInForce) -> String {
+    match &entry.signed {
+        Some(signed) if signed.trusted => signed.key.clone(),
+        Some(signed) => format!("{}, not checked", signed.key),
+        None => "-".to_owned(),
+    }
 }
 
 fn stands(entry: &PolicyInForce) -> String {
