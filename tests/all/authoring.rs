@@ -204,6 +204,7 @@ fn inspect_holds_imports_against_grants() {
     assert_eq!(told["interface"], json!(["0.1.0"]));
     assert_eq!(told["imports"], json!(["history", "settings"]));
     assert_eq!(told["grants"], json!(["history"]));
+    assert_eq!(told["signature"], "not signed");
     scratch
         .run(&["policy", "inspect", "drift-ladder"])
         .expect(0)

@@ -2,21 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use trimtab_engine::{Configuration, would_serve};
+use trimtab_engine::would_serve;
 use trimtab_policy::{FIXTURES, Policy};
 use trimtab_server::{ExitCode, Failure};
 
-use super::folders;
+use super::{configuration, folders};
 use crate::{
     args::Global,
-    connect::{self, CONFIG},
+    connect,
     output::{Output, Tone},
 };
 
 pub(super) fn check(global: &Global, named: &[PathBuf], output: &mut Output) -> Result<ExitCode, Failure> {
-    let config = global.data.join(CONFIG);
-    let configuration =
-        if config.exists() { connect::read_configuration(&config)? } else { Configuration::default() };
+    let configuration = configuration(global)?;
     let sandbox = connect::sandbox(None)?;
     let mut answers = Vec::new();
     let mut exit = ExitCode::Ok;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use trimtab_policy::Policy;
 use trimtab_server::{ExitCode, Failure};
 
-use super::{folder, package};
+use super::{configuration, folder, package};
 use crate::{
     args::Global,
     connect,
@@ -14,6 +14,7 @@ use crate::{
 
 pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Result<ExitCode, Failure> {
     let package = package(&folder(global, named)?)?;
+    let signature = package.signature(&configuration(global)?.trust).to_string();
     let sandbox = connect::sandbox(None)?;
     let policy = Policy::register(&sandbox, &package, &BTreeMap::new())
         .map_err(|error| Failure::invalid(error.to_string()))?;
@@ -34,7 +35,7 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
         .collect();
     if output.is_json() {
         output.json(&serde_json::json!({
-            "name": package.name, "digest": package.digest, "bytes": package.component.len(),
+            "name": package.name, "digest": package.digest, "bytes": package.component.len(), "signature": signature,
             "summary": manifest.summary, "kinds": kinds, "interface": versions, "imports": policy.imports(), "grants": granted,
             "settings": settings.iter().map(|(key, kind, default, summary)| serde_json::json!({
                 "key": key, "type": kind, "default": default, "summary": summary,
@@ -44,6 +45,7 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
     }
     output.line(format!("policy     {} - {}", package.name, manifest.summary))?;
     output.line(format!("digest     {}", package.digest))?;
+    output.line(format!("signature  {signature}"))?;
     output.line(format!("size       {} KiB", package.component.len().div_ceil(1024)))?;
     output.line(format!("answers    {}", kinds.join(", ")))?;
     output.line(format!("interface  trimtab:policy {}", versions.join(", ")))?;

@@ -13,6 +13,7 @@ mod test;
 
 use std::path::{Path, PathBuf};
 
+use trimtab_engine::Configuration;
 use trimtab_policy::{MANIFEST, Package, read_directory};
 use trimtab_server::{ExitCode, Failure};
 use trimtab_types::Mode;
@@ -81,6 +82,12 @@ fn folders(global: &Global, named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> 
 
 fn package(folder: &Path) -> Result<Package, Failure> {
     Package::read(folder).map_err(|error| Failure::invalid(error.to_string()))
+}
+
+/// The configuration of the data directory, or the defaults where there is none.
+fn configuration(global: &Global) -> Result<Configuration, Failure> {
+    let config = global.data.join(CONFIG);
+    if config.exists() { connect::read_configuration(&config) } else { Ok(Configuration::default()) }
 }
 
 /// The policies directory of the data directory, or the one beside us where there is none.
