@@ -3,7 +3,7 @@
 //!
 //! Drops are taken from the unrounded numbers.
 
-use wording::{count, decimal, p_value, percent, points};
+use wording::{count, decimal, difference, p_value, percent, quantity};
 
 use crate::{
     Alert, Estimate, Finding, Message, Occasion, Phase, Severity,
@@ -112,8 +112,6 @@ pub struct Fact {
     pub value: String,
 }
 
-/// Metrics that are numbers of their own and not rates.
-const NOT_RATES: [&str; 2] = ["sharpe", "pnl"];
 /// The host takes no longer title, in bytes.
 const LONGEST_TITLE: usize = 512;
 /// Of a text of others, in bytes. A name is not longer; the host's reasons may be, up to 4 KiB.
@@ -244,10 +242,7 @@ impl Measured {
         };
         let change = finding.current.zip(finding.baseline).map(|(now, before)| {
             let fall = before.value - now.value;
-            let by = match rate(&finding.quantity) {
-                true => points(fall),
-                false => decimal(fall.abs(), 3),
-            };
+            let by = difference(&finding.quantity, fall);
             let relative = match before.value {
                 0.0 => String::new(),
                 from => format!(" ({})", percent((fall / from).abs())),
@@ -398,12 +393,4 @@ fn name(text: &str) -> String {
 fn is_page(link: &str) -> bool {
     let scheme = link.starts_with("https://") || link.starts_with("http://");
     scheme && link.len() <= LONGEST_LINK && link.chars().all(|c| c.is_ascii_graphic())
-}
-
-fn rate(name: &str) -> bool {
-    !NOT_RATES.contains(&name) && !name.starts_with("feature/") && name != "score"
-}
-
-fn quantity(name: &str, value: f64) -> String {
-    if rate(name) { percent(value) } else { decimal(value, 3) }
 }

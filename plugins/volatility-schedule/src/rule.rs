@@ -1,5 +1,7 @@
 //! The rule: three steps of realised daily volatility, three intervals. Pure.
 
+use wording::{duration, percent};
+
 use crate::bindings::exports::trimtab::policy::retrain_schedule::{Conditions, Schedule};
 
 /// The operator's settings. Volatilities are fractions a day, intervals seconds.
@@ -19,7 +21,10 @@ impl Rule {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.medium >= self.high {
-            problems.push(format!("`medium` is {} and `high` {}; set `medium` below `high`", self.medium, self.high));
+            problems.push(format!(
+                "`medium` is {} and `high` {}; set `medium` below `high`",
+                self.medium, self.high
+            ));
         }
         if self.every_high > self.every_medium || self.every_medium > self.every_low {
             problems.push(
@@ -58,21 +63,6 @@ pub fn plan(rule: &Rule, conditions: &Conditions) -> Schedule {
     }
 }
 
-/// A fraction as people read it, to a tenth of a per cent.
-fn percent(fraction: f64) -> String {
-    format!("{:.1} %", fraction * 100.0)
-}
-
-/// A length of time in its largest even unit.
-fn duration(seconds: u32) -> String {
-    match seconds {
-        s if s >= 86_400 && s % 86_400 == 0 => format!("{} d", s / 86_400),
-        s if s >= 3_600 => format!("{} h", s / 3_600),
-        s if s >= 60 => format!("{} min", s / 60),
-        s => format!("{s} s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,7 +86,12 @@ mod tests {
             drifts_last_week: 0,
         };
         let schedule = plan(&RULE, &conditions);
-        assert_eq!((schedule.every, schedule.immediately), (hours * HOUR, immediately), "{}", schedule.reason);
+        assert_eq!(
+            (schedule.every, schedule.immediately),
+            (hours * HOUR, immediately),
+            "{}",
+            schedule.reason
+        );
     }
 
     #[test]

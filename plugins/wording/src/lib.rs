@@ -14,6 +14,24 @@ pub fn points(difference: f64) -> String {
     format!("{} points", decimal(difference.abs() * 100.0, 1))
 }
 
+/// Well-known metrics that are numbers of their own and not rates.
+const NOT_RATES: [&str; 2] = ["sharpe", "pnl"];
+
+/// Whether what goes by this name, a metric or what else a detector watches, is a fraction.
+pub fn is_rate(name: &str) -> bool {
+    !NOT_RATES.contains(&name) && !name.starts_with("feature/") && name != "score"
+}
+
+/// A metric's value, as fits its name: "61.0 %", "1.250".
+pub fn quantity(name: &str, value: f64) -> String {
+    if is_rate(name) { percent(value) } else { decimal(value, 3) }
+}
+
+/// A difference of two values of a metric, without its sign: "7.0 points", "0.250".
+pub fn difference(name: &str, value: f64) -> String {
+    if is_rate(name) { points(value) } else { decimal(value.abs(), 3) }
+}
+
 /// With so many decimals. Programming languages disagree on how to print 0.25 with one decimal; integers they agree on.
 pub fn decimal(value: f64, places: u32) -> String {
     const MOST: f64 = 1e9;
@@ -70,6 +88,14 @@ mod tests {
         ] {
             assert_eq!(decimal(value, places), text);
         }
+        assert_eq!(
+            (quantity("f1", 0.5), quantity("feature/x", 0.5)),
+            ("50.0 %".to_owned(), "0.500".to_owned())
+        );
+        assert_eq!(
+            (difference("ece", -0.05), difference("sharpe", -0.25)),
+            ("5.0 points".to_owned(), "0.250".to_owned())
+        );
         assert_eq!((percent(0.613), points(-0.07)), ("61.3 %".to_owned(), "7.0 points".to_owned()));
         assert_eq!((p_value(0.0123), p_value(0.000_01)), ("p = 0.0123".to_owned(), "p < 0.0001".to_owned()));
         assert_eq!(
