@@ -49,18 +49,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// The crates of the shipped policies; a policy's folder has its crate's name.
-const POLICIES: &[&str] = &["chat-alert", "drift-ladder"];
-
-/// Builds the shipped policies and puts each into its folder.
+/// Builds the shipped policies and puts each into its folder, which has the name of its crate.
 fn policies() -> Result<(), Failed> {
     tools::ensure_target("wasm32-wasip2")?;
+    let policies = tools::policies()?;
     let mut build = cargo(&["build", "--quiet", "--profile", "policy", "--target", "wasm32-wasip2"]);
-    for policy in POLICIES {
+    for policy in &policies {
         build.args(["--package", policy]);
     }
     run(&mut build)?;
-    for policy in POLICIES {
+    for policy in &policies {
         let built = tools::target_directory()
             .join("wasm32-wasip2/policy")
             .join(format!("{}.wasm", policy.replace('-', "_")));

@@ -54,6 +54,22 @@ pub(crate) fn ensure_target(target: &str) -> Result<(), Failed> {
     })
 }
 
+/// The names of the shipped policies, sorted: the folders with a manifest, of which each is built from the crate of its
+/// name. What only a build has left behind has none.
+pub(crate) fn policies() -> Result<Vec<String>, Failed> {
+    let directory = repository().join("policies");
+    let failed = |error: std::io::Error| Failed(format!("cannot read {}: {error}", directory.display()));
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.path().join("policy.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Puts a file into its place, if it is not there already, so that nobody reads half of it.
 pub(crate) fn place(from: &Path, to: &Path) -> Result<(), Failed> {
     let failed =

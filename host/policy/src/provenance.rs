@@ -245,7 +245,7 @@ impl Trust {
 }
 
 /// The id of the key in the Base64 text of a public key or signature: after two bytes for the algorithm eight of a
-/// number, least significant first.
+/// number, least significant first. Written as `minisign` does, without leading zeroes, so that one finds the other.
 fn key_id(text: &str) -> Option<String> {
     const BYTES: usize = 10;
     const LETTERS: usize = (BYTES * 8).div_ceil(6);
@@ -253,7 +253,7 @@ fn key_id(text: &str) -> Option<String> {
     let bits =
         letters.iter().try_fold(0_u128, |bits, letter| Some(bits << 6 | u128::from(six_bits(*letter)?)))?;
     let id = (bits >> (LETTERS * 6 - BYTES * 8)) as u64;
-    Some(format!("{:016X}", id.swap_bytes()))
+    Some(format!("{:X}", id.swap_bytes()))
 }
 
 fn six_bits(letter: u8) -> Option<u8> {

@@ -1,10 +1,15 @@
 //! The rule. What is protected, serves, is under trial, is among the best or among the newest is kept. Of the rest may go what
 //! is old, what is among the worst, and what another version does as well; and, while a budget is exceeded, the oldest. Pure.
 
-use std::cmp::Ordering;
+use wording::{decimal, duration};
 
 use crate::bindings::exports::trimtab::policy::cleanup::{Fate, Inventory, Recommendation};
-use crate::bindings::trimtab::policy::types::{ModelVersion, Stage};
+use crate::bindings::trimtab::policy::types::{ModelVersion, Protection, Stage};
+
+/// Scores and shares are rounded to this before they are held against a limit, so that 0.701 is 0.001 more than 0.7.
+const ROUNDING: f64 = 1e-9;
+/// Metrics of which less is better: the best by them would be the worst.
+const LESS_IS_BETTER: [&str; 3] = ["ece", "drawdown", "interval-width"];
 
 /// The operator's settings.
 #[derive(Debug, Clone)]
@@ -29,6 +34,10 @@ impl Rule {
         if self.score.trim().is_empty() {
             return vec!["`score` is empty; name a metric, such as \"accuracy\"".to_owned()];
         }
+        if LESS_IS_BETTER.contains(&self.score.trim()) {
+            let problem = "more of it is not better; name a metric such as \"accuracy\" or \"sharpe\"";
+            return vec![format!("`score` is \"{}\": {problem}", self.score)];
+        }
         Vec::new()
     }
 }
@@ -36,15 +45,30 @@ impl Rule {
 /// What is said of a version so far.
 type Said = Option<(Fate, String)>;
 
+/// A version, and where it stands among the others that are there.
+struct Standing<'a> {
+    version: &'a ModelVersion,
+    /// The metric, and the place by it, the best first. Of equals the newer one is better.
+    score: Option<(f64, usize)>,
+    /// How many are newer.
+    newer: usize,
+}
+
 /// One recommendation for every version, in the order in which they came: newest first.
 pub fn review(rule: &Rule, inventory: &Inventory) -> Vec<Recommendation> {
-    let versions = &inventory.versions;
-    let ranks = ranks(rule, versions);
-    let mut said: Vec<Said> = (0..versions.len()).map(|index| kept(rule, versions, &ranks, index)).collect();
-    for index in 0..versions.len() {
-        if said[index].is_none() {
-            said[index] = outlived(rule, versions, &ranks, index);
-        }
+    let standings = standings(rule, &inventory.versions);
+    let ranked = standings.iter().filter(|standing| standing.score.is_some()).count();
+    let mut said: Vec<Said> = vec![None; standings.len()];
+    // The best first: a double may go because of a better one that stays.
+    let mut order: Vec<usize> = (0..standings.len()).collect();
+    order.sort_by_key(|index| standings[*index].score.map_or(usize::MAX, |(_, rank)| rank));
+    for index in order {
+        let standing = &standings[index];
+        said[index] = kept(rule, standing).or_else(|| {
+            let others = standings.iter().zip(&said);
+            let staying = others.filter(|(_, said)| !goes(said)).map(|(other, _)| other);
+            outlived(rule, standing, ranked, staying)
+        });
     }
     within_budget(inventory, &mut said);
     let recommendation = |(version, said): (&ModelVersion, Said)| {
@@ -52,38 +76,43 @@ pub fn review(rule: &Rule, inventory: &Inventory) -> Vec<Recommendation> {
             said.unwrap_or_else(|| (Fate::Keep, "Kept: no rule says that it may go.".to_owned()));
         Recommendation { version: version.version.clone(), fate, reason }
     };
-    versions.iter().zip(said).map(recommendation).collect()
+    inventory.versions.iter().zip(said).map(recommendation).collect()
 }
 
-fn score(rule: &Rule, version: &ModelVersion) -> Option<f64> {
-    version.metrics.iter().find(|metric| metric.name == rule.score).map(|metric| metric.estimate.value)
+fn goes(said: &Said) -> bool {
+    matches!(said, Some((Fate::Delete, _)))
 }
 
-/// The place of each version by its score, the best first; `None` without one. Of equals the newer one is better.
-fn ranks(rule: &Rule, versions: &[ModelVersion]) -> Vec<Option<usize>> {
-    let mut scored: Vec<(usize, f64)> = versions
-        .iter()
-        .enumerate()
-        .filter(|(_, version)| version.stage != Stage::Deleted)
-        .filter_map(|(index, version)| Some((index, score(rule, version)?)))
-        .collect();
-    scored.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal).then(a.0.cmp(&b.0)));
-    let mut ranks = vec![None; versions.len()];
-    for (rank, (index, _)) in scored.into_iter().enumerate() {
-        ranks[index] = Some(rank);
+fn standings<'a>(rule: &Rule, versions: &'a [ModelVersion]) -> Vec<Standing<'a>> {
+    let mut newer = 0;
+    let mut standings: Vec<Standing<'a>> = Vec::with_capacity(versions.len());
+    for version in versions {
+        let there = version.stage != Stage::Deleted;
+        let metric = version.metrics.iter().find(|metric| there && metric.name == rule.score);
+        let score = metric.map(|metric| (metric.estimate.value, 0));
+        standings.push(Standing { version, score, newer });
+        newer += usize::from(there);
     }
-    ranks
+    let mut scores: Vec<&mut (f64, usize)> =
+        standings.iter_mut().filter_map(|standing| standing.score.as_mut()).collect();
+    // Stable, and they come newest first.
+    scores.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (rank, (_, place)) in scores.into_iter().enumerate() {
+        *place = rank;
+    }
+    standings
 }
 
 /// The first rule that keeps a version.
-fn kept(rule: &Rule, versions: &[ModelVersion], ranks: &[Option<usize>], index: usize) -> Said {
-    let version = &versions[index];
+fn kept(rule: &Rule, standing: &Standing<'_>) -> Said {
+    let version = standing.version;
     let keep = |reason: String| Some((Fate::Keep, reason));
     if version.stage == Stage::Deleted {
         return keep("Nothing to do: it was deleted before.".to_owned());
     }
     if !version.protections.is_empty() {
-        return keep("Kept: it is protected.".to_owned());
+        let names: Vec<_> = version.protections.iter().map(protection).collect();
+        return keep(format!("Kept: it is protected: {}.", names.join(", ")));
     }
     if version.stage == Stage::Production {
         return keep("Kept: it serves.".to_owned());
@@ -91,55 +120,64 @@ fn kept(rule: &Rule, versions: &[ModelVersion], ranks: &[Option<usize>], index: 
     if matches!(version.stage, Stage::Canary | Stage::Shadow) {
         return keep("Kept: it is under trial.".to_owned());
     }
-    if let Some(rank) = ranks[index].filter(|rank| *rank < rule.top as usize) {
+    if let Some((_, rank)) = standing.score.filter(|(_, rank)| *rank < rule.top as usize) {
         return keep(format!("Kept: number {} by {}; the best {} are kept.", rank + 1, rule.score, rule.top));
     }
-    let newer = versions[..index].iter().filter(|other| other.stage != Stage::Deleted).count();
-    if newer < rule.last as usize {
+    if standing.newer < rule.last as usize {
         return keep(format!("Kept: among the newest {}.", rule.last));
     }
     None
 }
 
-/// The first rule by which a version may go.
-fn outlived(rule: &Rule, versions: &[ModelVersion], ranks: &[Option<usize>], index: usize) -> Said {
-    let version = &versions[index];
+/// The first rule by which a version may go. `ranked` versions have a score; `staying` stay as far as is known.
+fn outlived<'a>(
+    rule: &Rule,
+    standing: &Standing<'_>,
+    ranked: usize,
+    mut staying: impl Iterator<Item = &'a Standing<'a>>,
+) -> Said {
     let delete = |reason: String| Some((Fate::Delete, reason));
-    if version.age > rule.oldest {
-        return delete(format!(
-            "May go: {} days old; the limit is {}.",
-            version.age / 86_400,
-            rule.oldest / 86_400
-        ));
+    let age = standing.version.age;
+    if age > rule.oldest {
+        return delete(format!("May go: {} old; the limit is {}.", duration(age), duration(rule.oldest)));
     }
-    let rank = ranks[index]?;
-    let ranked = ranks.iter().flatten().count();
+    let (mine, rank) = standing.score?;
     // Rounded down: a fifth of four versions is none.
-    let worst = (ranked as f64 * rule.bottom) as usize;
-    if rank >= ranked - worst.min(ranked) {
+    let worst = (ranked as f64 * rule.bottom + ROUNDING) as usize;
+    if rank >= ranked.saturating_sub(worst) {
         return delete(format!(
             "May go: number {} of {ranked} by {}, among the worst {worst}.",
             rank + 1,
             rule.score
         ));
     }
-    let mine = score(rule, version)?;
-    let better = versions.iter().zip(ranks).filter(|(_, other)| other.is_some_and(|other| other < rank));
-    let as_good = better
-        .filter_map(|(other, _)| Some((other, score(rule, other)?)))
-        .find(|(_, theirs)| theirs - mine <= rule.duplicate);
-    as_good.and_then(|(other, theirs)| {
-        delete(format!(
-            "May go: {} does as well, with {} {theirs} against {mine}.",
-            other.version, rule.score
-        ))
-    })
+    let as_good = |other: &&Standing<'_>| {
+        other.score.is_some_and(|(theirs, place)| place < rank && theirs - mine <= rule.duplicate + ROUNDING)
+    };
+    let better = staying.find(as_good)?;
+    let theirs = better.score.map_or(mine, |(theirs, _)| theirs);
+    delete(format!(
+        "May go: {} does as well, with {} {} against {}.",
+        better.version.version,
+        rule.score,
+        decimal(theirs, 4),
+        decimal(mine, 4)
+    ))
+}
+
+fn protection(by: &Protection) -> &'static str {
+    match by {
+        Protection::Champion => "it serves",
+        Protection::Challenger => "it is to serve next",
+        Protection::PreviousChampion => "it is the way back",
+        Protection::Experiment => "it is under trial",
+        Protection::Pinned => "it is pinned",
+    }
 }
 
 /// While what stays exceeds the budget, the oldest that no rule keeps may go, too.
 fn within_budget(inventory: &Inventory, said: &mut [Said]) {
     let budget = &inventory.budget;
-    let goes = |said: &Said| matches!(said, Some((Fate::Delete, _)));
     let freed: u64 = inventory
         .versions
         .iter()
@@ -169,7 +207,7 @@ fn within_budget(inventory: &Inventory, said: &mut [Said]) {
 mod tests {
     use super::*;
     use crate::bindings::exports::trimtab::policy::cleanup::Budget;
-    use crate::bindings::trimtab::policy::types::{Estimate, Metric, Protection};
+    use crate::bindings::trimtab::policy::types::{Estimate, Metric};
 
     const DAY: u32 = 86_400;
 
@@ -246,6 +284,15 @@ mod tests {
         versions[1].metrics = version("v3", 5, Some(0.70)).metrics;
         check(&rule(), versions, open(), &["v3", "v1"]);
         check(&Rule { duplicate: 1.0, ..rule() }, four(), open(), &["v3", "v1"]);
+        // Of a row of doubles one stays, because of which the others may go.
+        let mut row = four();
+        for (version, accuracy) in row.iter_mut().zip([0.70, 0.69, 0.68, 0.67]) {
+            version.age = DAY;
+            version.metrics[0].estimate.value = accuracy;
+        }
+        check(&Rule { duplicate: 0.01, ..rule() }, row.clone(), open(), &["v3", "v1"]);
+        row[1].age = 31 * DAY;
+        check(&Rule { duplicate: 0.01, ..rule() }, row, open(), &["v3", "v1"]);
         // Without a score nothing is known for or against it.
         check(&rule(), vec![version("b", 1, None), version("a", 2, None)], open(), &[]);
         check(&rule(), Vec::new(), open(), &[]);
@@ -264,5 +311,13 @@ mod tests {
         check(&rule(), five(), budget(Some(250), None), &["v3", "v1"]);
         // What is kept is kept, whatever the budget.
         check(&rule(), five(), budget(Some(0), Some(0)), &["v3", "v1"]);
+    }
+
+    #[test]
+    fn settings_have_to_make_sense() {
+        assert!(rule().problems().is_empty());
+        for score in ["", " ", "ece"] {
+            assert_eq!(Rule { score: score.into(), ..rule() }.problems().len(), 1);
+        }
     }
 }

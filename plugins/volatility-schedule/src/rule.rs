@@ -1,5 +1,7 @@
 //! The rule: three steps of realised daily volatility, three intervals. Pure.
 
+use wording::{duration, percent};
+
 use crate::bindings::exports::trimtab::policy::retrain_schedule::{Conditions, Schedule};
 
 /// The operator's settings. Volatilities are fractions a day, intervals seconds.
@@ -58,21 +60,6 @@ pub fn plan(rule: &Rule, conditions: &Conditions) -> Schedule {
         every,
         immediately: overdue.is_some(),
         reason: format!("{because}: retrain every {}.{now}", duration(every)),
-    }
-}
-
-/// A fraction as people read it, to a tenth of a per cent.
-fn percent(fraction: f64) -> String {
-    format!("{:.1} %", fraction * 100.0)
-}
-
-/// A length of time in its largest even unit.
-fn duration(seconds: u32) -> String {
-    match seconds {
-        s if s >= 86_400 && s % 86_400 == 0 => format!("{} d", s / 86_400),
-        s if s >= 3_600 => format!("{} h", s / 3_600),
-        s if s >= 60 => format!("{} min", s / 60),
-        s => format!("{s} s"),
     }
 }
 

@@ -1,5 +1,7 @@
 // What should become of this canary? Waits until the numbers can be trusted, then for strong evidence.
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "trimtab.h"
@@ -37,7 +39,12 @@ bool exports_trimtab_policy_canary_promotion_judge(experiment_t *experiment, jud
         if (one->name.len == metric.len && memcmp(one->name.ptr, metric.ptr, metric.len) == 0) found = one;
     }
     if (!found) {
-        trimtab_string_dup(err, "the experiment does not have the metric; set `metric` to one that it has");
+        const char *format = "the experiment has no metric `%.*s`; set `metric` to one that it has";
+        int length = snprintf(NULL, 0, format, (int)metric.len, metric.ptr);
+        char *text = malloc((size_t)length + 1);
+        if (!text) abort();
+        snprintf(text, (size_t)length + 1, format, (int)metric.len, metric.ptr);
+        *err = (trimtab_string_t){(uint8_t *)text, (size_t)length};
         return false;
     }
     double evidence = trimtab_policy_settings_number(&evidence_key);

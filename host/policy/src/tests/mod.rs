@@ -28,6 +28,20 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The names of the shipped policies: the folders with a manifest, of which each is built from the crate of its name.
+#[expect(clippy::disallowed_methods, reason = "tests read what is shipped")]
+fn names() -> Vec<String> {
+    let folders = std::fs::read_dir(repository().join("policies")).expect("a folder");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.expect("is read");
+        let is_policy = entry.path().join(crate::MANIFEST).is_file();
+        is_policy.then(|| entry.file_name().into_string().expect("a plain name"))
+    };
+    let mut names: Vec<_> = folders.filter_map(name).collect();
+    names.sort_unstable();
+    names
+}
+
 /// The shipped policies, built once. A target directory of their own, because the outer cargo holds the lock on its.
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -37,7 +51,8 @@ fn built() -> &'static Path {
         let target = target.join("test-policies");
         let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(["build", "--quiet", "--profile", "policy", "--target", "wasm32-wasip2"])
-            .args(["-p", "drift-ladder", "-p", "chat-alert", "--target-dir"])
+            .args(names().iter().flat_map(|name| ["-p", name]))
+            .arg("--target-dir")
             .arg(&target)
             .current_dir(repository())
             .status()

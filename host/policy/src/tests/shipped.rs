@@ -7,7 +7,7 @@ use trimtab_types::{
     Action, Alert, Estimate, FailureKind, Finding, ModelVersion, Occasion, Phase, Read, Severity,
 };
 
-use super::{estimate, finding, noon, register, repository, sandbox, shipped, subject};
+use super::{estimate, finding, names, noon, register, repository, sandbox, shipped, subject};
 use crate::{Kind, NoHistory, Policy, Sandbox, View, run_fixtures};
 
 #[test]
@@ -30,13 +30,18 @@ fn the_ladder_decides() {
 /// Every shipped policy has fixtures, and all of them pass.
 #[test]
 fn fixtures_pass() {
-    for (name, least) in [("drift-ladder", 8), ("chat-alert", 4)] {
-        let reports = run_fixtures(sandbox(), &shipped(name), &repository().join("policies").join(name));
-        assert!(reports.len() >= least, "{name} has {} fixtures", reports.len());
-        for report in reports {
-            assert!(report.passed(), "{name}/{}: {:#?}\n{}", report.name(), report.problems, report.answer);
+    let mut problems = Vec::new();
+    for name in names() {
+        let reports = run_fixtures(sandbox(), &shipped(&name), &repository().join("policies").join(&name));
+        if reports.is_empty() {
+            problems.push(format!("{name} has no fixtures"));
         }
+        let failed = reports.iter().filter(|report| !report.passed());
+        problems.extend(failed.map(|report| {
+            format!("{name}/{}: {}\n{}", report.name(), report.problems.join("\n"), report.answer)
+        }));
     }
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
 }
 
 /// A subject whose recent accuracy is known.
