@@ -120,7 +120,7 @@ fn rest(policy: &Policy, exercised: &Exercised) -> Exercised {
         severities: other(severities.map(|severity| severity.to_string()).collect(), &exercised.severities),
         settings: other(settings.keys().cloned().collect(), &exercised.settings),
         grants: other(
-            granted.into_iter().filter_map(|(name, granted)| granted.then(|| name.to_owned())).collect(),
+            granted.into_iter().filter(|(_, granted)| *granted).map(|(name, _)| name.to_owned()).collect(),
             &exercised.grants,
         ),
         failures: 0,
