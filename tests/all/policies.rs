@@ -191,3 +191,71 @@ fn a_policy_that_fails_when_asked_raises_a_critical_alert_and_no_finding_is_drop
     assert!(alert["reason"].as_str().is_some_and(|reason| reason.contains("policy `trapping`")), "{alert}");
     scratch.verify();
 }
+
+/// The value of the one series of this name with these labels, in any order.
+#[track_caller]
+fn series(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let of = |line: &&str| {
+        let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']));
+        rest.is_some_and(|rest| {
+            labels.iter().all(|(key, value)| rest.contains(&format!("{key}=\"{value}\"")))
+        })
+    };
+    let mut found = text.lines().filter(of);
+    let line = found.next().unwrap_or_else(|| panic!("no {name} with {labels:?} in\n{text}"));
+    assert_eq!(found.next(), None, "{name} with {labels:?} is several");
+    let value = line.rsplit_once(' ').expect("a value").1;
+    value.parse().unwrap_or_else(|_| panic!("{line}"))
+}
+
+#[test]
+fn monitoring_sees_calls_failures_and_what_is_not_in_force() {
+    let scratch = stage("");
+    let policies = scratch.own_policies();
+    put(&policies, "trapping", MANIFEST.as_bytes(), &trapping());
+    put(&policies, "empty", MANIFEST.as_bytes(), b"");
+    scratch.configure(&policies, &format!("{STORY}\n[decisions]\npolicies = \"all\"\n"));
+    let host = scratch.serve();
+    host.socket().post_lines("/v1/rows", lines(&story(7))).expect(200);
+    host.socket().get("/v1/findings?settled=true").expect(200);
+    let listed = scratch.json(&["policy", "list"]);
+
+    let scraped = host.port().get("/metrics").expect(200).body;
+    assert!(scraped.ends_with("# EOF\n"), "{scraped}");
+    assert_eq!(series(&scraped, "trimtab_log_entries", &[]), series(&scraped, "trimtab_folded_entries", &[]));
+    assert_eq!(series(&scraped, "trimtab_fold_stopped", &[]), 0.0);
+    assert_eq!(series(&scraped, "trimtab_policy_refused", &[("policy", "empty"), ("serving", "no")]), 1.0);
+    assert!(!scraped.contains("trimtab_policy_refused{policy=\"trapping\""), "{scraped}");
+    for call in listed["calls"].as_array().expect("a list") {
+        let text = |key: &str| call[key].as_str().expect("a text");
+        let (name, digest, question) = (text("name"), &text("digest")[..12], text("question"));
+        let labels = [("policy", name), ("digest", digest), ("question", question)];
+        let of = |suffix: &str| {
+            series(&scraped, &format!("trimtab_policy_call_duration_seconds_{suffix}"), &labels)
+        };
+        let calls = call["calls"].as_f64().expect("a number");
+        assert!(calls > 0.0);
+        assert_eq!(of("count"), calls);
+        let total = call["total_us"].as_f64().expect("a number") / 1e6;
+        assert!((of("sum") - total).abs() <= 1e-9, "{} against {total}", of("sum"));
+        let up_to = |bound| {
+            let labels = [&labels[..], &[("le", bound)]].concat();
+            series(&scraped, "trimtab_policy_call_duration_seconds_bucket", &labels)
+        };
+        assert_eq!(up_to("+Inf"), calls);
+        assert!(up_to("0.001") <= up_to("5.0"));
+        assert_eq!(
+            series(&scraped, "trimtab_policy_in_force", &[labels[0], labels[1], ("mode", "enforce")]),
+            1.0
+        );
+        if name == "trapping" {
+            let labels = [&labels[..], &[("failure", "trap")]].concat();
+            assert_eq!(series(&scraped, "trimtab_policy_failures_total", &labels), calls);
+            assert!(series(&scraped, "trimtab_policy_failures_in_a_row", &[("policy", name)]) >= 1.0);
+        } else {
+            assert!(!scraped.contains(&format!("failures_in_a_row{{policy=\"{name}\"")), "{scraped}");
+        }
+    }
+    let asked = |name: &str| listed["calls"].to_string().contains(name);
+    assert!(asked("trapping") && asked("drift-ladder") && asked("chat-alert"), "{listed}");
+}

@@ -10,6 +10,11 @@ use trimtab_types::{Answer, DecisionRecord, PolicyRef, Question};
 /// Two figures of a duration are kept, up to an hour; longer ones count as an hour.
 const FIGURES: u8 = 2;
 const LONGEST_US: u64 = 3_600_000_000;
+/// Upper bounds of the buckets that calls are counted in, for systems that add up histograms of several hosts.
+const BOUNDS_US: [u64; 19] = [
+    5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
+    1_000_000, 2_000_000, 5_000_000,
+];
 
 /// Calls of one version of a policy with one kind of question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +26,7 @@ pub struct PolicyCalls {
     pub question: String,
     /// How often it was asked.
     pub calls: u64,
-    /// How often it failed, by kind of failure.
+    /// How often it failed, by kind of failure; or was not asked, because it could not be or was left alone.
     pub failures: BTreeMap<String, u64>,
     /// Half of the calls took at most so many microseconds; …
     pub p50_us: u64,
@@ -31,13 +36,31 @@ pub struct PolicyCalls {
     pub p99_us: u64,
     /// The longest.
     pub max_us: u64,
+    /// All of them together.
+    #[serde(default)]
+    pub total_us: u64,
+    /// How many took how long.
+    #[serde(default)]
+    pub histogram: Vec<Bucket>,
     /// Most fuel that a call used.
     pub max_fuel: u64,
+}
+
+/// Calls that took longer than the bucket before allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// And at most so many microseconds; `None`: any number.
+    pub up_to_us: Option<u64>,
+    /// How many.
+    pub calls: u64,
 }
 
 #[derive(Debug)]
 struct Counted {
     durations: Histogram<u64>,
+    /// By the bounds above, and one for what is longer.
+    buckets: [u64; BOUNDS_US.len() + 1],
+    total_us: u64,
     failures: BTreeMap<&'static str, u64>,
     max_fuel: u64,
 }
@@ -56,14 +79,21 @@ impl CallCounter {
         };
         let counted = self.0.entry((policy.clone(), question)).or_insert_with(|| Counted {
             durations: durations(),
+            buckets: [0; BOUNDS_US.len() + 1],
+            total_us: 0,
             failures: BTreeMap::new(),
             max_fuel: 0,
         });
-        counted.durations.saturating_record(decision.duration_us.clamp(1, LONGEST_US));
-        counted.max_fuel = counted.max_fuel.max(decision.fuel);
         if let Answer::Failed(failure) = &decision.answer {
             *counted.failures.entry(failure.kind.name()).or_default() += 1;
+            if failure.kind.was_not_asked() {
+                return;
+            }
         }
+        counted.durations.saturating_record(decision.duration_us.clamp(1, LONGEST_US));
+        counted.buckets[BOUNDS_US.partition_point(|bound| *bound < decision.duration_us)] += 1;
+        counted.total_us = counted.total_us.saturating_add(decision.duration_us);
+        counted.max_fuel = counted.max_fuel.max(decision.fuel);
     }
 
     /// The counts, by policy.
@@ -77,10 +107,17 @@ impl CallCounter {
             p90_us: counted.durations.value_at_quantile(0.90),
             p99_us: counted.durations.value_at_quantile(0.99),
             max_us: counted.durations.max(),
+            total_us: counted.total_us,
+            histogram: histogram(&counted.buckets),
             max_fuel: counted.max_fuel,
         };
         self.0.iter().map(of).collect()
     }
+}
+
+fn histogram(buckets: &[u64]) -> Vec<Bucket> {
+    let bounds = BOUNDS_US.into_iter().map(Some).chain([None]);
+    bounds.zip(buckets).map(|(up_to_us, calls)| Bucket { up_to_us, calls: *calls }).collect()
 }
 
 #[expect(clippy::expect_used, reason = "the constants are within the documented bounds")]

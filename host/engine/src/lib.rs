@@ -21,7 +21,7 @@ mod testing;
 mod trade;
 pub mod verify;
 
-pub use calls::PolicyCalls;
+pub use calls::{Bucket, PolicyCalls};
 pub use config::Configuration;
 pub use host::{Host, HostError, HostOptions};
 pub use pipeline::{Pipeline, PipelineError};

@@ -27,6 +27,7 @@ use trimtab_types::{Baseline, BaselineSource, Entry, Invalid, ModelKey, PolicyIn
 use crate::{
     clock,
     error::{ExitCode, Failure},
+    exposition::{self, Scrape},
     wire::{
         Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer,
         PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
@@ -138,6 +139,7 @@ pub fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .merge(
             Router::new()
                 .route("/v1/predictions", post(predictions))
@@ -191,9 +193,11 @@ async fn blocking<T: Send + 'static>(
     service: Arc<Service>,
     work: impl FnOnce(&Service) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|error| {
-        Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", ExitCode::Broken, error.to_string()))
-    })
+    tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|error| Err(bug(&error)))
+}
+
+fn bug(error: &dyn std::error::Error) -> Failure {
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", ExitCode::Broken, error.to_string())
 }
 
 // ---- rows in
@@ -574,28 +578,40 @@ async fn effects(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answ
     .await
 }
 
-async fn policies(State(service): Shared) -> Answer<PoliciesAnswer> {
+async fn metrics(State(service): Shared) -> Result<Response, Failure> {
     blocking(service, |service| {
-        let (set, breakers, configuration) = service.host.with_state(|state| {
-            let clock = state.clock;
-            let breakers = state.breakers.iter().map(|(policy, breaker)| PolicyFailures {
-                policy: policy.clone(),
-                in_a_row: breaker.failures,
-                left_alone_until: breaker.open_until(clock),
-            });
-            (state.policies.clone(), breakers.collect(), Arc::clone(&state.configuration))
-        });
-        Ok(Reply(PoliciesAnswer {
-            directory: service.host.policies_directory().display().to_string(),
-            policies: set.policies,
-            held: set.held,
-            problems: service.host.policy_problems(),
-            trust: trust(&configuration),
-            failures: breakers,
-            calls: service.host.calls(),
-        }))
+        let (head, folded, trouble) = service.host.progress();
+        let policies = known_policies(service);
+        let scrape = Scrape { policies, head, folded, stopped: trouble.is_some() };
+        let text = exposition::write(scrape).map_err(|error| bug(&error))?;
+        Ok(([(header::CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response())
     })
     .await
+}
+
+async fn policies(State(service): Shared) -> Answer<PoliciesAnswer> {
+    blocking(service, |service| Ok(Reply(known_policies(service)))).await
+}
+
+fn known_policies(service: &Service) -> PoliciesAnswer {
+    let (set, breakers, configuration) = service.host.with_state(|state| {
+        let clock = state.clock;
+        let breakers = state.breakers.iter().map(|(policy, breaker)| PolicyFailures {
+            policy: policy.clone(),
+            in_a_row: breaker.failures,
+            left_alone_until: breaker.open_until(clock),
+        });
+        (state.policies.clone(), breakers.collect(), Arc::clone(&state.configuration))
+    });
+    PoliciesAnswer {
+        directory: service.host.policies_directory().display().to_string(),
+        policies: set.policies,
+        held: set.held,
+        problems: service.host.policy_problems(),
+        trust: trust(&configuration),
+        failures: breakers,
+        calls: service.host.calls(),
+    }
 }
 
 fn trust(configuration: &Configuration) -> TrustAnswer {

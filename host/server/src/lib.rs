@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 mod delivery;
 mod error;
+mod exposition;
 pub mod page;
 mod serve;
 mod watch;

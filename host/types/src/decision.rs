@@ -165,6 +165,17 @@ pub enum Mode {
     Off,
 }
 
+impl Mode {
+    /// As configurations write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Which policy: its name and the digest of component and manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PolicyRef {
@@ -252,6 +263,11 @@ impl FailureKind {
             Self::Load => "load",
             Self::CircuitOpen => "circuit-open",
         }
+    }
+
+    /// Whether there was no call that could have taken any time.
+    pub fn was_not_asked(self) -> bool {
+        matches!(self, Self::Load | Self::CircuitOpen)
     }
 
     /// Whether asking again gives the same failure. What is not repeatable is replayed from the record.

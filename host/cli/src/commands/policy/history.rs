@@ -4,7 +4,6 @@ use trimtab_engine::PolicyVersion;
 use trimtab_server::{ExitCode, Failure, PolicyHistory, RollbackRequest};
 use trimtab_types::PolicyInForce;
 
-use super::mode;
 use crate::{
     args::{Global, RollbackArgs},
     commands::{actor, escape},
@@ -32,7 +31,7 @@ pub(super) async fn history(global: &Global, name: &str, output: &mut Output) ->
             cell(version.position),
             cell(change.map_or("-".to_owned(), |change| change.at.to_string())),
             cell(digest),
-            cell(version.policy.as_ref().map_or("-", |entry| mode(entry.mode))),
+            cell(version.policy.as_ref().map_or("-", |entry| entry.mode.name())),
             what(version, before),
             cell(by),
         ]);
@@ -58,7 +57,7 @@ fn what(version: &PolicyVersion, before: Option<&PolicyInForce>) -> (String, Ton
         (Some(before), None) if before.policy != now.policy => "new version".to_owned(),
         (Some(before), None) if before.rollout.is_some() => "for all subjects".to_owned(),
         (Some(_), Some(share)) => share,
-        (Some(before), None) if before.mode != now.mode => format!("mode {}", mode(now.mode)),
+        (Some(before), None) if before.mode != now.mode => format!("mode {}", now.mode.name()),
         (Some(_), None) => format!("order {}", now.order),
     };
     (text, Tone::Plain)

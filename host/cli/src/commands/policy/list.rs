@@ -3,7 +3,6 @@
 use trimtab_server::{ExitCode, Failure, PoliciesAnswer};
 use trimtab_types::PolicyInForce;
 
-use super::mode;
 use crate::{
     args::Global,
     connect,
@@ -89,7 +88,7 @@ fn signed(entry: &PolicyInForce) -> String {
 
 fn stands(entry: &PolicyInForce) -> String {
     match &entry.rollout {
-        Some(rollout) => format!("{} for {}", mode(entry.mode), percent(rollout.share)),
-        None => mode(entry.mode).to_owned(),
+        Some(rollout) => format!("{} for {}", entry.mode.name(), percent(rollout.share)),
+        None => entry.mode.name().to_owned(),
     }
 }

@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use trimtab_engine::Configuration;
 use trimtab_policy::{MANIFEST, Package, read_directory};
 use trimtab_server::{ExitCode, Failure};
-use trimtab_types::Mode;
 
 use crate::{
     args::{Global, PolicyArgs, PolicyCommand},
@@ -96,14 +95,5 @@ fn policies_directory(global: &Global) -> PathBuf {
     match connect::read_configuration(&config) {
         Ok(configuration) => connect::policies_directory(&global.data, &configuration),
         Err(_) => "policies".into(),
-    }
-}
-
-/// A mode as configurations write it.
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Shadow => "shadow",
-        Mode::Off => "off",
     }
 }
