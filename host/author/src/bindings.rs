@@ -110,15 +110,13 @@ pub(crate) fn upper_camel(name: &str) -> String {
     name.split('-').map(upper).collect()
 }
 
-/// What the generated Go imports. It has to come from somewhere without a network: `go-pkg/LICENSE` is theirs.
-const GO_PACKAGE: [(&str, &str); 7] = [
-    ("go.mod", include_str!("../go-pkg/go.mod.txt")),
-    ("wit/runtime/runtime.go", include_str!("../go-pkg/wit/runtime/runtime.go")),
-    ("wit/runtime/empty.s", include_str!("../go-pkg/wit/runtime/empty.s")),
-    ("wit/types/option.go", include_str!("../go-pkg/wit/types/option.go")),
-    ("wit/types/result.go", include_str!("../go-pkg/wit/types/result.go")),
-    ("wit/types/tuple.go", include_str!("../go-pkg/wit/types/tuple.go")),
-    ("wit/types/unit.go", include_str!("../go-pkg/wit/types/unit.go")),
+/// What the generated Go imports, under the name that it imports: there is no network to fetch that module from, and the
+/// contract needs little of it.
+const GO_PACKAGE: [(&str, &str); 4] = [
+    ("go.mod", include_str!("../go/go.mod.txt")),
+    ("wit/runtime/runtime.go", include_str!("../go/runtime.go")),
+    ("wit/runtime/runtime.s", include_str!("../go/runtime.s")),
+    ("wit/types/types.go", include_str!("../go/types.go")),
 ];
 
 /// Makes a module a component. C's object file has put the world into the module; for Go it is put there now.

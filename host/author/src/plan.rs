@@ -308,6 +308,7 @@ impl Planner<'_> {
         let steps = vec![
             self.staged_wit(),
             Step::Empty(bindings.clone()),
+            Step::Empty(self.work.join("go-pkg")),
             self.bindings(Form::Go(self.project.folder.clone()), self.work),
             Step::Run(compile),
             Step::Component { module, wit: Some(self.wit.clone()), into: self.component.clone() },

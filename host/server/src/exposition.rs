@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use trimtab_engine::{Bucket, PolicyCalls};
-use trimtab_types::{Digest, Position};
+use trimtab_types::{Digest, Mode, Position};
 
 use crate::wire::{PoliciesAnswer, PolicyFailures};
 
@@ -68,8 +68,8 @@ impl Scrape {
         gauges(
             encoder,
             "policy_in_force",
-            "For each version of a policy that is in force the share of the subjects that it decides for",
-            known.policies.iter().flat_map(|policy| {
+            "For each version of a policy that is asked the share of the subjects that it decides for",
+            known.policies.iter().filter(|policy| policy.mode != Mode::Off).flat_map(|policy| {
                 let version = |digest: &Digest| {
                     [
                         ("policy", policy.policy.name.clone()),
