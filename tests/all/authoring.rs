@@ -194,6 +194,15 @@ fn check_says_what_the_host_would() {
     let scratch = Scratch::with_config("");
     let report = scratch.run(&["policy", "check", "--json"]).expect(0).json();
     assert!(report["policies"].as_array().is_some_and(|policies| policies.len() >= 2), "{report}");
+    // A link out of the directory is fine elsewhere and refused there.
+    let policies = scratch.own_policies();
+    scratch.configure(&policies, "");
+    for (place, code) in [(scratch.path("linked"), 0), (policies.join("linked"), 65)] {
+        std::os::unix::fs::symlink(&named, &place).expect("links");
+        let run = scratch.run(&["policy", "check", &place.display().to_string()]).expect(code);
+        run.prints(&[if code == 0 { "linked: answers drift-action" } else { "leads out of its folder" }]);
+    }
+    scratch.run(&["policy", "check", "linked"]).expect(65).prints(&["leads out of its folder"]);
 }
 
 #[test]

@@ -88,6 +88,20 @@ fn a_file_that_changes_is_in_force_and_there_is_a_way_back() {
     let _host = scratch.serve();
     assert_eq!(digest(&scratch), first);
     scratch.run(&["policy", "list"]).expect(0).prints(&["held back"]);
+    // Again would be further back, never forward.
+    let back = |more: &[&str]| scratch.run(&[&["policy", "rollback", "drift-ladder"], more].concat());
+    back(&[]).expect(66).says(&["no version before the one in force"]);
+    back(&["--to", &first[..8]]).expect(65).says(&["is in force already"]);
+    assert_eq!(digest(&scratch), first);
+    // The same files written anew, piece by piece, are no other version.
+    std::fs::write(&manifest, "summary = ").expect("writes");
+    eventually(|| Some(scratch.json(&["policy", "list"])).filter(|listed| listed["problems"] != json!([])));
+    reworded(&manifest, &original, 2);
+    let listed = eventually(|| {
+        Some(scratch.json(&["policy", "list"])).filter(|listed| listed["problems"] == json!([]))
+    });
+    assert_eq!(listed["held"], json!({ "drift-ladder": second }));
+    assert_eq!(digest(&scratch), first);
 
     // Until it changes.
     reworded(&manifest, &original, 3);
@@ -127,6 +141,55 @@ fn a_file_that_changes_is_in_force_and_there_is_a_way_back() {
     eventually(|| names().iter().all(|name| name != "drift-ladder").then_some(()));
     std::fs::rename(&elsewhere, folder).expect("renames");
     eventually(|| names().iter().any(|name| name == "drift-ladder").then_some(()));
+    scratch.verify();
+}
+
+/// The digest of the alerts' policy, once it is another.
+fn alerts_change(scratch: &Scratch, number: usize) {
+    let manifest = scratch.path("policies").join("chat-alert/policy.toml");
+    let of = || {
+        let listed = scratch.json(&["policy", "list"]);
+        let policies = listed["policies"].as_array().expect("a list");
+        policies.iter().find(|policy| policy["name"] == "chat-alert").expect("is in force")["digest"].clone()
+    };
+    let before = of();
+    reworded(&manifest, &std::fs::read_to_string(&manifest).expect("reads"), number);
+    eventually(|| (of() != before).then_some(()));
+}
+
+#[test]
+fn what_does_not_fit_the_configuration_stops_only_its_own_policy() {
+    let config = format!("{STORY}\n[policies.drift-ladder]\nsettings = {{ act-exposure = 0.9 }}\n");
+    let Stage { scratch, manifest, original } = with_own_policies(&config);
+    let host = scratch.serve();
+    let first = digest(&scratch);
+    let problem = || scratch.json(&["policy", "list"])["problems"][0].clone();
+
+    let narrow = original.replace(
+        "default = 0.5\nmin = 0\nmax = 1\nsummary = \"High",
+        "default = 0.5\nmin = 0\nmax = 0.8\nsummary = \"High",
+    );
+    assert_ne!(narrow, original);
+    std::fs::write(&manifest, &narrow).expect("writes");
+    let said = eventually(|| Some(problem()).filter(|problem| !problem.is_null()));
+    assert_eq!(said["still_serving"], true, "{said}");
+    assert!(said["problem"].as_str().is_some_and(|text| text.contains("act-exposure")), "{said}");
+    assert_eq!(digest(&scratch), first);
+    alerts_change(&scratch, 2);
+
+    // A folder that is taken out is out, though the configuration still speaks of it.
+    let folder = manifest.parent().expect("a folder");
+    std::fs::rename(folder, scratch.path("elsewhere")).expect("renames");
+    let said = eventually(|| Some(problem()).filter(|problem| problem["still_serving"] == false));
+    assert!(said["problem"].as_str().is_some_and(|text| text.contains("[policies.drift-ladder]")), "{said}");
+    alerts_change(&scratch, 3);
+    scratch.run(&["policy", "list"]).expect(0).prints(&["not in force: [policies.drift-ladder]"]);
+    scratch.run(&["status"]).expect(0).prints(&["not in force: [policies.drift-ladder]"]);
+    // It starts again as it was; what is new in a configuration has to be right.
+    assert_eq!(host.stop(), Some(0));
+    assert_eq!(scratch.serve().stop(), Some(0));
+    scratch.configure(&scratch.path("policies"), &format!("{config}\n[policies.other]\nmode = \"off\"\n"));
+    scratch.run(&["status"]).expect(78).says(&["[policies."]);
     scratch.verify();
 }
 

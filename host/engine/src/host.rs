@@ -11,12 +11,14 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use trimtab_policy::Sandbox;
 use trimtab_store::{
     Appended, Batch, DirectoryLock, GroupWriter, Reader, SqliteReader, SqliteWriter, StoreError,
 };
 use trimtab_types::{
-    Act, Change, DecisionRecord, Entry, ModelKey, OperatorAct, PolicyInForce, Position, Subject, Timestamp,
+    Act, Change, DecisionRecord, Digest, Entry, ModelKey, OperatorAct, PolicyInForce, Position, Subject,
+    Timestamp,
 };
 
 use crate::{
@@ -72,6 +74,14 @@ pub enum HostError {
         /// Which was wanted, in words.
         wanted: String,
     },
+    /// A version that is to be gone back to is in force.
+    #[error("version {version} of policy `{name}` is in force already; nothing changed")]
+    InForceAlready {
+        /// The policy.
+        name: String,
+        /// Which version.
+        version: String,
+    },
     /// An earlier version cannot be loaded any more.
     #[error("the earlier version cannot be put in force: {problem}")]
     EarlierVersion {
@@ -117,6 +127,16 @@ pub struct HostOptions {
     pub sandbox: Arc<Sandbox>,
     /// Who opens it and when: noted where that puts something else in force.
     pub started: Change,
+}
+
+/// What going back led to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// What is in force.
+    #[serde(flatten)]
+    pub policy: PolicyInForce,
+    /// The version in the policies directory that is held back until it changes.
+    pub held: Option<Digest>,
 }
 
 struct Shared {
@@ -453,7 +473,8 @@ impl Host {
     /// Compares configuration and policies directory with what is in force, and logs what differs. Everything that takes
     /// time, reading, compiling and trying out, is done before; the switch itself is one entry of the log.
     ///
-    /// Returns the folders that could not be put in force.
+    /// Returns the folders that could not be put in force. A mistake in a configuration that is not in force yet changes
+    /// nothing; where it is in force already, only the policy that it is about stays as it was.
     pub fn put_in_force(
         &self,
         configuration: &Configuration,
@@ -465,6 +486,9 @@ impl Host {
         let mut found = policies::inspect(&self.sandbox, configuration, &self.policies_directory, &current)?;
         let mut batch = Batch::default();
         if digest != Some(configuration.digest()) {
+            if let Some(error) = found.misconfigured {
+                return Err(error);
+            }
             batch.contents.push((configuration.digest(), configuration.canonical()));
             batch.entries.push(Entry::Configuration(configuration.digest()));
         }
@@ -476,25 +500,20 @@ impl Host {
         self.switch(batch)?;
         let mut problems = lock(&self.problems);
         for problem in found.problems.iter().filter(|problem| !problems.contains(problem)) {
-            tracing::warn!(
-                policy = problem.name,
-                still_serving = problem.still_serving,
-                "not put in force: {}",
-                problem.problem
-            );
+            tracing::warn!(policy = problem.name, still_serving = problem.still_serving, "{problem}");
         }
         problems.clone_from(&found.problems);
         Ok(found.problems)
     }
 
-    /// Goes back to an earlier version of a policy: the newest other one, or the one whose digest begins with `to`. What
+    /// Goes back to an earlier version of a policy: the one before, or the one whose digest begins with `to`. What
     /// lies in the policies directory now is not put in force again until it changes.
     pub fn roll_back_policy(
         &self,
         name: &str,
         to: Option<&str>,
         change: Change,
-    ) -> Result<PolicyInForce, HostError> {
+    ) -> Result<RolledBack, HostError> {
         let _one_at_a_time = lock(&self.swap);
         let head = self.settle()?;
         let current = self.with_state(|state| state.policies.clone());
@@ -502,13 +521,14 @@ impl Host {
         let sets = policies::sets(&reader, head)?;
         let mut set = policies::rolled_back(&sets, &current, name, to)?;
         set.change = Some(change);
-        let entry =
+        let policy =
             set.policy(name).cloned().ok_or_else(|| HostError::NoSuchPolicy { name: name.to_owned() })?;
+        let held = set.held.get(name).copied();
         // It may have been accepted under other settings.
         let configuration = self.with_state(|state| Arc::clone(&state.configuration));
-        let _loaded = policies::from_store(&self.sandbox, &configuration, &entry, &reader)?;
+        let _loaded = policies::from_store(&self.sandbox, &configuration, &policy, &reader)?;
         self.switch(Batch::of(vec![Entry::PolicySet(set)]))?;
-        Ok(entry)
+        Ok(RolledBack { policy, held })
     }
 
     /// Appends what is to be in force, and waits until it is.

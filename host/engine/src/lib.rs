@@ -23,7 +23,7 @@ pub mod verify;
 
 pub use calls::{Bucket, PolicyCalls};
 pub use config::Configuration;
-pub use host::{Host, HostError, HostOptions};
+pub use host::{Host, HostError, HostOptions, RolledBack};
 pub use pipeline::{Pipeline, PipelineError};
 pub use policies::{PolicyProblem, PolicyVersion, would_serve};
 pub use trade::MayTrade;

@@ -26,6 +26,16 @@ pub struct PolicyProblem {
     pub still_serving: bool,
 }
 
+impl std::fmt::Display for PolicyProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.still_serving {
+            write!(f, "the version before keeps serving: {}", self.problem)
+        } else {
+            write!(f, "not in force: {}", self.problem)
+        }
+    }
+}
+
 /// What was in force of a policy from a position on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyVersion {
@@ -44,6 +54,8 @@ pub(crate) struct Found {
     pub(crate) set: PolicySetEntry,
     packages: Vec<Package>,
     pub(crate) problems: Vec<PolicyProblem>,
+    /// The first of them that the operator has to mend, in the configuration.
+    pub(crate) misconfigured: Option<HostError>,
     /// While these live, putting them in force compiles nothing.
     _loaded: Vec<Policy>,
 }
@@ -67,6 +79,7 @@ pub(crate) fn inspect(
         set: PolicySetEntry::default(),
         packages: Vec::new(),
         problems: Vec::new(),
+        misconfigured: None,
         _loaded: Vec::new(),
     };
     for (name, package) in folders {
@@ -74,7 +87,7 @@ pub(crate) fn inspect(
         let package = match package {
             Ok(package) => package,
             Err(error) => {
-                found.keep(name, serving, configuration, error.to_string());
+                found.keep(name, current, configuration, error.to_string());
                 continue;
             }
         };
@@ -83,24 +96,31 @@ pub(crate) fn inspect(
             found.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
             continue;
         }
-        match gates(sandbox, configuration, &package, &directory.join(&name), serving)? {
+        match gates(sandbox, configuration, &package, &directory.join(&name), serving) {
             Ok((policy, signed)) => {
                 let entry = entry(&policy, configuration, serving);
                 found.set.policies.push(PolicyInForce { signed, ..entry });
                 found.packages.push(package);
                 found._loaded.push(policy);
             }
-            Err(problem) => found.keep(name, serving, configuration, problem),
+            Err(Refused::Policy(problem)) => found.keep(name, current, configuration, problem),
+            Err(Refused::Configuration(error)) => {
+                found.keep(name, current, configuration, error.to_string());
+                found.misconfigured.get_or_insert(error);
+            }
         }
     }
     for name in configuration.policies.keys() {
         let known =
             found.set.policy(name).is_some() || found.problems.iter().any(|problem| problem.name == *name);
         if !known {
-            return Err(HostError::PolicySettings {
+            let error = HostError::PolicySettings {
                 policy: name.clone(),
                 problem: format!("there is no policy of this name in `{}`", directory.display()),
-            });
+            };
+            let (name, problem) = (name.clone(), error.to_string());
+            found.problems.push(PolicyProblem { name, problem, still_serving: false });
+            found.misconfigured.get_or_insert(error);
         }
     }
     found.set.policies.sort_by(|a, b| (a.order, &a.policy.name).cmp(&(b.order, &b.policy.name)));
@@ -108,27 +128,46 @@ pub(crate) fn inspect(
 }
 
 impl Found {
+    /// The earlier version stays, and what was held back from it: a broken file is not yet another version.
     fn keep(
         &mut self,
         name: String,
-        serving: Option<&PolicyInForce>,
+        current: &PolicySetEntry,
         configuration: &Configuration,
         problem: String,
     ) {
+        let serving = current.policy(&name);
+        self.set.held.extend(current.held.get(&name).map(|held| (name.clone(), *held)));
         self.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
         self.problems.push(PolicyProblem { name, problem, still_serving: serving.is_some() });
     }
 }
 
 /// Whether a folder's policy would be put in force under this configuration, where nothing is in force yet; why not.
+/// `directory` is where the policies are that may be put in force; a folder elsewhere is looked at as if copied there.
 pub fn would_serve(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
+    directory: &Path,
     folder: &Path,
 ) -> Result<Policy, String> {
-    let package = Package::read(folder).map_err(|error| error.to_string())?;
-    let passed = gates(sandbox, configuration, &package, folder, None);
-    passed.unwrap_or_else(|error| Err(error.to_string())).map(|(policy, _)| policy)
+    let lies_there =
+        folder.parent().and_then(|parent| parent.canonicalize().ok()) == directory.canonicalize().ok();
+    let package = if lies_there { Package::read_in(directory, folder) } else { Package::read(folder) };
+    let package = package.map_err(|error| error.to_string())?;
+    match gates(sandbox, configuration, &package, folder, None) {
+        Ok((policy, _)) => Ok(policy),
+        Err(Refused::Policy(problem)) => Err(problem),
+        Err(Refused::Configuration(error)) => Err(error.to_string()),
+    }
+}
+
+/// Why a policy is not put in force, by who has to mend it.
+enum Refused {
+    /// Who wrote or copied the policy.
+    Policy(String),
+    /// The operator.
+    Configuration(HostError),
 }
 
 /// Whether the operator lets this package in, and who signed it.
@@ -138,35 +177,29 @@ fn admit(configuration: &Configuration, package: &Package) -> Result<Option<Sign
 }
 
 /// Everything that a policy has to pass: provenance, component, interface, grants, settings, its own check, its own
-/// fixtures. With it comes who signed it. The outer error is the operator's to mend, in the configuration.
+/// fixtures. With it comes who signed it.
 fn gates(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
     package: &Package,
     folder: &Path,
     serving: Option<&PolicyInForce>,
-) -> Result<Result<(Policy, Option<Signed>), String>, HostError> {
+) -> Result<(Policy, Option<Signed>), Refused> {
     // Before anything of it is compiled.
-    let signed = match admit(configuration, package) {
-        Ok(signed) => signed,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+    let signed = admit(configuration, package).map_err(|error| Refused::Policy(error.to_string()))?;
     let rule = configuration.policies.get(&package.name).cloned().unwrap_or_default();
-    let policy = match Policy::register(sandbox, package, &rule.settings) {
-        Ok(policy) => policy,
-        Err(error @ (RegisterError::Settings { .. } | RegisterError::SelfCheck { .. }))
-            if !rule.settings.is_empty() =>
-        {
-            return Err(HostError::PolicySettings {
+    let policy = Policy::register(sandbox, package, &rule.settings).map_err(|error| match error {
+        RegisterError::Settings { .. } | RegisterError::SelfCheck { .. } if !rule.settings.is_empty() => {
+            Refused::Configuration(HostError::PolicySettings {
                 policy: package.name.clone(),
                 problem: error.to_string(),
-            });
+            })
         }
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+        error => Refused::Policy(error.to_string()),
+    })?;
     // What is in force has passed them.
     if serving.is_some_and(|serving| serving.policy.digest == package.digest) {
-        return Ok(Ok((policy, signed)));
+        return Ok((policy, signed));
     }
     let failed: Vec<_> = run_fixtures(sandbox, package, folder)
         .into_iter()
@@ -174,12 +207,12 @@ fn gates(
         .map(|report| format!("{}: {}", report.name(), report.problems.join("; ")))
         .collect();
     if failed.is_empty() {
-        return Ok(Ok((policy, signed)));
+        return Ok((policy, signed));
     }
     let more = failed.len().saturating_sub(MOST_FAILURES);
     let shown = failed.into_iter().take(MOST_FAILURES).collect::<Vec<_>>().join("\n  ");
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    Ok(Err(format!("policy `{}` fails its own fixtures: {shown}{more}", package.name)))
+    Err(Refused::Policy(format!("policy `{}` fails its own fixtures: {shown}{more}", package.name)))
 }
 
 /// How a policy stands in the set, as manifest and operator say. `current` is what was there of it.
@@ -266,7 +299,22 @@ pub(crate) fn history(sets: &[(Position, PolicySetEntry)], name: &str) -> Vec<Po
     history
 }
 
-/// The set with an earlier version of a policy: the newest other one, or the one whose digest begins with `to`.
+/// The versions that somebody can go back to, oldest first; the last is the one in force. What was gone back from is no
+/// longer among them, so that going back again goes further back, and never forward.
+fn way_back(history: &[PolicyVersion]) -> Vec<&PolicyInForce> {
+    let mut way: Vec<&PolicyInForce> = Vec::new();
+    for PolicyVersion { policy, held, .. } in history {
+        let Some(entry) = policy else { continue };
+        let same = |earlier: &&PolicyInForce| earlier.policy.digest == entry.policy.digest;
+        match way.iter().rposition(same) {
+            Some(place) if *held || place + 1 == way.len() => way.truncate(place + 1),
+            _ => way.push(entry),
+        }
+    }
+    way
+}
+
+/// The set with an earlier version of a policy: the one before, or the one whose digest begins with `to`.
 pub(crate) fn rolled_back(
     sets: &[(Position, PolicySetEntry)],
     current: &PolicySetEntry,
@@ -278,17 +326,29 @@ pub(crate) fn rolled_back(
         return Err(HostError::NoSuchPolicy { name: name.to_owned() });
     }
     let serving = current.policy(name);
-    let other = |entry: &&PolicyInForce| match to {
-        Some(to) => entry.policy.digest.to_string().starts_with(to),
-        None => serving.is_none_or(|serving| serving.policy.digest != entry.policy.digest),
+    let earlier = match to {
+        Some(to) => {
+            let mut versions = history.iter().rev().filter_map(|version| version.policy.as_ref());
+            versions.find(|entry| entry.policy.digest.to_string().starts_with(to))
+        }
+        None => {
+            let is_serving =
+                |entry: &&&PolicyInForce| serving.is_some_and(|serving| serving.policy == entry.policy);
+            way_back(&history).iter().rev().find(|entry| !is_serving(entry)).copied()
+        }
     };
-    let earlier = history.iter().rev().filter_map(|version| version.policy.as_ref()).find(other);
     let earlier = earlier.ok_or_else(|| HostError::NoSuchVersion {
         name: name.to_owned(),
         wanted: to.map_or_else(|| "before the one in force".to_owned(), |to| format!("`{to}…`")),
     })?;
-    let mut set = current.clone();
     let entry = PolicyInForce { rollout: None, ..earlier.clone() };
+    if serving.is_some_and(|serving| serving.policy == entry.policy && serving.rollout.is_none()) {
+        return Err(HostError::InForceAlready {
+            name: name.to_owned(),
+            version: entry.policy.digest.short(),
+        });
+    }
+    let mut set = current.clone();
     if let Some(serving) = serving {
         // The newest is what lies in the directory, unless an earlier one had been gone back to already.
         set.held.entry(name.to_owned()).or_insert(serving.policy.digest);
@@ -350,14 +410,26 @@ mod tests {
     fn going_back_holds_what_lies_in_the_directory() {
         check(&[("1", None), ("2", None)], None, Ok(("1", Some("2"))));
         check(&[("1", None), ("2", None), ("3", None)], None, Ok(("2", Some("3"))));
-        // Twice: the directory still holds 3.
-        check(&[("1", None), ("2", None), ("3", None), ("2", Some("3"))], Some("1"), Ok(("1", Some("3"))));
-        // And forward again.
-        check(&[("1", None), ("2", None), ("1", Some("2"))], Some("2"), Ok(("2", None)));
-        check(&[("1", None), ("2", None), ("1", Some("2"))], None, Ok(("2", None)));
+        check(&[("1", None), ("2", None), ("3", None)], Some("1"), Ok(("1", Some("3"))));
         check(&[("1", None)], None, Err("no version before the one in force"));
         check(&[("1", None)], Some("7"), Err("no version `"));
+        check(&[("1", None)], Some("1"), Err("is in force already"));
         check(&[], None, Err("never was"));
+    }
+
+    #[test]
+    fn going_back_again_goes_further_back_and_forward_only_by_name() {
+        // The directory still holds 3.
+        let twice = [("1", None), ("2", None), ("3", None), ("2", Some("3"))];
+        check(&twice, None, Ok(("1", Some("3"))));
+        check(&twice, Some("3"), Ok(("3", None)));
+        let thrice = [&twice[..], &[("1", Some("3"))]].concat();
+        check(&thrice, None, Err("no version before the one in force"));
+        check(&thrice, Some("2"), Ok(("2", Some("3"))));
+        check(&[("1", None), ("2", None), ("1", Some("2"))], None, Err("no version before the one in force"));
+        // A version that comes again by its files is the newest of all.
+        check(&[("1", None), ("2", None), ("1", None)], None, Ok(("2", Some("1"))));
+        check(&[("1", None), ("2", None), ("1", None), ("2", Some("1"))], None, Ok(("1", Some("1"))));
     }
 
     #[test]

@@ -121,6 +121,14 @@ impl Package {
         Ok(Self { minisig, ..Self::assemble(name, manifest, text, component) })
     }
 
+    /// Reads a folder that has to lie in a policies directory itself, and not only a link to it.
+    ///
+    /// # Errors
+    /// As [`Package::read`]; a link that leads out of the directory.
+    pub fn read_in(directory: &Path, folder: &Path) -> Result<Self, PackageError> {
+        inside(directory, folder).and_then(|_| Self::read(folder))
+    }
+
     /// From what the folder would hold.
     pub fn from_parts(
         name: impl Into<String>,
@@ -181,8 +189,7 @@ pub fn read_directory(directory: &Path) -> Result<Vec<Folder>, PackageError> {
         if name.starts_with('.') || !(path.is_dir() || path.is_symlink()) {
             continue;
         }
-        let package = inside(directory, &path).and_then(|_| Package::read(&path));
-        packages.push((name, package));
+        packages.push((name, Package::read_in(directory, &path)));
     }
     packages.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(packages)

@@ -17,12 +17,12 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::{Semaphore, oneshot};
 use trimtab_engine::{
-    Configuration, Host, PolicyProblem, baseline,
+    Configuration, Host, PolicyProblem, RolledBack, baseline,
     rows::{BadRow, OutcomeRow, PredictionRow, Row, parse_row},
     verify,
 };
 use trimtab_store::{Appended, Listing, Reader, SqliteReader};
-use trimtab_types::{Baseline, BaselineSource, Entry, Invalid, ModelKey, PolicyInForce, Subject, Timestamp};
+use trimtab_types::{Baseline, BaselineSource, Entry, Invalid, ModelKey, Subject, Timestamp};
 
 use crate::{
     clock,
@@ -638,7 +638,7 @@ async fn policy_rollback(
     State(service): Shared,
     name: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
-) -> Answer<PolicyInForce> {
+) -> Answer<RolledBack> {
     let Path(name) = name.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
     let request: RollbackRequest = parse_row(1, &text(body)?)?;
     require_actor(&request.actor)?;

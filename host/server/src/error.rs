@@ -172,7 +172,9 @@ impl From<HostError> for Failure {
             HostError::NoSuchPolicy { .. } | HostError::NoSuchVersion { .. } => {
                 (StatusCode::NOT_FOUND, "missing", ExitCode::Missing)
             }
-            HostError::EarlierVersion { .. } => (StatusCode::CONFLICT, "conflict", ExitCode::Data),
+            HostError::InForceAlready { .. } | HostError::EarlierVersion { .. } => {
+                (StatusCode::CONFLICT, "conflict", ExitCode::Data)
+            }
             HostError::Provenance(_) => (StatusCode::FORBIDDEN, "untrusted", ExitCode::Data),
             HostError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid", ExitCode::Data),
         };

@@ -83,7 +83,7 @@ pub(crate) async fn run(
         output.table(&table)?;
     }
     for problem in &status.policy_problems {
-        output.line(output.paint(&format!("not in force: {}", problem.problem), Tone::Warning))?;
+        output.line(output.paint(&problem.to_string(), Tone::Warning))?;
     }
     Ok(ExitCode::Ok)
 }

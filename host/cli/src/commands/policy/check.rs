@@ -6,7 +6,7 @@ use trimtab_engine::would_serve;
 use trimtab_policy::{FIXTURES, Policy};
 use trimtab_server::{ExitCode, Failure};
 
-use super::{configuration, folders};
+use super::{configuration, folders, policies_directory};
 use crate::{
     args::Global,
     connect,
@@ -15,12 +15,13 @@ use crate::{
 
 pub(super) fn check(global: &Global, named: &[PathBuf], output: &mut Output) -> Result<ExitCode, Failure> {
     let configuration = configuration(global)?;
+    let directory = policies_directory(global);
     let sandbox = connect::sandbox(None)?;
     let mut answers = Vec::new();
     let mut exit = ExitCode::Ok;
     for folder in folders(global, named)? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match would_serve(&sandbox, &configuration, &folder) {
+        match would_serve(&sandbox, &configuration, &directory, &folder) {
             Ok(policy) => {
                 let remarks = remarks(&policy, &folder);
                 if !output.is_json() {

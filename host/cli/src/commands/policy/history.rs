@@ -1,8 +1,7 @@
 //! `trimtab policy history` and `rollback`: what was in force of a policy, and the way back.
 
-use trimtab_engine::PolicyVersion;
+use trimtab_engine::{PolicyVersion, RolledBack};
 use trimtab_server::{ExitCode, Failure, PolicyHistory, RollbackRequest};
-use trimtab_types::PolicyInForce;
 
 use crate::{
     args::{Global, RollbackArgs},
@@ -19,7 +18,7 @@ pub(super) async fn history(global: &Global, name: &str, output: &mut Output) ->
         return Ok(ExitCode::Ok);
     }
     let mut table = Table::new(&["position", "at", "digest", "mode", "what", "by"]);
-    let mut before: Option<&PolicyInForce> = None;
+    let mut before: Option<&PolicyVersion> = None;
     for version in &history.versions {
         let digest = version.policy.as_ref().map_or("-".to_owned(), |entry| entry.policy.digest.short());
         let change = version.change.as_ref();
@@ -35,19 +34,21 @@ pub(super) async fn history(global: &Global, name: &str, output: &mut Output) ->
             what(version, before),
             cell(by),
         ]);
-        before = version.policy.as_ref();
+        before = Some(version);
     }
     output.table(&table)?;
     Ok(ExitCode::Ok)
 }
 
 /// What changed, in words.
-fn what(version: &PolicyVersion, before: Option<&PolicyInForce>) -> (String, Tone) {
+fn what(version: &PolicyVersion, before: Option<&PolicyVersion>) -> (String, Tone) {
     let Some(now) = &version.policy else { return ("taken out".to_owned(), Tone::Warning) };
     if version.held {
         let tone = Tone::Warning;
         return ("gone back to; the newer version in the directory is held back".to_owned(), tone);
     }
+    let was_held = before.is_some_and(|before| before.held);
+    let before = before.and_then(|before| before.policy.as_ref());
     let rollout =
         now.rollout.as_ref().map(|rollout| format!("for {} of the subjects", percent(rollout.share)));
     let text = match (before, rollout) {
@@ -58,7 +59,9 @@ fn what(version: &PolicyVersion, before: Option<&PolicyInForce>) -> (String, Ton
         (Some(before), None) if before.rollout.is_some() => "for all subjects".to_owned(),
         (Some(_), Some(share)) => share,
         (Some(before), None) if before.mode != now.mode => format!("mode {}", now.mode.name()),
-        (Some(_), None) => format!("order {}", now.order),
+        (Some(before), None) if before.order != now.order => format!("order {}", now.order),
+        (Some(_), None) if was_held => "nothing in the directory is held back any more".to_owned(),
+        (Some(_), None) => "signed otherwise".to_owned(),
     };
     (text, Tone::Plain)
 }
@@ -74,16 +77,22 @@ pub(super) async fn rollback(
         actor: actor(args.actor.as_ref()),
         reason: args.reason.clone(),
     };
-    let entry: PolicyInForce = connect::connect(global).await?.post(&path, &request).await?;
+    let back: RolledBack = connect::connect(global).await?.post(&path, &request).await?;
     if output.is_json() {
-        output.json(&entry)?;
-    } else {
-        output.line(format!(
-            "`{}` decides with version {} again (by {}); what lies in the policies directory is held back until it changes",
-            args.name,
-            entry.policy.digest.short(),
-            request.actor
-        ))?;
+        output.json(&back)?;
+        return Ok(ExitCode::Ok);
     }
+    let held = back.held.map_or("as the policies directory has it".to_owned(), |held| {
+        format!(
+            "version {}, which lies in the policies directory, is held back until it changes",
+            held.short()
+        )
+    });
+    output.line(format!(
+        "`{}` decides with version {} (by {}); {held}",
+        args.name,
+        back.policy.policy.digest.short(),
+        request.actor
+    ))?;
     Ok(ExitCode::Ok)
 }

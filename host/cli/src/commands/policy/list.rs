@@ -21,8 +21,7 @@ pub(super) async fn list(global: &Global, output: &mut Output) -> Result<ExitCod
         output.table(&in_force(&listed))?;
     }
     for problem in &listed.problems {
-        let serving = if problem.still_serving { "; the version before keeps serving" } else { "" };
-        output.line(output.paint(&format!("not in force: {}{serving}", problem.problem), Tone::Warning))?;
+        output.line(output.paint(&problem.to_string(), Tone::Warning))?;
     }
     for (name, digest) in &listed.held {
         let text = format!(

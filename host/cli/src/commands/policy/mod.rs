@@ -11,7 +11,7 @@ mod new;
 mod run;
 mod test;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use trimtab_engine::Configuration;
 use trimtab_policy::{MANIFEST, Package, read_directory};
@@ -54,10 +54,10 @@ fn folder(global: &Global, named: &Path) -> Result<PathBuf, Failure> {
             directory.display()
         )));
     }
-    // A policy has the name of its folder, which `.` does not say.
-    folder
-        .canonicalize()
-        .map_err(|error| Failure::files(format!("cannot open `{}`: {error}", folder.display())))
+    // A policy has the name of its folder, which `.` does not say; a link has one of its own.
+    let named = folder.components().next_back().is_some_and(|last| matches!(last, Component::Normal(_)));
+    let real = if named { std::path::absolute(&folder) } else { folder.canonicalize() };
+    real.map_err(|error| Failure::files(format!("cannot open `{}`: {error}", folder.display())))
 }
 
 /// The folders of these policies. None named: the policy that we stand in, or all in the policies directory.
