@@ -34,7 +34,12 @@ pub fn write(report: &Report) -> Message {
 
 /// Slack parses this as well.
 fn body(report: &Report) -> String {
-    let text = |report: &Report| escaped(&report.text(usize::MAX), usize::MAX);
+    let text = |report: &Report| {
+        let words = Report { link: None, ..report.clone() }.text(usize::MAX);
+        // An address with other characters in it leads elsewhere, so it is not made neutral.
+        let link = report.link.iter().map(|link| format!("\nLink: {}", written(link, usize::MAX, entity)));
+        escaped(&words, usize::MAX) + &link.collect::<String>()
+    };
     lines(&fitted(report, text, |text| units(text) <= LONGEST_BODY), LONGEST_BODY)
 }
 
@@ -156,6 +161,10 @@ mod tests {
             assert!(limit == LONGEST_HEADER || !formats, "{text}");
         }
         assert!(texts(&blocks).iter().any(|(text, _)| text.contains("&lt;!channel&gt;")), "{blocks:?}");
+        let mut linked = alert();
+        linked.link = Some("https://trimtab.example/~ops/_a_?b&c".into());
+        let body = write(&report(&linked, 3)).body;
+        assert!(body.ends_with("\nLink: https://trimtab.example/~ops/_a_?b&amp;c"), "{body}");
         let mut quotes = alert();
         quotes.subject.segment = "> so they said".into();
         let blocks = parsed(&report(&quotes, 3));
