@@ -62,13 +62,13 @@ pub fn review(rule: &Rule, inventory: &Inventory) -> Vec<Recommendation> {
     // The best first: a double may go because of a better one that stays.
     let mut order: Vec<usize> = (0..standings.len()).collect();
     order.sort_by_key(|index| standings[*index].score.map_or(usize::MAX, |(_, rank)| rank));
+    let mut next_better = None;
     for index in order {
         let standing = &standings[index];
-        said[index] = kept(rule, standing).or_else(|| {
-            let others = standings.iter().zip(&said);
-            let staying = others.filter(|(_, said)| !goes(said)).map(|(other, _)| other);
-            outlived(rule, standing, ranked, staying)
-        });
+        said[index] = kept(rule, standing).or_else(|| outlived(rule, standing, ranked, next_better));
+        if !goes(&said[index]) {
+            next_better = Some(standing);
+        }
     }
     within_budget(inventory, &mut said);
     let recommendation = |(version, said): (&ModelVersion, Said)| {
@@ -131,13 +131,9 @@ fn kept(rule: &Rule, standing: &Standing<'_>) -> Said {
     None
 }
 
-/// The first rule by which a version may go. `ranked` versions have a score; `staying` stay as far as is known.
-fn outlived<'a>(
-    rule: &Rule,
-    standing: &Standing<'_>,
-    ranked: usize,
-    mut staying: impl Iterator<Item = &'a Standing<'a>>,
-) -> Said {
+/// The first rule by which a version may go. `ranked` versions have a score; `next_better` is the worst that is better and
+/// stays: if that one is no double, none is.
+fn outlived(rule: &Rule, standing: &Standing<'_>, ranked: usize, next_better: Option<&Standing<'_>>) -> Said {
     let delete = |reason: String| Some((Fate::Delete, reason));
     let age = standing.version.age;
     if age > rule.oldest {
@@ -153,11 +149,11 @@ fn outlived<'a>(
             rule.score
         ));
     }
-    let as_good = |other: &&Standing<'_>| {
-        other.score.is_some_and(|(theirs, place)| place < rank && theirs - mine <= rule.duplicate + ROUNDING)
-    };
-    let better = staying.find(as_good)?;
-    let theirs = better.score.map_or(mine, |(theirs, _)| theirs);
+    let better = next_better?;
+    let (theirs, _) = better.score?;
+    if theirs - mine > rule.duplicate + ROUNDING {
+        return None;
+    }
     delete(format!(
         "May go: {} does as well, with {} {} against {}.",
         better.version.version,
