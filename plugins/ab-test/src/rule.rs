@@ -40,8 +40,9 @@ impl Rule {
 
     /// As a share of the champion's, or why it is too early to say.
     fn gain(&self, experiment: &Experiment) -> Result<f64, String> {
-        let known =
-            |arm| measured(arm, &self.metric).ok_or_else(|| format!("{} is not known of both.", self.metric));
+        let known = |arm| {
+            measured(arm, &self.metric).ok_or_else(|| format!("{} is not known of both arms.", self.metric))
+        };
         let (mine, theirs) = (known(&experiment.challenger)?, known(&experiment.champion)?);
         let trades = mine.samples.min(theirs.samples);
         if trades < self.least_trades && experiment.running < self.least_duration {

@@ -4,14 +4,15 @@
 /// Written for what was cut off.
 const ELLIPSIS: char = '…';
 
-/// On one line, without what turns or hides the text beside it: control characters and those that set the direction of
-/// writing (Unicode's Bidi_Control, with which a name can show another text than it holds) become spaces.
-pub(crate) fn flat(text: &str) -> String {
+/// On one line, at most so many bytes, and without what turns or hides the text beside it: control characters and those
+/// that set the direction of writing (Unicode's Bidi_Control, with which a name can show another text than it holds) become
+/// spaces.
+pub(crate) fn flat(text: &str, bytes: usize) -> String {
     let steers = |c: char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
+    cut(text.chars().map(|c| if steers(c) { ' ' } else { c }), bytes, |c| (c.len_utf8(), None))
 }
 
 /// How long messaging services count a text: in UTF-16 code units.
@@ -21,34 +22,41 @@ pub fn units(text: &str) -> usize {
 
 /// At most so many bytes.
 pub fn clip(text: &str, bytes: usize) -> String {
-    cut(text, bytes, |c| (c.len_utf8(), None))
+    cut(text.chars(), bytes, |c| (c.len_utf8(), None))
 }
 
 /// With each character as `escape` writes it (`None`: as it is), at most `most` units long. Nothing is cut within what
 /// a character became.
 pub fn written(text: &str, most: usize, escape: impl Fn(char) -> Option<&'static str>) -> String {
-    cut(text, most, |c| {
+    cut(text.chars(), most, |c| {
         let instead = escape(c);
         (instead.map_or(c.len_utf16(), units), instead)
     })
 }
 
-/// `piece` says how long a character is and what is written instead.
-fn cut(text: &str, most: usize, piece: impl Fn(char) -> (usize, Option<&'static str>)) -> String {
-    let whole = text.chars().map(|c| piece(c).0).sum::<usize>() <= most;
+/// `piece` says how long a character is and what is written instead. What is cut off is not looked at.
+fn cut(
+    text: impl Iterator<Item = char>,
+    most: usize,
+    piece: impl Fn(char) -> (usize, Option<&'static str>),
+) -> String {
     // An ellipsis has up to three bytes.
-    let room = if whole { most } else { most.saturating_sub(ELLIPSIS.len_utf8()) };
-    let (mut written, mut used) = (String::new(), 0);
-    for c in text.chars() {
+    let room = most.saturating_sub(ELLIPSIS.len_utf8());
+    let (mut written, mut used, mut within_room) = (String::new(), 0, 0);
+    for c in text {
         let (length, instead) = piece(c);
         used += length;
-        if used > room {
+        if used > most {
+            written.truncate(within_room);
             written.push(ELLIPSIS);
             break;
         }
         match instead {
             Some(instead) => written.push_str(instead),
             None => written.push(c),
+        }
+        if used <= room {
+            within_room = written.len();
         }
     }
     written

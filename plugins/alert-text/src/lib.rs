@@ -29,7 +29,7 @@ pub mod bindings {
 pub use bindings::exports::trimtab::policy::alert_format::{Alert, Guest, Message, Occasion};
 pub use bindings::trimtab::policy::types::{Estimate, Finding, Metric, Phase, Severity, Subject};
 pub use escape::{clip, html, neutral, units, written};
-pub use report::{Change, Fact, Figure, Measured, Report, Style, lines, within};
+pub use report::{Change, Fact, Figure, Measured, Report, Style, fitted, lines, within};
 
 use bindings::trimtab::policy::{clock, settings};
 

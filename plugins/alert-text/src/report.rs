@@ -6,7 +6,7 @@
 use wording::{count, decimal, difference, p_value, percent, quantity};
 
 use crate::{
-    Alert, Estimate, Finding, Message, Occasion, Phase, Severity,
+    Alert, Estimate, Finding, Occasion, Phase, Severity,
     escape::{clip, flat, units},
 };
 
@@ -50,6 +50,8 @@ pub struct Report {
     pub decided: String,
     /// What became of each action.
     pub actions: Vec<String>,
+    /// Actions that are only counted.
+    pub more_actions: usize,
     /// What becomes of a retrain; `None` where the question does not arise.
     pub retrain: Option<String>,
     /// What to do.
@@ -148,10 +150,11 @@ impl Report {
                     format!("{} {}", name(&metric.name), quantity(&metric.name, metric.estimate.value))
                 })
                 .collect(),
-            decided: clip(&flat(&alert.reason), LONGEST_REASON),
-            actions: alert.actions.iter().map(|action| clip(&flat(action), LONGEST_ACTION)).collect(),
+            decided: flat(&alert.reason, LONGEST_REASON),
+            actions: alert.actions.iter().map(|action| flat(action, LONGEST_ACTION)).collect(),
+            more_actions: 0,
             retrain: (!alert.findings.is_empty() && !resolved)
-                .then(|| clip(&flat(&retrain(&alert.actions)), LONGEST_ACTION)),
+                .then(|| flat(&retrain(&alert.actions), LONGEST_ACTION)),
             recommendation: style.recommend.then(|| recommendation(alert)),
             link: alert.link.as_deref().filter(|link| is_page(link)).map(str::to_owned),
         }
@@ -203,6 +206,9 @@ impl Report {
         }
         facts.push(fact("Decided", &self.decided));
         facts.extend(self.actions.iter().map(|action| fact("Action", action)));
+        if self.more_actions > 0 {
+            facts.push(fact("Actions", format!("… and {} more", self.more_actions)));
+        }
         facts.extend(self.retrain.iter().map(|retrain| fact("Retrain", retrain)));
         facts.extend(self.recommendation.map(|advice| fact("Advice", advice)));
         facts
@@ -211,25 +217,51 @@ impl Report {
     /// As text and nothing else: headline, then a fact a line. What every channel has to show where it cannot show its own
     /// form; at most `most` units long.
     pub fn text(&self, most: usize) -> String {
-        let fact = |fact: Fact| format!("{}: {}", fact.label, fact.value);
-        within(self, most, |report| {
-            let mut text = vec![report.title(), String::new()];
-            text.extend(report.subject_facts().into_iter().map(fact));
-            for finding in &report.findings {
-                text.push(String::new());
-                text.extend(finding.facts().into_iter().map(fact));
-            }
-            text.extend(report.uncounted());
-            text.push(String::new());
-            text.extend(report.decision_facts().into_iter().map(fact));
-            text.extend(report.link.iter().map(|link| format!("Link: {link}")));
-            text
-        })
+        let fits = |text: &String| units(text) <= most;
+        lines(&fitted(self, |report| report.text_lines().join("\n"), fits), most)
     }
 
-    /// A message without a form of its own.
-    pub fn plain_message(&self, most: usize) -> Message {
-        Message { title: self.title(), body: self.text(most), rich: None }
+    fn text_lines(&self) -> Vec<String> {
+        let fact = |fact: Fact| format!("{}: {}", fact.label, fact.value);
+        let mut text = vec![self.title(), String::new()];
+        text.extend(self.subject_facts().into_iter().map(fact));
+        for finding in &self.findings {
+            text.push(String::new());
+            text.extend(finding.facts().into_iter().map(fact));
+        }
+        text.extend(self.uncounted());
+        text.push(String::new());
+        text.extend(self.decision_facts().into_iter().map(fact));
+        text.extend(self.link.iter().map(|link| format!("Link: {link}")));
+        text
+    }
+
+    /// How often `shortened` can say less.
+    fn steps(&self) -> usize {
+        self.findings.len() + self.actions.len() + 1
+    }
+
+    /// Says less by so many steps, the least important first: findings and then actions are counted, and at last names and
+    /// reasons are short. What becomes of a retrain and what to do are said to the last.
+    fn shortened(&self, steps: usize) -> Self {
+        const SHORT_NAME: usize = 80;
+        const SHORT_REASON: usize = 200;
+        let mut report = self.clone();
+        let findings = steps.min(self.findings.len());
+        let actions = (steps - findings).min(self.actions.len());
+        report.findings.truncate(self.findings.len() - findings);
+        report.actions.truncate(self.actions.len() - actions);
+        report.more += findings;
+        report.more_actions += actions;
+        if steps >= self.steps() {
+            for name in [&mut report.model, &mut report.version].into_iter().chain(&mut report.segment) {
+                *name = clip(name, SHORT_NAME);
+            }
+            for reason in std::iter::once(&mut report.decided).chain(&mut report.retrain) {
+                *reason = clip(reason, SHORT_REASON);
+            }
+        }
+        report
     }
 }
 
@@ -273,13 +305,14 @@ impl Measured {
         let over = if self.recovered { " (recovered)" } else { "" };
         let mut facts = vec![fact("Watched", format!("{}{over}", self.quantity))];
         match &self.current {
-            Some(current) => {
-                let baseline = self.baseline.as_ref().map_or_else(|| "none".to_owned(), Figure::text);
-                facts.extend([fact("Current", current.text()), fact("Baseline", baseline)]);
-            }
-            None => {
-                facts.push(fact("Statistic", format!("{}, limit {}", self.statistic, self.threshold)));
-            }
+            Some(current) => facts.push(fact("Current", current.text())),
+            None => facts.push(fact("Statistic", format!("{}, limit {}", self.statistic, self.threshold))),
+        }
+        if self.current.is_some() || self.baseline.is_some() {
+            facts.push(fact(
+                "Baseline",
+                self.baseline.as_ref().map_or_else(|| "none".to_owned(), Figure::text),
+            ));
         }
         let change = self.change.as_ref();
         facts.extend(change.map(|change| fact(if change.fell { "Drop" } else { "Rise" }, &change.by)));
@@ -305,16 +338,35 @@ fn fact(label: &'static str, value: impl Into<String>) -> Fact {
     Fact { label, value: value.into() }
 }
 
+/// The fullest form of a report that fits, or the shortest that there is: a form that is cut at its end would lose what
+/// becomes of a retrain and what to do.
+pub fn fitted<T>(report: &Report, form: impl Fn(&Report) -> T, fits: impl Fn(&T) -> bool) -> T {
+    let whole = form(report);
+    if fits(&whole) {
+        return whole;
+    }
+    // Bisected, because forming takes most of the time: too long after `above` steps, and `best` is what fits after `fewest`.
+    let (mut above, mut fewest) = (0, report.steps());
+    let mut best = form(&report.shortened(fewest));
+    while fewest - above > 1 {
+        let steps = above.midpoint(fewest);
+        let formed = form(&report.shortened(steps));
+        if fits(&formed) {
+            (fewest, best) = (steps, formed);
+        } else {
+            above = steps;
+        }
+    }
+    best
+}
+
 /// The longest layout of a report that is at most `most` units long: findings are counted instead of described until it
-/// fits, because what was decided matters more than the fourth finding.
+/// fits, because what was decided matters more than the fourth finding. The chat's: it cuts what is too long even so.
 pub fn within(report: &Report, most: usize, layout: impl Fn(&Report) -> Vec<String>) -> String {
     let mut report = report.clone();
     loop {
         let text = layout(&report).join("\n");
-        if units(&text) <= most {
-            return text;
-        }
-        if report.findings.pop().is_none() {
+        if units(&text) <= most || report.findings.pop().is_none() {
             return lines(&text, most);
         }
         report.more += 1;
@@ -324,6 +376,9 @@ pub fn within(report: &Report, most: usize, layout: impl Fn(&Report) -> Vec<Stri
 /// Whole lines of a text, at most `most` units long: markup that a line opens and closes stays whole.
 pub fn lines(text: &str, most: usize) -> String {
     const CUT: &str = "\n…";
+    if units(text) <= most {
+        return text.to_owned();
+    }
     let (mut kept, mut used) = (String::new(), 0);
     for line in text.lines() {
         used += units(line) + 1;
@@ -386,7 +441,7 @@ fn recommendation(alert: &Alert) -> &'static str {
 
 /// A name of others.
 fn name(text: &str) -> String {
-    clip(&flat(text), LONGEST_NAME)
+    flat(text, LONGEST_NAME)
 }
 
 /// Channels make a link of it, so it is nothing but a page, and whole.

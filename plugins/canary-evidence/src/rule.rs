@@ -10,7 +10,7 @@
 //! The evidence may be looked at after every outcome: an e-value of 20 comes up by chance in at most one of 20 experiments,
 //! however often it is asked (Ville's inequality). Guardrails are limits and no tests; they stop what does harm.
 
-use experiment_text::{Difference, Experiment, Ruling, Verdict, compared, measured, shown};
+use experiment_text::{Difference, Experiment, ROUNDING, Ruling, Verdict, compared, measured, shown};
 use wording::{count, decimal, difference, percent};
 
 /// The operator's settings.
@@ -92,7 +92,7 @@ impl Rule {
     /// Whether certainly so: the whole interval lies above it. The e-value alone speaks against no difference at all.
     fn exceeds_margin(&self, found: &Difference) -> bool {
         match found.estimate.interval {
-            Some(interval) if self.margin > 0.0 => interval.lower > self.margin,
+            Some(interval) if self.margin > 0.0 => interval.lower > self.margin + ROUNDING,
             None if self.margin > 0.0 => false,
             _ => found.estimate.value > 0.0,
         }
@@ -105,7 +105,7 @@ impl Rule {
     fn broken(&self, experiment: &Experiment) -> Vec<Broken> {
         let Experiment { champion, challenger, .. } = experiment;
         let beyond = |name: &str, limit: f64| {
-            let mine = measured(challenger, name).filter(|mine| mine.value > limit)?;
+            let mine = measured(challenger, name).filter(|mine| mine.value > limit + ROUNDING)?;
             let own_doing = measured(champion, name).is_none_or(|theirs| theirs.value < mine.value);
             Some(Broken { what: format!("its {name} is above {}", percent(limit)), own_doing })
         };
@@ -181,6 +181,8 @@ mod tests {
             ..better()
         };
         check(&rule(), &ece(0.05, 0.02), Verdict::Promote, "better");
+        // Computed, a twentieth is not always a twentieth.
+        check(&rule(), &ece(1.05 - 1.0, 0.02), Verdict::Promote, "better");
         check(&rule(), &ece(0.06, 0.02), Verdict::Abort, "its ece is above 5.0 %");
         // The champion is no better there: no reason to end it, and none to promote.
         check(&rule(), &ece(0.06, 0.06), Verdict::Extend, "not now: its ece is above 5.0 %");

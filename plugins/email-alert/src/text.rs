@@ -2,25 +2,36 @@
 //! to those who like tables. No line is longer than mail allows (RFC 5322, 2.1.1: 998 characters, better 78), and the
 //! HTML loads nothing from anywhere.
 
-use alert_text::{Fact, Message, Report, html, written};
+use alert_text::{Fact, Message, Report, fitted, html, written};
 
 /// What a line should have at most, and what it may have.
 const LINE: usize = 78;
 const LONGEST_LINE: usize = 998;
-/// More than anybody reads.
-const LONGEST_TEXT: usize = 16_384;
+/// More than anybody reads, and in UTF-8 up to three times as many bytes; with the bytes of the HTML below the host's limit
+/// on an answer, 64 KiB unless the manifest says more.
+const LONGEST_TEXT: usize = 8_192;
+const LONGEST_HTML: usize = 32_768;
 /// Of one value of the HTML.
 const LONGEST_VALUE: usize = 8_000;
+/// An address cannot be broken; one that is longer when escaped than a line may be is left out.
+const LONGEST_ADDRESS: usize = 900;
 /// A longer word of a value is broken; this one fits a line even where each of its characters becomes six.
 const LONGEST_WORD: usize = 150;
+
+/// Begins what continues a line, as no line begins by itself: a long name that is wrapped does not write a fact of its own.
+const CONTINUED: &str = "  ";
 
 /// Writes the message.
 pub fn write(report: &Report) -> Message {
     Message {
         title: report.title(),
-        body: wrapped(&report.text(LONGEST_TEXT), LINE, LONGEST_LINE),
-        rich: Some(wrapped(&page(report).join("\n"), LONGEST_LINE, LONGEST_LINE)),
+        body: wrapped(&report.text(LONGEST_TEXT), LINE, LONGEST_LINE - CONTINUED.len(), CONTINUED),
+        rich: Some(fitted(report, rich, |html| html.len() <= LONGEST_HTML)),
     }
+}
+
+fn rich(report: &Report) -> String {
+    wrapped(&page(report).join("\n"), LONGEST_LINE, LONGEST_LINE, "")
 }
 
 fn page(report: &Report) -> Vec<String> {
@@ -35,9 +46,9 @@ fn page(report: &Report) -> Vec<String> {
     }
     page.extend(report.uncounted().map(|more| format!("<p>{more}</p>")));
     page.extend(table(&report.decision_facts()));
-    let link =
-        report.link.iter().map(|link| format!("<p><a\nhref=\"{}\">Open\nthe alert</a></p>", escaped(link)));
-    page.extend(link);
+    let address = report.link.iter().map(|link| written(link, usize::MAX, html));
+    let short = address.filter(|address| address.len() <= LONGEST_ADDRESS);
+    page.extend(short.map(|address| format!("<p><a\nhref=\"{address}\">Open\nthe alert</a></p>")));
     page.push("</body></html>".to_owned());
     page
 }
@@ -54,23 +65,27 @@ fn table(facts: &[Fact]) -> Vec<String> {
 }
 
 fn escaped(text: &str) -> String {
-    written(&wrapped(text, usize::MAX, LONGEST_WORD), LONGEST_VALUE, html)
+    written(&wrapped(text, usize::MAX, LONGEST_WORD, ""), LONGEST_VALUE, html)
 }
 
-/// With line ends in place of spaces where a line would have more than `most` bytes; words of more than `word` bytes are
-/// broken.
-fn wrapped(text: &str, most: usize, word: usize) -> String {
+/// With line ends in place of spaces where a line would have more than `most` bytes, each followed by `indent`; words of
+/// more than `word` bytes are broken.
+fn wrapped(text: &str, most: usize, word: usize, indent: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         let mut current = String::new();
+        // Whether `current` ends in a word, so that a space has to stand before the next one.
+        let mut begun = false;
         for word in line.split(' ').flat_map(|whole| pieces(whole, word)) {
-            if !current.is_empty() && current.len() + word.len() >= most {
-                lines.push(std::mem::take(&mut current));
+            if begun && current.len() + word.len() >= most {
+                lines.push(std::mem::replace(&mut current, indent.to_owned()));
+                begun = false;
             }
-            if !current.is_empty() {
+            if begun {
                 current.push(' ');
             }
             current.push_str(word);
+            begun = true;
         }
         lines.push(current);
     }
@@ -95,7 +110,7 @@ mod tests {
     use super::*;
     use alert_text::testing::{alert, endless, hostile, report};
 
-    fn rich(message: &Message) -> &str {
+    fn html_of(message: &Message) -> &str {
         message.rich.as_deref().expect("HTML")
     }
 
@@ -124,9 +139,9 @@ mod tests {
                 message.body
             );
             let row = format!("{label}</th>\n<td>{value}</td>");
-            assert!(rich(&message).contains(&row), "{row} in {}", rich(&message));
+            assert!(html_of(&message).contains(&row), "{row} in {}", html_of(&message));
         }
-        assert!(rich(&message).contains("href=\"http://localhost:7878/alerts/a-1\""));
+        assert!(html_of(&message).contains("href=\"http://localhost:7878/alerts/a-1\""));
     }
 
     #[test]
@@ -136,12 +151,51 @@ mod tests {
         // A subject of one line: nobody adds a header.
         assert!(!message.title.contains(['\r', '\n']), "{}", message.title);
         // No tag but those of the friendly message, which has one action less, and a link.
-        let tags = |message: &Message| rich(message).matches('<').count();
+        let tags = |message: &Message| html_of(message).matches('<').count();
         let (row, link) =
             ("<tr><th></th><td></td></tr>".matches('<').count(), "<p><a></a></p>".matches('<').count());
-        assert_eq!(tags(&message), tags(&friendly) + row - link, "{}", rich(&message));
-        assert!(rich(&message).contains("&lt;b&gt;x&lt;/b&gt; &amp; &lt;!channel&gt;"), "{}", rich(&message));
-        assert!(!rich(&message).contains("javascript:"));
+        assert_eq!(tags(&message), tags(&friendly) + row - link, "{}", html_of(&message));
+        assert!(
+            html_of(&message).contains("&lt;b&gt;x&lt;/b&gt; &amp; &lt;!channel&gt;"),
+            "{}",
+            html_of(&message)
+        );
+        assert!(!html_of(&message).contains("javascript:"));
+    }
+
+    /// A name that is padded until the line ends would otherwise begin the next one.
+    #[test]
+    fn nobody_writes_lines_of_their_own() {
+        let mut forged = alert();
+        forged.subject.segment = format!("{} Advice: ignore this", "x".repeat(LINE - "Segment: ".len()));
+        let body = write(&report(&forged, 3)).body;
+        let advice: Vec<_> = body.lines().filter(|line| line.starts_with("Advice: ")).collect();
+        assert_eq!(advice, ["Advice: Check the data first, then decide on a retrain or a rollback."]);
+    }
+
+    #[test]
+    fn addresses_stay_whole() {
+        let with = |link: String| write(&report(&linked(link), 3));
+        let long = format!("https://trimtab.example/{}", "a".repeat(400));
+        assert!(html_of(&with(long.clone())).contains(&format!("href=\"{long}\"")));
+        // Each of these becomes five characters.
+        let longer = format!("https://trimtab.example/?{}", "&".repeat(400));
+        assert!(!html_of(&with(longer)).contains("<a"));
+    }
+
+    fn linked(link: String) -> alert_text::Alert {
+        alert_text::Alert { link: Some(link), ..alert() }
+    }
+
+    /// The host takes no answer of more than 64 KiB, and then nobody reads anything.
+    #[test]
+    fn what_matters_most_fits() {
+        let message = write(&report(&endless(), 20));
+        assert!(message.title.len() + message.body.len() + html_of(&message).len() <= 65_536);
+        assert!(message.body.contains("Retrain: ") && message.body.contains("Check the data first"));
+        assert!(
+            html_of(&message).contains(">Retrain</th>") && html_of(&message).contains("Check the data first")
+        );
     }
 
     #[test]
@@ -149,9 +203,9 @@ mod tests {
         for (alert, most) in [(alert(), LINE), (endless(), LONGEST_LINE)] {
             let message = write(&report(&alert, 20));
             assert!(message.body.lines().all(|line| line.len() <= most), "{}", message.body);
-            assert!(rich(&message).lines().all(|line| line.len() <= LONGEST_LINE));
+            assert!(html_of(&message).lines().all(|line| line.len() <= LONGEST_LINE));
         }
-        assert_eq!(wrapped("a long line\nand one", 6, 10), "a long\nline\nand\none");
-        assert_eq!(wrapped("ääää b", 6, 5), "ää\nää b");
+        assert_eq!(wrapped("a long line\nand one", 6, 10, " "), "a long\n line\nand\n one");
+        assert_eq!(wrapped("ääää b", 6, 5, ""), "ää\nää b");
     }
 }

@@ -8,7 +8,7 @@ const MOST: usize = 16_384;
 
 /// Writes the message.
 pub fn write(report: &Report) -> Message {
-    report.plain_message(MOST)
+    Message { title: report.title(), body: report.text(MOST), rich: None }
 }
 
 alert_text::policy!(write);

@@ -133,7 +133,9 @@ fn compare(
 /// variance, one-sided (NIST/SEMATECH e-Handbook of Statistical Methods, section 7.3.3, "How can we determine whether two
 /// processes produce the same proportion of defectives?").
 ///
-///     p = (n₁p₁ + n₂p₂) / (n₁ + n₂),  z = (p₁ − p₂) / √(p (1 − p) (1/n₁ + 1/n₂)),  p-value = 1 − Φ(z)
+/// ```text
+/// p = (n₁p₁ + n₂p₂) / (n₁ + n₂),  z = (p₁ − p₂) / √(p (1 − p) (1/n₁ + 1/n₂)),  p-value = 1 − Φ(z)
+/// ```
 ///
 /// It takes outcomes as independent. Those of trades come in runs, so it is more certain than it should be; the least
 /// fall and the least number of outcomes stand beside it for that reason.

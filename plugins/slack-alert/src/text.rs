@@ -1,7 +1,7 @@
 //! The message, as a pure function of the report. Limits and escaping: Slack's documentation, "Block Kit" reference
 //! (blocks, text object) and "Formatting message text" (escaping).
 
-use alert_text::{Fact, Message, Report, html, lines, neutral, written};
+use alert_text::{Fact, Message, Report, fitted, html, lines, neutral, units, written};
 use serde_json::{Value, json};
 
 /// Blocks of a message.
@@ -15,18 +15,35 @@ const LONGEST_FIELD: usize = 2000;
 const MOST_FIELDS: usize = 10;
 /// What is shown where blocks are not: the notification.
 const LONGEST_BODY: usize = 4000;
+/// Bytes of all blocks: with title and body well below the host's limit on an answer, 64 KiB unless the manifest says more.
+const LONGEST_BLOCKS: usize = 40_000;
 
 /// Writes the message.
 pub fn write(report: &Report) -> Message {
+    let decision = decision(report);
     Message {
         title: report.title_with_emoji(),
-        // Slack parses this as well.
-        body: escaped(&report.text(LONGEST_BODY), LONGEST_BODY),
-        rich: Some(Value::from(blocks(report)).to_string()),
+        body: body(report),
+        rich: Some(fitted(
+            report,
+            |report| Value::from(blocks(report, &decision)).to_string(),
+            |blocks| blocks.len() <= LONGEST_BLOCKS,
+        )),
     }
 }
 
-fn blocks(report: &Report) -> Vec<Value> {
+/// Slack parses this as well.
+fn body(report: &Report) -> String {
+    let text = |report: &Report| {
+        let words = Report { link: None, ..report.clone() }.text(usize::MAX);
+        // An address with other characters in it leads elsewhere, so it is not made neutral.
+        let link = report.link.iter().map(|link| format!("\nLink: {}", written(link, usize::MAX, entity)));
+        escaped(&words, usize::MAX) + &link.collect::<String>()
+    };
+    lines(&fitted(report, text, |text| units(text) <= LONGEST_BODY), LONGEST_BODY)
+}
+
+fn blocks(report: &Report, decision: &str) -> Vec<Value> {
     let header = written(&report.title_with_emoji(), LONGEST_HEADER, entity);
     let mut blocks = vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
     blocks.push(fields(&report.subject_facts()));
@@ -34,12 +51,16 @@ fn blocks(report: &Report) -> Vec<Value> {
         report.findings.iter().take(MOST_BLOCKS - OTHER_BLOCKS).map(|finding| fields(&finding.facts())),
     );
     blocks.extend(report.uncounted().map(|more| section(&more)));
-    let decision: Vec<_> = report.decision_facts().iter().map(labelled).collect();
-    blocks.push(section(&lines(&decision.join("\n"), LONGEST_TEXT)));
+    blocks.push(section(decision));
     // `|` would end the address, as would `>`, which becomes an entity.
     let address = |link: &String| written(&link.replace('|', "%7C"), LONGEST_TEXT, entity);
     blocks.extend(report.link.iter().map(|link| section(&format!("<{}|Open the alert>", address(link)))));
     blocks
+}
+
+fn decision(report: &Report) -> String {
+    let text = |report: &Report| report.decision_facts().iter().map(labelled).collect::<Vec<_>>().join("\n");
+    lines(&fitted(report, text, |text| units(text) <= LONGEST_TEXT), LONGEST_TEXT)
 }
 
 /// Facts side by side.
@@ -65,9 +86,12 @@ fn mrkdwn(text: &str) -> Value {
     json!({ "type": "mrkdwn", "text": text, "verbatim": true })
 }
 
-/// Text of others, for mrkdwn.
+/// Text of others, for mrkdwn. What begins a line with `>` is a quotation there even as an entity, so another character
+/// that looks alike begins it.
 fn escaped(text: &str, most: usize) -> String {
-    written(&neutral(text), most, entity)
+    let quotes = text.starts_with('>');
+    let text = if quotes { text.replacen('>', "\u{203a}", 1) } else { text.to_owned() };
+    written(&neutral(&text), most, entity)
 }
 
 /// The three characters that Slack takes for its own, and no others.
@@ -137,6 +161,17 @@ mod tests {
             assert!(limit == LONGEST_HEADER || !formats, "{text}");
         }
         assert!(texts(&blocks).iter().any(|(text, _)| text.contains("&lt;!channel&gt;")), "{blocks:?}");
+        let mut linked = alert();
+        linked.link = Some("https://trimtab.example/~ops/_a_?b&c".into());
+        let body = write(&report(&linked, 3)).body;
+        assert!(body.ends_with("\nLink: https://trimtab.example/~ops/_a_?b&amp;c"), "{body}");
+        let mut quotes = alert();
+        quotes.subject.segment = "> so they said".into();
+        let blocks = parsed(&report(&quotes, 3));
+        assert!(
+            texts(&blocks).iter().any(|(text, _)| text == "*Segment*\n\u{203a} so they said"),
+            "{blocks:?}"
+        );
     }
 
     #[test]
@@ -147,6 +182,13 @@ mod tests {
             for (text, limit) in texts(&blocks) {
                 assert!((1..=limit).contains(&units(&text)), "{} of {limit}: {text}", units(&text));
             }
+            // What matters most stands there nevertheless.
+            let message = write(&report(&endless(), most));
+            let rich = message.rich.as_deref().expect("blocks");
+            for text in [rich, &message.body] {
+                assert!(text.contains("Retrain") && text.contains("Check the data first"), "{text}");
+            }
+            assert!(units(&message.body) <= LONGEST_BODY && rich.len() <= LONGEST_BLOCKS);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The message, as a pure function of the report, in the HTML style of the Telegram Bot API ("Formatting options"). A
 //! message has up to 4096 characters there after the markup is taken out; here with it, so that it certainly fits.
 
-use alert_text::{Fact, Message, Report, html, within, written};
+use alert_text::{Fact, Message, Report, fitted, html, lines, units, written};
 
 const MOST: usize = 4096;
 /// Of one value, so that one alone does not fill the message.
@@ -9,11 +9,12 @@ const LONGEST_VALUE: usize = 2000;
 
 /// Writes the message.
 pub fn write(report: &Report) -> Message {
-    Message {
-        title: report.title_with_emoji(),
-        body: report.text(MOST),
-        rich: Some(within(report, MOST, layout)),
-    }
+    Message { title: report.title_with_emoji(), body: report.text(MOST), rich: Some(rich(report)) }
+}
+
+fn rich(report: &Report) -> String {
+    let text = |report: &Report| layout(report).join("\n");
+    lines(&fitted(report, text, |text| units(text) <= MOST), MOST)
 }
 
 /// Each line closes what it opens.
@@ -40,9 +41,15 @@ fn escaped(text: &str) -> String {
     written(text, LONGEST_VALUE, entity)
 }
 
-/// Of named entities Telegram knows those of `&`, `<`, `>` and `"`; an apostrophe means nothing to it.
+/// Of named entities Telegram knows those of `&`, `<`, `>` and `"`; an apostrophe means nothing to it. There is no escape for
+/// `@name`, which calls that person, so another character that looks alike stands there. An address becomes a link to what
+/// it says, and is left.
 fn entity(c: char) -> Option<&'static str> {
-    html(c).filter(|_| c != '\'')
+    match c {
+        '@' => Some("\u{ff20}"),
+        '\'' => None,
+        other => html(other),
+    }
 }
 
 #[cfg(test)]
@@ -52,10 +59,6 @@ mod tests {
         testing::{alert, endless, hostile, report},
         units,
     };
-
-    fn rich(report: &Report) -> String {
-        write(report).rich.expect("HTML")
-    }
 
     /// Without our own markup nothing is left that could be some, and all of it is closed.
     fn check(rich: &str) {
@@ -102,6 +105,10 @@ mod tests {
         check(&rich);
         assert!(rich.contains("&lt;b&gt;x&lt;/b&gt; &amp; &lt;!channel&gt;"), "{rich}");
         assert!(!rich.contains("javascript:"), "{rich}");
+        let mut calls = alert();
+        calls.subject.segment = "@everyone".into();
+        let rich = super::rich(&report(&calls, 3));
+        assert!(rich.contains("<b>Segment:</b> \u{ff20}everyone"), "{rich}");
     }
 
     #[test]
@@ -111,6 +118,9 @@ mod tests {
             let rich = message.rich.expect("HTML");
             check(&rich);
             assert!(units(&rich) <= MOST && units(&message.body) <= MOST);
+            for text in [rich, message.body] {
+                assert!(text.contains("Retrain") && text.contains("Check the data first"), "{text}");
+            }
         }
     }
 }

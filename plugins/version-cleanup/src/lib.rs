@@ -33,7 +33,7 @@ struct VersionCleanup;
 
 fn rule() -> Rule {
     Rule {
-        score: settings::text("score"),
+        score: settings::text("score").trim().to_owned(),
         top: settings::count("top"),
         last: settings::count("last"),
         oldest: settings::duration("oldest"),

