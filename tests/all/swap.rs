@@ -190,6 +190,7 @@ fn what_does_not_fit_the_configuration_stops_only_its_own_policy() {
     assert_eq!(scratch.serve().stop(), Some(0));
     scratch.configure(&scratch.path("policies"), &format!("{config}\n[policies.other]\nmode = \"off\"\n"));
     scratch.run(&["status"]).expect(78).says(&["[policies."]);
+    scratch.configure(&scratch.path("policies"), &config);
     scratch.verify();
 }
 

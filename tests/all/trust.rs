@@ -296,7 +296,7 @@ fn only_what_a_trusted_key_signed_is_swapped_in_and_gone_back_to() {
     stage.check_accepted(&host);
     assert_eq!(
         (stage.digest(), &stage.in_force("drift-ladder")["signed"]["key"]),
-        (second, &json!(bob.id()))
+        (second.clone(), &json!(bob.id()))
     );
     // Back to what Ada signed, from the log; and not any more when she is not trusted.
     stage.scratch.run(&["policy", "rollback", "drift-ladder"]).expect(0);
@@ -304,7 +304,7 @@ fn only_what_a_trusted_key_signed_is_swapped_in_and_gone_back_to() {
         (stage.digest(), &stage.in_force("drift-ladder")["signed"]["key"]),
         (first.clone(), &json!(ada.id()))
     );
-    stage.scratch.run(&["policy", "rollback", "drift-ladder"]).expect(0);
+    stage.scratch.run(&["policy", "rollback", "drift-ladder", "--to", &second]).expect(0);
     trusting(&[&bob]);
     host.socket().post("/v1/reload", "").expect(200);
     stage

@@ -306,10 +306,10 @@ fn way_back(history: &[PolicyVersion]) -> Vec<&PolicyInForce> {
     for PolicyVersion { policy, held, .. } in history {
         let Some(entry) = policy else { continue };
         let same = |earlier: &&PolicyInForce| earlier.policy.digest == entry.policy.digest;
-        match way.iter().rposition(same) {
-            Some(place) if *held || place + 1 == way.len() => way.truncate(place + 1),
-            _ => way.push(entry),
+        if let Some(place) = way.iter().rposition(same).filter(|place| *held || place + 1 == way.len()) {
+            way.truncate(place);
         }
+        way.push(entry);
     }
     way
 }
