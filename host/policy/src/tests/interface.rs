@@ -4,15 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trimtab_types::{
-    Action, Alert, Arm, Budget, Conditions, Design, Experiment, Inventory, Occasion, Read, Ruling, Severity,
-};
+use trimtab_types::{Action, Arm, Budget, Conditions, Design, Experiment, Inventory, Read, Ruling, Severity};
 use wit_parser::{
     Function, FunctionKind, InterfaceId, Resolve, Stability, Type, TypeDefKind, TypeId, TypeOwner, WorldItem,
 };
 
 use super::core::{WIT, component_on};
-use super::{estimate, finding, noon, register, subject};
+use super::{alert, estimate, finding, noon, register};
 use crate::{Kind, NoHistory, Package};
 
 const FROZEN: &str = include_str!("../../../../wit/frozen/policy-0.1.0.wit");
@@ -452,18 +450,7 @@ fn a_policy_built_against_0_1_0_answers_every_question() {
     assert_eq!(call.reads[3], findings);
     assert_eq!(call.log.len(), 4);
 
-    let alert = Alert {
-        id: "a-1".into(),
-        subject: subject(),
-        severity: Severity::High,
-        occasion: Occasion::Firing,
-        started: noon(),
-        findings: vec![finding(Severity::High)],
-        metrics: Vec::new(),
-        reason: "Because.".into(),
-        actions: Vec::new(),
-        link: None,
-    };
+    let alert = alert();
     let message = policy.render(noon(), &alert, "chat").answer.expect("a message");
     assert_eq!((&*message.title, &*message.body, message.rich), ("old", "accuracy", None));
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use trimtab_types::{Estimate, Finding, Phase, Position, Severity, Subject, Timestamp};
+use trimtab_types::{Alert, Estimate, Finding, Occasion, Phase, Position, Severity, Subject, Timestamp};
 
 use crate::{Package, Policy, Sandbox, SandboxOptions};
 
@@ -111,5 +111,20 @@ fn finding(severity: Severity) -> Finding {
         baseline: Some(estimate(0.68, 1000)),
         current: Some(estimate(0.61, 200)),
         window: "last 200 against the baseline".into(),
+    }
+}
+
+fn alert() -> Alert {
+    Alert {
+        id: "a-1".into(),
+        subject: subject(),
+        severity: Severity::High,
+        occasion: Occasion::Firing,
+        started: noon(),
+        findings: vec![finding(Severity::High)],
+        metrics: Vec::new(),
+        reason: "Because.".into(),
+        actions: Vec::new(),
+        link: None,
     }
 }

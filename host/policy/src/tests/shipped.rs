@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trimtab_types::{
-    Action, Alert, Estimate, FailureKind, Finding, ModelVersion, Occasion, Phase, Read, Severity,
-};
+use trimtab_types::{Action, Estimate, FailureKind, Finding, ModelVersion, Phase, Read, Severity};
 
-use super::{estimate, finding, names, noon, register, repository, sandbox, shipped, subject};
+use super::{alert, estimate, finding, names, noon, register, repository, sandbox, shipped};
 use crate::{Kind, NoHistory, Policy, Sandbox, View, run_fixtures};
 
 #[test]
@@ -124,18 +122,7 @@ fn the_same_question_has_the_same_answer_and_fuel() {
 fn alerts_go_to_the_channels_of_the_manifest() {
     let chat = register(&shipped("chat-alert"));
     assert_eq!(chat.kinds(), [Kind::AlertFormat]);
-    let alert = Alert {
-        id: "a-1".into(),
-        subject: subject(),
-        severity: Severity::High,
-        occasion: Occasion::Firing,
-        started: noon(),
-        findings: vec![finding(Severity::High)],
-        metrics: Vec::new(),
-        reason: "Because.".into(),
-        actions: Vec::new(),
-        link: None,
-    };
+    let alert = alert();
     assert!(chat.formats("chat", &alert) && !chat.formats("slack", &alert));
     assert!(!chat.applies_to(&finding(Severity::High)), "it decides nothing");
     let message = chat.render(noon(), &alert, "chat").answer.expect("a message");
