@@ -1,12 +1,12 @@
 //! What the author of a policy does before anything is put in force: inspect, check, ask one question, run fixtures.
 
-use std::path::Path;
+use std::{io::Write, path::Path, process::Stdio};
 
 use serde_json::{Value, json};
 
 use crate::{
     policies::{MANIFEST, put, trapping},
-    support::{Scratch, repository},
+    support::{Run, Scratch, repository},
 };
 
 const QUESTION: &str = r#"{"findings": [{"detector": "e-sr", "severity": "high"}]}"#;
@@ -23,9 +23,9 @@ fn ladder(fixtures: &[(&str, &str)]) -> (Scratch, String) {
 }
 
 fn fixture(policy: &Path, name: &str, text: &str) {
-    let fixtures = policy.join("fixtures");
-    std::fs::create_dir_all(&fixtures).expect("makes");
-    std::fs::write(fixtures.join(name), text).expect("writes");
+    let file = policy.join("fixtures").join(name);
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("makes");
+    std::fs::write(file, text).expect("writes");
 }
 
 fn test(scratch: &Scratch, args: &[&str], code: i32) -> Value {
@@ -87,22 +87,46 @@ fn fixtures_pass_or_say_what_differs() {
 fn fixtures_that_cannot_be_run_fail() {
     let (scratch, named) = ladder(&[]);
     test(&scratch, &[&named], 0);
+    // One document, with the report, whatever the exit code.
+    let report = test(&scratch, &[&named, "--fail-on-empty"], 66);
+    assert_eq!(report["policies"][0]["fixtures"], json!([]));
     scratch
         .run(&["policy", "test", &named, "--fail-on-empty"])
         .expect(66)
         .says(&["`drift-ladder` has no fixtures"]);
-    for (text, words) in [
-        (QUESTION, &["expects nothing", "--update"][..]),
-        ("{\"findings\": [], \"expect\": {\"actions\": []}}", &["asks nothing"]),
-        ("{\"findings\": 7}", &["bad.json", "at findings", "integer `7`", "a sequence"]),
-        ("\u{7}", &["bad.json", "line 1"]),
-    ] {
-        fixture(Path::new(&named), "bad.json", text);
-        let problems = test(&scratch, &[&named], 3)["policies"][0]["fixtures"][0]["problems"].to_string();
+    // A file that is wrong is no answer that differs.
+    #[rustfmt::skip]
+    let cases: [(&str, &str, i32, &[&str]); 9] = [
+        ("bad.json", QUESTION,                                          3, &["expects nothing", "--update"]),
+        ("bad.json", r#"{"findings": [], "expect": {"actions": []}}"#, 65, &["asks nothing"]),
+        ("bad.json", r#"{"findings": 7}"#,                             65, &["bad.json", "at findings: must be a list; it is `7`"]),
+        ("bad.json", "\u{7}",                                          65, &["bad.json", "line 1"]),
+        ("bad.json", r#"{"inventory": {"versions": []}}"#,             65, &["bad.json", "`drift-ladder` answers drift-action; the question is cleanup"]),
+        ("bad.yaml", "",                                               65, &["bad.yaml: is not read", ".toml or .json"]),
+        ("bad.TOML", QUESTION,                                         65, &["bad.TOML: is not read"]),
+        ("deep/bad.json", QUESTION,                                    65, &["deep: is not read", "a file in this folder"]),
+        ("deep.json/bad.json", QUESTION,                               65, &["deep.json", "not a plain file"]),
+    ];
+    let fixtures = Path::new(&named).join("fixtures");
+    for (file, text, code, words) in cases {
+        fixture(Path::new(&named), file, text);
+        let report = test(&scratch, &[&named], code);
+        let tested = &report["policies"][0];
+        let outcome = if code == 65 { "invalid" } else { "failed" };
+        assert_eq!(
+            (&tested["fixtures"][0]["outcome"], &tested[outcome]),
+            (&json!(outcome), &json!(1)),
+            "{file}"
+        );
+        let problems = tested["fixtures"][0]["problems"].to_string();
         for word in words {
             assert!(problems.contains(word), "should say `{word}`: {problems}");
         }
+        std::fs::remove_dir_all(&fixtures).expect("removes");
     }
+    // Hidden files are nobody's examples.
+    fixture(Path::new(&named), ".gitkeep", "");
+    test(&scratch, &[&named], 0);
     // A failure never becomes what is expected.
     let trap = scratch.own_policies();
     put(&trap, "trap", MANIFEST.as_bytes(), &trapping());
@@ -111,6 +135,29 @@ fn fixtures_that_cannot_be_run_fail() {
     let named = trap.display().to_string();
     assert_eq!(test(&scratch, &[&named, "--update"], 3)["policies"][0]["failed"], 1);
     assert_eq!(std::fs::read_to_string(trap.join("fixtures/asks.json")).expect("reads"), QUESTION);
+}
+
+/// Only what a question came to counts, and only what is another value than the default.
+#[test]
+fn what_was_not_asked_is_not_exercised() {
+    let (scratch, named) = ladder(&[
+        ("other-kind.json", r#"{"conditions": {}}"#),
+        ("refused.json", &QUESTION.replace("{\"f", r#"{"settings": {"chance": 7}, "f"#)),
+    ]);
+    let report = test(&scratch, &[&named], 65);
+    let exercised = &report["policies"][0]["exercised"];
+    assert_eq!((&exercised["kinds"], &exercised["settings"]), (&json!([]), &json!([])), "{exercised}");
+}
+
+/// What holds stays as its author wrote it, and what is not looked at does not become so.
+#[test]
+fn an_update_changes_only_what_does_not_hold() {
+    let narrow = "[[findings]]\ndetector = \"e-sr\"\nseverity = \"high\"\n\n[expect]\n# never that\nexcludes = [\"kill-switch-on\"]\n# the level\nincludes = [{ alert = \"low\" }] # of late\nreason-matches = [\"^High\"]\n";
+    let (scratch, named) = ladder(&[("narrow.toml", narrow)]);
+    test(&scratch, &[&named, "--update"], 0);
+    let written = std::fs::read_to_string(Path::new(&named).join("fixtures/narrow.toml")).expect("reads");
+    let actions = "[\"retrain-now\", { scale-exposure = 0.5 }, { alert = \"high\" }]";
+    assert_eq!(written, narrow.replace("[{ alert = \"low\" }]", actions));
 }
 
 #[test]
@@ -124,7 +171,11 @@ fn one_question_is_answered_with_all_that_there_is_to_know() {
     assert_eq!(said["reads"][0]["recent"]["metric"], "accuracy", "{said}");
     assert!(said["fuel"].as_u64().is_some_and(|fuel| fuel > 0) && said["failure"].is_null(), "{said}");
     let run = scratch.run(&["policy", "run", "drift-ladder", "--input", &question]).expect(0);
-    run.prints(&["answered   [retrain-now, scale-exposure (0.5), alert (high)]: High", "units of fuel"]);
+    run.prints(&[
+        "read       accuracy over the last 100: nothing",
+        "answered   [retrain-now, scale-exposure (0.5), alert (high)]: High",
+        "units of fuel",
+    ]);
 
     // Fixtures are questions, too.
     let fixture = repository().join("policies/drift-ladder/fixtures/medium-watches.toml");
@@ -137,35 +188,55 @@ fn a_bad_question_is_named_with_its_path_and_type() {
     let scratch = Scratch::with_config("");
     let finding =
         |more: &str| format!(r#"{{"findings": [{{"detector": "e-sr", "severity": "high"{more}}}]}}"#);
-    let cases: [(String, &[&str]); 6] = [
-        (
-            finding(r#", "current": {"value": "0.61"}"#),
-            &["findings[0].current.value", "string \"0.61\"", "f64"],
-        ),
-        (finding(r#", "p-value": true"#), &["findings[0].p-value", "boolean `true`", "f64"]),
-        (finding(r#", "sevrity": "low""#), &["findings[0].sevrity", "unknown field"]),
-        (r#"{"findings": {}}"#.into(), &["findings", "expected a sequence"]),
-        (
-            r#"{"settings": {"act-exposure": "much"}, "findings": [{"detector": "a", "severity": "low"}]}"#
-                .into(),
-            &["act-exposure", "number"],
-        ),
-        (String::new(), &["EOF"]),
+    let of = |policy: &str, file: &str| scratch.run(&["policy", "run", policy, "--input", file]);
+    let long = format!(r#"{{"summary": "{}", "conditions": {{}}}}"#, "a".repeat(256 << 10));
+    #[rustfmt::skip]
+    let cases: [(&str, Vec<u8>, &[&str]); 14] = [
+        ("drift-ladder", finding(r#", "current": {"value": "0.61"}"#).into(), &["findings[0].current.value: must be a number; it is the text \"0.61\""]),
+        ("drift-ladder", finding(r#", "p-value": true"#).into(),              &["findings[0].p-value: must be a number; it is `true`"]),
+        ("drift-ladder", finding(r#", "sevrity": "low""#).into(),             &["findings[0].sevrity", "unknown field"]),
+        ("drift-ladder", r#"{"findings": {}}"#.into(),                        &["findings", "must be a list"]),
+        ("drift-ladder", "[]".into(),                                         &["must be an object; it is a list"]),
+        ("drift-ladder", "".into(),                                           &["EOF"]),
+        ("drift-ladder", vec![b'"', 0xff, b'"'],                              &["bad.json: this is not UTF-8 text"]),
+        ("drift-ladder", long.into(),                                         &["bad.json: is longer than 262144 bytes"]),
+        ("drift-ladder", QUESTION.replace("{\"f", r#"{"settings": {"act-exposure": "much"}, "f"#).into(), &["act-exposure", "number"]),
+        ("drift-ladder", QUESTION.replace("{\"f", r#"{"experiment": {"design": "canary", "running": "1d", "champion": {"version": "a"}, "challenger": {"version": "b"}}, "f"#).into(),
+                                                                              &["keep one of [[findings]] and [experiment]"]),
+        // What cannot be, and what the policy is not asked.
+        ("volatility-schedule", r#"{"conditions": {"daily-volatility": -1}}"#.into(), &["at conditions.daily-volatility: is -1; it must be 0 or more"]),
+        ("version-cleanup", r#"{"inventory": {"versions": [{"version": "v9", "stage": "archived"}, {"version": "v9", "stage": "archived"}]}}"#.into(),
+                                                                              &["at inventory.versions[1].version: `v9` is there twice"]),
+        ("drift-ladder", r#"{"conditions": {}}"#.into(),                      &["bad.json: policy `drift-ladder` answers drift-action; the question is retrain-schedule"]),
+        ("chat-alert", r#"{"alert": {"severity": "low", "reason": "a"}, "channel": "fax"}"#.into(), &["at channel: policy `chat-alert` does not write for `fax`; its channels are chat"]),
     ];
-    for (text, words) in cases {
+    for (policy, text, words) in cases {
         let file = scratch.file("bad.json", text);
-        scratch.run(&["policy", "run", "drift-ladder", "--input", &file]).expect(65).says(words);
+        of(policy, &file).expect(65).says(words);
     }
     let other = scratch.file("question.yaml", "");
-    scratch.run(&["policy", "run", "drift-ladder", "--input", &other]).expect(65).says(&[".json or .toml"]);
-    scratch
-        .run(&["policy", "run", "drift-ladder", "--input", "/nowhere.json"])
-        .expect(74)
-        .says(&["/nowhere.json"]);
-    // The policy answers another question.
-    let schedule = scratch.file("schedule.json", "{\"conditions\": {}}");
-    let run = scratch.run(&["policy", "run", "drift-ladder", "--input", &schedule]).expect(65);
-    run.prints(&["failed", "retrain-schedule"]);
+    of("drift-ladder", &other).expect(65).says(&[".json or .toml"]);
+    of("drift-ladder", "/nowhere.json").expect(74).says(&["/nowhere.json"]);
+}
+
+/// From stdin as from a file.
+#[test]
+fn a_question_from_stdin_is_bounded_in_the_same_way() {
+    let scratch = Scratch::with_config("");
+    let ask = |question: &str| {
+        let mut child = scratch
+            .command(&["policy", "run", "drift-ladder", "--input", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        // It may have ended before it read all of it.
+        child.stdin.take().expect("piped").write_all(question.as_bytes()).ok();
+        Run::of(child.wait_with_output().expect("ends"))
+    };
+    ask(QUESTION).expect(0).prints(&["answered"]);
+    ask(&" ".repeat((256 << 10) + 1)).expect(65).says(&["-: is longer than 262144 bytes"]);
 }
 
 #[test]
@@ -215,8 +286,30 @@ fn inspect_holds_imports_against_grants() {
     assert_eq!(told["imports"], json!(["history", "settings"]));
     assert_eq!(told["grants"], json!(["history"]));
     assert_eq!(told["signature"], "not signed");
-    scratch
-        .run(&["policy", "inspect", "drift-ladder"])
-        .expect(0)
-        .prints(&["trimtab:policy 0.1.0", "history (granted)"]);
+    assert_eq!(
+        (&told["mode"], &told["order"], &told["channels"]),
+        (&json!("enforce"), &json!(100), &json!([]))
+    );
+    assert_eq!(told["applies_to"]["severity"], "info");
+    assert_eq!(told["fail_safe"], json!([{"alert": "critical"}]));
+    assert_eq!((&told["limits"]["time_ms"], &told["limits"]["memory"]), (&json!(1000), &json!(16 << 20)));
+    // Values are of their own type.
+    let setting = |key: &str| {
+        let settings = told["settings"].as_array().expect("a list");
+        settings.iter().find(|setting| setting["key"] == key).expect(key).clone()
+    };
+    let exposure = setting("act-exposure");
+    assert_eq!(
+        (&exposure["default"], &exposure["min"], &exposure["max"]),
+        (&json!(0.5), &json!(0.0), &json!(1.0))
+    );
+    scratch.run(&["policy", "inspect", "drift-ladder"]).expect(0).prints(&[
+        "trimtab:policy 0.1.0",
+        "history (granted)",
+        "mode       enforce, order 100",
+        "applies to tenant *",
+        "fail-safe  alert (critical)",
+        "0 to 1",
+    ]);
+    scratch.run(&["policy", "inspect", "chat-alert"]).expect(0).prints(&["channels   chat"]);
 }

@@ -182,6 +182,7 @@ fn template_builds(language: &str, kind: &str) -> bool {
     if project.exists() {
         std::fs::remove_dir_all(&project).expect("removes");
     }
+    std::fs::create_dir_all(&parent).expect("makes");
     let made = Command::new(program())
         .args(["policy", "new", &name, "--lang", language, "--kind", kind, "--in"])
         .arg(&parent)
@@ -195,6 +196,11 @@ fn template_builds(language: &str, kind: &str) -> bool {
     let policy = policy.unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(policy.kinds().iter().map(|kind| kind.name()).collect::<Vec<_>>(), [kind]);
     fixtures_pass(&package, &project, 2);
+    // The first thing that its author does is right: in whatever language, there is nothing to remark.
+    std::fs::copy(&component, project.join(format!("{name}.wasm"))).expect("copies");
+    let check = Command::new(program()).args(["policy", "check", "--json"]).arg(&project).output();
+    let check = Run::of(check.expect("runs")).expect(0).json();
+    assert_eq!(check["policies"][0]["remarks"], serde_json::json!([]), "{name}");
     true
 }
 
@@ -222,10 +228,20 @@ fn a_new_project_builds_where_it_lies() {
         let parent = parent.to_str().expect("UTF-8");
         scratch.run(&["policy", "new", name, "--lang", "rust", "--in", parent])
     };
+    new("mine").expect(66).says(&["there is no folder", "projects"]);
+    assert!(!parent.exists());
+    std::fs::create_dir(&parent).expect("makes");
     new("mine").expect(0);
     let work = place().join("work/rust");
     let work = work.to_str().expect("UTF-8");
-    let built = scratch.json(&["policy", "build", &at("mine"), "--work", work, "--offline"]);
+    // Wherever the component goes, it is said what it answers; and it goes only where somebody made a folder.
+    let build = ["policy", "build", &at("mine"), "--work", work, "--offline"];
+    let elsewhere = scratch.json(&[&build[..], &["-o", &at("elsewhere.wasm")]].concat());
+    assert_eq!(elsewhere["answers"], serde_json::json!(["drift-action"]));
+    let nowhere = scratch.run(&[&build[..], &["-o", &at("nowhere/mine.wasm")]].concat());
+    nowhere.expect(66).says(&["there is no folder", &at("nowhere")]);
+    assert!(!parent.join("nowhere").exists());
+    let built = scratch.json(&build);
     assert_eq!(built["answers"], serde_json::json!(["drift-action"]));
     assert_eq!(built["component"], at("mine/mine.wasm"));
     scratch.run(&["policy", "inspect", &at("mine")]).expect(0);
@@ -252,6 +268,7 @@ fn what_cannot_be_built_says_why() {
 
     // Tools that are not there: which, where they would be, and what to do.
     let parent = at("projects");
+    std::fs::create_dir(&parent).expect("makes");
     for (language, tool) in
         [("js", "componentize-qjs"), ("python", "componentize-py"), ("c", "Zig"), ("go", "Go 1.")]
     {

@@ -76,6 +76,9 @@ pub enum BuildError {
         /// Where it would be.
         place: PathBuf,
     },
+    /// The component is to go where no folder is.
+    #[error("there is no folder {}; make it first, or name another", .0.display())]
+    NoFolder(PathBuf),
     /// Rust cannot compile to WebAssembly here.
     #[error("Rust's target {RUST_TARGET} is missing; install it with `rustup target add {RUST_TARGET}`")]
     NoTarget,
@@ -117,11 +120,16 @@ impl BuildError {
 
 /// Builds a project. `tell` hears what is being done, for people who wait.
 pub fn build(project: &Project, options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Built, BuildError> {
+    let name = format!("{}.wasm", project.name);
+    let output = options.output.clone().unwrap_or_else(|| project.folder.join(name));
+    let place = std::path::absolute(&output).map_err(at(&output))?;
+    // Before anything is built. A folder that nobody made is a typing mistake.
+    if let Some(folder) = place.parent().filter(|folder| !folder.is_dir()) {
+        return Err(BuildError::NoFolder(folder.to_owned()));
+    }
     let work = options.work.clone().unwrap_or_else(|| project.folder.join("build"));
     let work = make(&std::path::absolute(&work).map_err(at(&work))?)?;
     let plan = Plan::new(project, &work, &options.toolchains);
-    let name = format!("{}.wasm", project.name);
-    let output = options.output.clone().unwrap_or_else(|| project.folder.join(name));
     if let Some(toolchain) = &plan.toolchain {
         ready(toolchain, &options.toolchains, options.offline, tell)?;
     }

@@ -42,7 +42,7 @@ pub enum ProjectError {
     },
     /// A world is needed, and the folder has none.
     #[error(
-        "{} is missing; it says which questions the policy answers, such as `package local:policy; world policy {{ include trimtab:policy/drift-action-policy@0.1.0; }}`",
+        "{} is missing; it says which questions the policy answers, such as `package local:policy; world policy {{ include trimtab:policy/basics@0.1.0; export trimtab:policy/drift-action@0.1.0; }}`",
         .0.display()
     )]
     NoWorld(PathBuf),

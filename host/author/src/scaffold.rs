@@ -29,6 +29,9 @@ pub enum ScaffoldError {
     /// There is no such kind.
     #[error("there is no kind `{given}`; use {known}", given = .0, known = kinds().join(", "))]
     Kind(String),
+    /// There is no folder to make it in.
+    #[error("there is no folder {}; make it first, or name another", .0.display())]
+    NoParent(PathBuf),
     /// There is something already.
     #[error("{} is there already, and nothing is overwritten; choose another name or folder", .0.display())]
     Exists(PathBuf),
@@ -53,7 +56,10 @@ pub fn scaffold(
     let files = files(name, language, kind)?;
     let folder = parent.join(name);
     let failed = |path: &Path, cause| ScaffoldError::Write { path: path.to_owned(), cause };
-    std::fs::create_dir_all(parent).map_err(|cause| failed(parent, cause))?;
+    // A folder that nobody made is a typing mistake.
+    if !parent.is_dir() {
+        return Err(ScaffoldError::NoParent(parent.to_owned()));
+    }
     // Not `create_dir_all`: it has to be new, also if somebody else makes it at this moment.
     std::fs::create_dir(&folder).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::AlreadyExists => ScaffoldError::Exists(folder.clone()),
@@ -118,12 +124,15 @@ fn kinds() -> [&'static str; KINDS.len()] {
     KINDS.map(|kind| kind.name)
 }
 
+/// A world that imports nothing that has to be granted: some tools import all of a world and others what is used, and a
+/// grant that is right for the ones would be wrong for the others.
 fn world(kind: &str) -> String {
     format!(
         "package local:policy;\n\n\
-         // What the policy answers and what it reads. To read the notebook, too, add\n\
-         // `import trimtab:policy/state@0.1.0;` here and `state = true` to [grants] in policy.toml.\n\
-         world policy {{\n    include trimtab:policy/{kind}-policy@0.1.0;\n}}\n"
+         // What the policy answers and what it reads. To read what is known of the subject as well, add\n\
+         // `import trimtab:policy/history@0.1.0;` here and `history = true` to [grants] in policy.toml; to keep a\n\
+         // notebook, the same with `state`.\n\
+         world policy {{\n    include trimtab:policy/basics@0.1.0;\n    export trimtab:policy/{kind}@0.1.0;\n}}\n"
     )
 }
 
@@ -284,6 +293,14 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(parent.path().join("mine")).expect("reads").count(), 0);
         assert_eq!(std::fs::read_to_string(parent.path().join("file")).expect("reads"), "mine");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_not_made() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let nowhere = parent.path().join("nowhere");
+        let error = scaffold(&nowhere, "mine", Language::C, "cleanup").expect_err("is refused");
+        assert!(error.to_string().contains("there is no folder") && !nowhere.exists(), "{error}");
     }
 
     #[test]

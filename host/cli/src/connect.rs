@@ -86,6 +86,13 @@ pub(crate) fn read_configuration(path: &Path) -> Result<Configuration, Failure> 
     Configuration::parse(&text, &path.display().to_string()).map_err(|error| HostError::Config(error).into())
 }
 
+/// Opens a file that is read bit by bit, or only so far.
+#[expect(clippy::disallowed_methods, reason = "the one place where the command line opens files")]
+pub(crate) fn open_file(path: &Path) -> Result<std::fs::File, Failure> {
+    std::fs::File::open(path)
+        .map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
+}
+
 /// Reads a file as it is.
 #[expect(clippy::disallowed_methods, reason = "see `read_text`")]
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {

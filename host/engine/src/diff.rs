@@ -433,7 +433,7 @@ fn read_otherwise(before: &[Read], now: &[Read]) -> Option<String> {
 }
 
 /// What was read, in words.
-fn read(read: &Read) -> String {
+pub fn read(read: &Read) -> String {
     let estimate = |estimate: &Option<trimtab_types::Estimate>| {
         estimate
             .as_ref()

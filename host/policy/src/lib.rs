@@ -25,7 +25,7 @@ mod wasi;
 pub use cache::CacheError;
 pub use contract::Kind;
 pub use fixture::{
-    Answer, Exercised, FIXTURES, Fixture, FixtureError, FixtureReport, Format, LONGEST_FIXTURE, run_fixtures,
+    Answer, Exercised, FIXTURES, Fixture, FixtureError, FixtureReport, Format, fixture_text, run_fixtures,
 };
 pub use limits::Limits;
 pub use manifest::{AppliesTo, Globs, Grants, Manifest, ManifestError};

@@ -1,6 +1,7 @@
 //! A policy's folder: its manifest and its component, as bytes. Reads policies directories and knows the one form in
 //! which a package is kept elsewhere; compiling and checking the component is `policy`'s business.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use trimtab_types::{Digest, DigestBuilder, PolicyRef};
@@ -245,19 +246,20 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, PackageError> {
 /// Reads a file of the folder at once. What is compiled and digested later is this copy, whatever happens to the file.
 #[expect(clippy::disallowed_methods, reason = "this module owns the policies directories")]
 pub(crate) fn read_inside(folder: &Path, path: &Path, most: u64) -> Result<Vec<u8>, PackageError> {
-    use std::io::Read as _;
     let error = |cause| PackageError::Read { path: path.to_owned(), cause };
     let real = inside(folder, path)?;
     // Before it is opened: opening a pipe waits for somebody to write.
     if !real.metadata().map_err(error)?.is_file() {
         return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file")));
     }
-    let mut bytes = Vec::new();
     let file = std::fs::File::open(real).map_err(error)?;
+    bounded(file, most).map_err(error)?.ok_or_else(|| PackageError::TooLarge { path: path.to_owned(), most })
+}
+
+/// All that there is to read; nothing, where it is longer than that.
+pub(crate) fn bounded(from: impl std::io::Read, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
     // One byte more than allowed, so that a file that grows meanwhile is caught as well.
-    file.take(most + 1).read_to_end(&mut bytes).map_err(error)?;
-    if bytes.len() as u64 > most {
-        return Err(PackageError::TooLarge { path: path.to_owned(), most });
-    }
-    Ok(bytes)
+    from.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }

@@ -112,9 +112,18 @@ pub fn parse_duration(text: &str) -> Result<Seconds, Invalid> {
             ),
         )
     };
+    let too_long = || {
+        let most = u64::from(Seconds::MAX) / 86_400;
+        Invalid::new(
+            "duration",
+            format!("`{}` is too long a time; at most {most}d can be said", shorten(text)),
+        )
+    };
     let (unit, seconds) = UNITS.iter().find(|(unit, _)| text.ends_with(unit)).ok_or_else(refuse)?;
-    let number: u64 = text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or_else(refuse)?;
-    number.checked_mul(*seconds).and_then(|total| Seconds::try_from(total).ok()).ok_or_else(refuse)
+    let digits = text.strip_suffix(unit).filter(|n| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()));
+    let number = digits.ok_or_else(refuse)?.parse::<u64>().ok();
+    let total = number.and_then(|number| number.checked_mul(*seconds));
+    total.and_then(|total| Seconds::try_from(total).ok()).ok_or_else(too_long)
 }
 
 /// Writes a length of time in the largest unit that divides it: `48h` is `2d`.
@@ -163,8 +172,13 @@ mod tests {
         for (text, seconds) in [("30s", 30), ("48h", 172_800), ("7d", 604_800), ("0s", 0)] {
             assert_eq!(parse_duration(text), Ok(seconds), "{text}");
         }
-        for text in ["", "h", "-3h", "1.5h", "5", "99999999999w", "3 h"] {
-            assert!(parse_duration(text).is_err(), "{text}");
+        for text in ["", "h", "-3h", "+3h", "1.5h", "5", "3 h"] {
+            let error = parse_duration(text).expect_err(text).problem;
+            assert!(error.contains("is not a length of time"), "{error}");
+        }
+        for text in ["99999999d", "4294967296s", "99999999999w", "99999999999999999999999s"] {
+            let error = parse_duration(text).expect_err(text).problem;
+            assert!(error.contains("too long a time; at most 49710d"), "{error}");
         }
         assert_eq!(format_duration(172_800), "2d");
         assert_eq!(format_duration(90), "90s");

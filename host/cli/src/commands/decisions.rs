@@ -91,5 +91,5 @@ pub(crate) fn detail(decision: &DecisionRecord, output: &mut Output) -> Result<(
         output.line(format!("action     {action}: {verdict}"))?;
     }
     show::traces(&decision.notebook, &decision.log, output)?;
-    output.line(format!("took       {} µs, {} units of fuel", decision.duration_us, decision.fuel))
+    show::took(decision.duration_us, decision.fuel, output)
 }

@@ -1,10 +1,10 @@
 //! How subjects, findings and decisions are shown; what several commands share.
 
-use trimtab_engine::fold::Fleet;
+use trimtab_engine::{diff, fold::Fleet};
 use trimtab_server::{Failure, Health, SubjectStatus};
 use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange};
 
-use crate::output::{Output, Table, Tone, cell, percent};
+use crate::output::{Output, Table, Tone, cell, count, percent};
 
 pub(crate) fn health(health: Health) -> (String, Tone) {
     let tone = match health {
@@ -159,7 +159,7 @@ pub(crate) fn asked(decision: &DecisionRecord) -> String {
 /// What a policy read before it answered.
 pub(crate) fn reads(reads: &[Read], output: &mut Output) -> Result<(), Failure> {
     for read in reads {
-        output.line(format!("read       {}", serde_json::to_string(read).unwrap_or_default()))?;
+        output.line(format!("read       {}", diff::read(read)))?;
     }
     Ok(())
 }
@@ -174,4 +174,9 @@ pub(crate) fn traces(notebook: &[StateChange], log: &[LogLine], output: &mut Out
         output.line(format!("log        {:?}: {}", line.level, line.message))?;
     }
     Ok(())
+}
+
+/// What an answer cost.
+pub(crate) fn took(micros: impl std::fmt::Display, fuel: u64, output: &mut Output) -> Result<(), Failure> {
+    output.line(format!("took       {micros} µs, {} of fuel", count(fuel, "unit")))
 }

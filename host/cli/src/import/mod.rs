@@ -14,7 +14,10 @@ use std::{io::Read, path::Path};
 use trimtab_engine::rows::Row;
 use trimtab_server::Failure;
 
-use crate::args::{Format, SourceArgs};
+use crate::{
+    args::{Format, SourceArgs},
+    connect,
+};
 
 /// A row of a file, as rows of the interface.
 pub(crate) struct FileRow {
@@ -37,8 +40,11 @@ impl Source {
         let name = if is_stdin(&args.file) { "stdin".to_owned() } else { args.file.display().to_string() };
         let map = args.map.as_deref().map(Map::read).transpose()?;
         let format = args.format.or_else(|| by_name(&args.file)).or(map.as_ref().map(|_| Format::Csv));
-        let reader: Box<dyn Read + Send> =
-            if is_stdin(&args.file) { Box::new(std::io::stdin()) } else { Box::new(open(&args.file)?) };
+        let reader: Box<dyn Read + Send> = if is_stdin(&args.file) {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(connect::open_file(&args.file)?)
+        };
         let rows: Box<dyn Iterator<Item = Result<FileRow, Failure>> + Send> = match (format, &map) {
             (Some(Format::Csv), Some(map)) => Box::new(csv_rows::rows(reader, &name, map.clone())?),
             (Some(Format::Csv), None) => {
@@ -78,10 +84,4 @@ fn by_name(path: &Path) -> Option<Format> {
         "ndjson" | "jsonl" => Some(Format::Ndjson),
         _ => None,
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place where files of history are opened")]
-fn open(path: &Path) -> Result<std::fs::File, Failure> {
-    std::fs::File::open(path)
-        .map_err(|error| Failure::files(format!("cannot read `{}`: {error}", path.display())))
 }

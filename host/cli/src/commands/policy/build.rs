@@ -17,7 +17,7 @@ pub(super) fn run(args: &PolicyBuildArgs, output: &mut Output) -> Result<ExitCod
         offline: args.offline,
     };
     let built = build(&project, &options, &mut |what| output.note(what)).map_err(|error| failure(&error))?;
-    let answers = answers(&built.component)?;
+    let answers = answers(&project, &built.component)?;
     if output.is_json() {
         output.json(&serde_json::json!({
             "name": project.name, "language": project.language.name(), "component": built.component,
@@ -49,15 +49,17 @@ fn toolchains(args: &PolicyBuildArgs) -> Result<Toolchains, Failure> {
     })
 }
 
-/// The questions that the component answers, if it lies in a policy's folder: then the host has to take it.
-fn answers(component: &Path) -> Result<Vec<&'static str>, Failure> {
-    let folder = match component.parent() {
-        Some(folder) if folder.join(MANIFEST).is_file() => folder,
-        _ => return Ok(Vec::new()),
-    };
+/// The questions that the component answers, wherever it lies: with the project's manifest the host has to take it. None,
+/// where the project has no manifest.
+fn answers(project: &Project, component: &Path) -> Result<Vec<&'static str>, Failure> {
+    let manifest = project.folder.join(MANIFEST);
+    if !manifest.is_file() {
+        return Ok(Vec::new());
+    }
     let invalid = |error: &dyn std::fmt::Display| Failure::invalid(format!("it is built, but {error}"));
-    let folder = folder.canonicalize().map_err(|error| invalid(&error))?;
-    let package = Package::read(&folder).map_err(|error| invalid(&error))?;
+    let (manifest, component) = (connect::read_text(&manifest)?, connect::read_bytes(component)?);
+    let package =
+        Package::from_parts(project.name.as_str(), manifest, component).map_err(|error| invalid(&error))?;
     let policy = Policy::register(&connect::sandbox(None)?, &package, &BTreeMap::new())
         .map_err(|error| invalid(&error))?;
     Ok(policy.kinds().iter().map(|kind| kind.name()).collect())
@@ -67,7 +69,7 @@ fn answers(component: &Path) -> Result<Vec<&'static str>, Failure> {
 pub(super) fn failure(error: &BuildError) -> Failure {
     let message = error.to_string();
     match error {
-        BuildError::Project(ProjectError::NoFolder(_)) => Failure::missing(message),
+        BuildError::Project(ProjectError::NoFolder(_)) | BuildError::NoFolder(_) => Failure::missing(message),
         BuildError::Missing { .. } | BuildError::NotInstalled { .. } | BuildError::NoTarget => {
             Failure::missing(message)
         }

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use trimtab_policy::Policy;
+use serde_json::{Value, json};
+use trimtab_policy::{AppliesTo, Limits, Policy, Setting};
 use trimtab_server::{ExitCode, Failure};
 
 use super::{configuration, folder, package};
@@ -26,20 +27,13 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
     let unused: Vec<_> =
         granted.iter().filter(|name| !policy.imports().iter().any(|import| import == *name)).collect();
     let versions: Vec<_> = policy.interface_versions().collect();
-    let settings: Vec<_> = manifest
-        .settings
-        .iter()
-        .map(|(key, setting)| {
-            (key.clone(), setting.kind().name(), setting.default.to_string(), setting.summary.clone())
-        })
-        .collect();
     if output.is_json() {
-        output.json(&serde_json::json!({
+        output.json(&json!({
             "name": package.name, "digest": package.digest, "bytes": package.component.len(), "signature": signature,
-            "summary": manifest.summary, "kinds": kinds, "interface": versions, "imports": policy.imports(), "grants": granted,
-            "settings": settings.iter().map(|(key, kind, default, summary)| serde_json::json!({
-                "key": key, "type": kind, "default": default, "summary": summary,
-            })).collect::<Vec<_>>(),
+            "summary": manifest.summary, "kinds": kinds, "interface": versions, "imports": policy.imports(),
+            "grants": granted, "mode": manifest.mode, "order": manifest.order, "channels": manifest.channels.patterns(),
+            "applies_to": applies_to(&manifest.applies_to), "fail_safe": manifest.fail_safe,
+            "limits": limits(&manifest.limits), "settings": settings(&manifest.settings),
         }))?;
         return Ok(ExitCode::Ok);
     }
@@ -53,6 +47,16 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
     for name in unused {
         output.line(format!("granted    {name}, but it does not import that"))?;
     }
+    output.line(format!("mode       {}, order {}", manifest.mode.name(), manifest.order))?;
+    let AppliesTo { tenant, model, segment, detector, severity } = &manifest.applies_to;
+    output.line(format!(
+        "applies to tenant {tenant}; model {model}; segment {segment}; detector {detector}; severity {severity} or graver"
+    ))?;
+    if !manifest.channels.is_empty() {
+        output.line(format!("channels   {}", manifest.channels))?;
+    }
+    let fail_safe: Vec<_> = manifest.fail_safe.iter().map(ToString::to_string).collect();
+    output.line(format!("fail-safe  {}", fail_safe.join(", ")))?;
     let limits = &manifest.limits;
     output.line(format!(
         "limits     {} fuel, {} ms, {} KiB of memory, {} KiB an answer, {} host calls",
@@ -62,15 +66,60 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
         limits.answer / 1024,
         limits.host_calls
     ))?;
-    if !settings.is_empty() {
-        let mut table = Table::new(&["setting", "type", "default", "summary"]);
-        for (key, kind, default, summary) in settings {
-            table.row([cell(key), cell(kind), cell(default), cell(summary)]);
+    if !manifest.settings.is_empty() {
+        let mut table = Table::new(&["setting", "type", "default", "allowed", "summary"]);
+        for (key, setting) in &manifest.settings {
+            let kind = setting.kind().name();
+            table.row([
+                cell(key),
+                cell(kind),
+                cell(&setting.default),
+                cell(allowed(setting)),
+                cell(&setting.summary),
+            ]);
         }
         output.line("")?;
         output.table(&table)?;
     }
     Ok(ExitCode::Ok)
+}
+
+/// Which values a setting may have, as far as its manifest limits them.
+fn allowed(setting: &Setting) -> String {
+    match (&setting.min, &setting.max) {
+        _ if !setting.choices.is_empty() => setting.choices.join(", "),
+        (Some(min), Some(max)) => format!("{min} to {max}"),
+        (Some(min), None) => format!("{min} or more"),
+        (None, Some(max)) => format!("at most {max}"),
+        (None, None) => "any".to_owned(),
+    }
+}
+
+fn settings(settings: &BTreeMap<String, Setting>) -> Vec<Value> {
+    let one = |(key, setting): (&String, &Setting)| {
+        json!({
+            "key": key, "type": setting.kind().name(), "default": setting.default, "min": setting.min,
+            "max": setting.max, "choices": setting.choices, "summary": setting.summary,
+        })
+    };
+    settings.iter().map(one).collect()
+}
+
+fn applies_to(applies_to: &AppliesTo) -> Value {
+    let AppliesTo { tenant, model, segment, detector, severity } = applies_to;
+    json!({
+        "tenant": tenant.patterns(), "model": model.patterns(), "segment": segment.patterns(),
+        "detector": detector.patterns(), "severity": severity,
+    })
+}
+
+/// Sizes in bytes.
+fn limits(limits: &Limits) -> Value {
+    let Limits { fuel, time, memory, answer, log_lines, log_line, host_calls, state_keys, state } = limits;
+    json!({
+        "fuel": fuel, "time_ms": u64::try_from(time.as_millis()).unwrap_or(u64::MAX), "memory": memory, "answer": answer,
+        "log_lines": log_lines, "log_line": log_line, "host_calls": host_calls, "state_keys": state_keys, "state": state,
+    })
 }
 
 /// An import with what gives the policy the right to it.

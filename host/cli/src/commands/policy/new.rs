@@ -14,6 +14,7 @@ pub(super) fn run(args: &PolicyNewArgs, output: &mut Output) -> Result<ExitCode,
             ScaffoldError::Name(_) | ScaffoldError::Kind(_) | ScaffoldError::Exists(_) => {
                 Failure::invalid(message)
             }
+            ScaffoldError::NoParent(_) => Failure::missing(message),
             ScaffoldError::Write { .. } => Failure::files(message),
         }
     })?;

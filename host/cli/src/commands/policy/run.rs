@@ -2,7 +2,7 @@
 
 use std::{io::Read, path::Path};
 
-use trimtab_policy::{Fixture, Format, LONGEST_FIXTURE};
+use trimtab_policy::{Fixture, FixtureError, Format, fixture_text};
 use trimtab_server::{ExitCode, Failure};
 
 use super::{folder, package};
@@ -15,13 +15,17 @@ use crate::{
 
 pub(super) fn run(global: &Global, args: &PolicyRunArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let package = package(&folder(global, &args.policy)?)?;
-    let (text, format) = input(&args.input)?;
-    let invalid =
-        |error: &dyn std::fmt::Display| Failure::invalid(format!("{}: {error}", args.input.display()));
-    let question = Fixture::parse(&text, format).map_err(|error| invalid(&error))?;
-    let kind = question.kind().map_err(|error| invalid(&error))?;
-    let sandbox = connect::sandbox(None)?;
-    let call = question.ask(&sandbox, &package).map_err(|error| Failure::invalid(error.to_string()))?;
+    let wrong = |error: FixtureError| match error {
+        FixtureError::Read(_) => Failure::files(format!("{}: {error}", args.input.display())),
+        _ => Failure::invalid(format!("{}: {error}", args.input.display())),
+    };
+    let (from, format) = input(&args.input)?;
+    let question = Fixture::parse(&fixture_text(from).map_err(wrong)?, format).map_err(wrong)?;
+    let kind = question.kind().map_err(wrong)?;
+    let policy = question
+        .policy(&connect::sandbox(None)?, &package)
+        .map_err(|error| Failure::invalid(error.to_string()))?;
+    let call = question.ask(&policy).map_err(wrong)?;
     let exit = if call.answer.is_ok() { ExitCode::Ok } else { ExitCode::Data };
     if output.is_json() {
         output.json(&serde_json::json!({
@@ -40,21 +44,16 @@ pub(super) fn run(global: &Global, args: &PolicyRunArgs, output: &mut Output) ->
         Err(failure) => output.line(output.paint(&format!("failed     {failure}"), Tone::Bad))?,
     }
     show::traces(&call.notebook, &call.log, output)?;
-    output.line(format!("took       {} µs, {} units of fuel", call.duration.as_micros(), call.fuel))?;
+    show::took(call.duration.as_micros(), call.fuel, output)?;
     Ok(exit)
 }
 
-fn input(file: &Path) -> Result<(String, Format), Failure> {
+fn input(file: &Path) -> Result<(Box<dyn Read>, Format), Failure> {
     if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin()
-            .take(LONGEST_FIXTURE + 1)
-            .read_to_string(&mut text)
-            .map_err(|error| Failure::files(format!("cannot read stdin: {error}")))?;
-        return Ok((text, Format::Json));
+        return Ok((Box::new(std::io::stdin()), Format::Json));
     }
     let format = Format::of(file).ok_or_else(|| {
         Failure::invalid(format!("`{}`: questions are .json or .toml files", file.display()))
     })?;
-    Ok((connect::read_text(file)?, format))
+    Ok((Box::new(connect::open_file(file)?), format))
 }

@@ -24,6 +24,7 @@ struct Tested {
     name: String,
     passed: usize,
     failed: usize,
+    invalid: usize,
     updated: usize,
     fixtures: Vec<Ran>,
     exercised: Exercised,
@@ -45,6 +46,8 @@ struct Ran {
 enum Outcome {
     Passed,
     Failed,
+    /// The policy could not be asked: the file is wrong.
+    Invalid,
     Updated,
 }
 
@@ -61,14 +64,21 @@ pub(super) fn test(global: &Global, args: &PolicyTestArgs, output: &mut Output) 
     if output.is_json() {
         output.json(&serde_json::json!({ "policies": all }))?;
     }
+    if all.iter().any(|tested| tested.invalid > 0) {
+        return Ok(ExitCode::Data);
+    }
     if all.iter().any(|tested| tested.failed > 0) {
         return Ok(ExitCode::Different);
     }
     match all.iter().find(|tested| tested.fixtures.is_empty()) {
-        Some(empty) if args.fail_on_empty => Err(Failure::missing(format!(
-            "policy `{}` has no fixtures; put some into its folder `{FIXTURES}`",
-            empty.name
-        ))),
+        Some(empty) if args.fail_on_empty => {
+            // No `Failure`: the report is the one JSON document of this run.
+            output.note(format!(
+                "error: policy `{}` has no fixtures; put some into its folder `{FIXTURES}`",
+                empty.name
+            ));
+            Ok(ExitCode::Missing)
+        }
         _ => Ok(ExitCode::Ok),
     }
 }
@@ -87,6 +97,7 @@ fn one(sandbox: &Arc<Sandbox>, folder: &Path, update: bool) -> Result<Tested, Fa
                 replace_file(&folder.join(FIXTURES).join(&report.file), text.as_bytes())?;
                 Outcome::Updated
             }
+            _ if !report.asked => Outcome::Invalid,
             _ => Outcome::Failed,
         };
         let name = report.name().to_owned();
@@ -98,6 +109,7 @@ fn one(sandbox: &Arc<Sandbox>, folder: &Path, update: bool) -> Result<Tested, Fa
         name: package.name,
         passed: of(Outcome::Passed),
         failed: of(Outcome::Failed),
+        invalid: of(Outcome::Invalid),
         updated: of(Outcome::Updated),
         not_exercised: rest(&policy, &exercised),
         fixtures,
@@ -133,6 +145,7 @@ fn show(tested: &Tested, output: &mut Output) -> Result<(), Failure> {
         let (word, tone) = match ran.outcome {
             Outcome::Passed => ("pass", Tone::Good),
             Outcome::Failed => ("FAIL", Tone::Bad),
+            Outcome::Invalid => ("BAD ", Tone::Bad),
             Outcome::Updated => ("new ", Tone::Warning),
         };
         let colon = if ran.summary.is_empty() { "" } else { ": " };
@@ -145,7 +158,8 @@ fn show(tested: &Tested, output: &mut Output) -> Result<(), Failure> {
         }
     }
     let mut sums = vec![count(tested.fixtures.len() as u64, "fixture")];
-    for (n, what) in [(tested.failed, "failed"), (tested.updated, "written again")] {
+    for (n, what) in [(tested.failed, "failed"), (tested.invalid, "wrong"), (tested.updated, "written again")]
+    {
         if n > 0 {
             sums.push(format!("{n} {what}"));
         }
