@@ -32,14 +32,23 @@ fn what_is_in_force_changes_nothing() {
     let ladder = format!("{policies}/drift-ladder");
     let component = format!("{ladder}/drift-ladder.wasm");
     let config = scratch.data().join("trimtab.toml").display().to_string();
-    let cases: [&[&str]; 5] =
-        [&[&policies], &[&ladder], &[&component], &["--config", &config], &[&ladder, "--since", "6h"]];
+    let cases: [&[&str]; 7] = [
+        &[&policies],
+        &[&ladder],
+        &["drift-ladder"],
+        &[&component],
+        &["--config", &config],
+        &[&ladder, "--since", "6h"],
+        &[&ladder, "--since", "2025-01-01"],
+    ];
     for args in cases {
         let report = dry_run(&scratch, args, 0);
         let total = &report["diff"]["total"];
         assert!(total["unchanged"].as_u64().is_some_and(|n| n > 0), "{args:?}: {total}");
         assert_eq!(report["diff"]["examples"], serde_json::json!([]), "{args:?}");
         assert_eq!(report["settings"], serde_json::json!([]), "{args:?}");
+        let said = report["remarks"].as_array().expect("a list");
+        assert!(said.iter().all(|remark| !remark.to_string().contains("drift-ladder")), "{args:?}: {said:?}");
     }
     assert_eq!(held(&scratch), before, "a dry run writes nothing");
     scratch.verify();
@@ -70,7 +79,14 @@ fn a_stricter_ladder_shows_what_would_change_and_why() {
     ]);
     // The page stands by itself.
     let page = std::fs::read_to_string(page).expect("is written");
-    for part in ["<svg", "drift-ladder.chance", "kill-switch-on", "class=\"why\""] {
+    for part in [
+        "<svg",
+        "<h1>Dry run of <code>drift-ladder.chance=0.95</code></h1>",
+        "entries folded, nothing written; decisions from the beginning",
+        "kill-switch-on",
+        ", before 0.900; ",
+        "<h4>why</h4>",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     for outside in ["http:", "https:", "src=", "<script", "@import", "url("] {
@@ -95,8 +111,96 @@ fn other_detectors_find_other_things_and_a_period_bounds_what_is_compared() {
     let late = dry_run(&scratch, &["--config", &config, "--since", "3h"], 3);
     let late = late["diff"]["total"]["gone"].as_u64().expect("a count");
     assert!((1..gone).contains(&late), "{late} of {gone}");
-    let other = dry_run(&scratch, &["--config", &config, "--model", "another"], 0);
-    assert_eq!(other["diff"]["total"]["gone"], 0);
+}
+
+/// What a dry run prints about a candidate.
+#[track_caller]
+fn prints(scratch: &Scratch, args: &[&str], exit: i32, words: &[&str]) {
+    let all: Vec<&str> = ["policy", "dry-run"].iter().chain(args).copied().collect();
+    scratch.run(&all).expect(exit).prints(words);
+}
+
+/// A copy of the shipped ladder under another name, with another order.
+fn ladder_as(scratch: &Scratch, name: &str, order: &str) -> String {
+    let (from, to) = (repository().join("policies/drift-ladder"), scratch.path(name));
+    std::fs::create_dir(&to).expect("makes");
+    std::fs::copy(from.join("drift-ladder.wasm"), to.join("drift-ladder.wasm")).expect("copies");
+    let manifest = std::fs::read_to_string(from.join("policy.toml")).expect("reads");
+    let other = manifest.replace("order = 100", &format!("order = {order}"));
+    assert_ne!(manifest, other, "the shipped ladder has order 100");
+    std::fs::write(to.join("policy.toml"), other).expect("writes");
+    to.display().to_string()
+}
+
+#[test]
+fn a_candidate_that_takes_no_part_says_why() {
+    let scratch = told(STORY);
+    let late = ladder_as(&scratch, "late", "200");
+    let never = [
+        "`late` (order 200) is never asked",
+        "`drift-ladder` (order 100)",
+        "set `order = 99`",
+        "no decision changes",
+    ];
+    prints(&scratch, &[&late], 0, &never);
+    prints(
+        &scratch,
+        &["version-cleanup"],
+        0,
+        &["not ask these questions yet", "`version-cleanup` (cleanup)"],
+    );
+    // Tried out alone it decides, whatever its mode.
+    let off = [
+        "the answers of `drift-count` count here",
+        "its mode is `off`",
+        "it applies to none of the findings",
+    ];
+    prints(&scratch, &["drift-count"], 0, &off);
+    // First in order, or together with the ladder.
+    let early = ladder_as(&scratch, "early", "50");
+    let instead = ["`early` decides, and not `drift-ladder`"];
+    prints(&scratch, &[&early, "--set", "early.chance=0.95"], 3, &instead);
+    let all = scratch.file("all.toml", format!("{STORY}[decisions]\npolicies = \"all\"\n"));
+    let together = ["`late` decides as well", "overruled: by drift-ladder", "held back: overruled"];
+    prints(&scratch, &[&late, "--config", &all], 3, &together);
+}
+
+#[test]
+fn what_a_directory_leaves_out_is_named_and_its_words_are_gone() {
+    let scratch = told(STORY);
+    let few = scratch.path("few");
+    std::fs::create_dir(&few).expect("makes");
+    ladder_as(&scratch, "few/drift-ladder", "101");
+    let report = dry_run(&scratch, &[&few.display().to_string()], 3);
+    let said = report["remarks"][0].as_str().expect("a remark");
+    for word in ["not in the candidate", "`chat-alert`", "`drift-count` (off)"] {
+        assert!(said.contains(word), "should say `{word}`: {said}");
+    }
+    assert_eq!(report["settings"], serde_json::json!([]), "of policies that are gone");
+    let messages = &report["diff"]["messages"];
+    assert!(messages["gone"].as_u64().is_some_and(|n| n > 0), "{messages}");
+    assert_eq!((&messages["unchanged"], &messages["new"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn another_configuration_is_what_the_host_would_do_under_it() {
+    let scratch = told(STORY);
+    let off = scratch.file("off.toml", format!("{STORY}[policies.drift-ladder]\nmode = \"off\"\n"));
+    prints(&scratch, &["--config", &off], 3, &["`host` decides, and not `drift-ladder`"]);
+    let alert = scratch.file("alert.toml", STORY.replace("\"act\"", "\"alert\""));
+    let stage = ["because the configuration says otherwise in [[models]]"];
+    prints(&scratch, &["--config", &alert], 3, &stage);
+}
+
+#[test]
+fn a_page_that_cannot_be_written_takes_nothing_away() {
+    let scratch = told(STORY);
+    let nowhere = scratch.path("nowhere/page.html").display().to_string();
+    let stricter = ["--set", "drift-ladder.chance=0.95", "--html", &nowhere];
+    prints(&scratch, &stricter, 74, &["nothing written", "changed at"]);
+    let report = dry_run(&scratch, &stricter, 74);
+    assert_eq!(report["error"], Value::Null);
+    assert!(report["diff"]["total"]["changed"].as_u64().is_some_and(|n| n > 0), "{report}");
 }
 
 #[test]
@@ -106,9 +210,25 @@ fn what_cannot_be_tried_is_named() {
     std::fs::create_dir(&empty).expect("makes");
     let broken = scratch.file("drift-ladder.wasm", b"\0asm....");
     let unknown = scratch.file("unknown.wasm", b"\0asm....");
-    let cases: [(&[&str], i32, &[&str]); 9] = [
-        (&[], 64, &["CANDIDATE"]),
-        (&["nowhere"], 66, &["there is no `nowhere`"]),
+    let table = scratch.file("history.csv", "at,score\n");
+    let manifest = repository().join("policies/drift-ladder/policy.toml").display().to_string();
+    let nobody = scratch.file("nobody.toml", "[policies.nobody]\nmode = \"off\"\n");
+    let beyond = scratch.file("beyond.toml", "[policies.drift-ladder]\nsettings = { chance = 9 }\n");
+    let cases: [(&[&str], i32, &[&str]); 17] = [
+        (&[], 64, &["CANDIDATE", "--config", "--set"]),
+        (&["nowhere"], 66, &["there is no `nowhere`", "no policy of that name in"]),
+        (&[&table], 65, &["history.csv", "is not WebAssembly", "a policy's folder or name"]),
+        (&[&manifest], 65, &["policy.toml", "name the folder"]),
+        (&["--config", &nobody], 78, &["nobody.toml", "[policies.nobody]", "no policy of this name"]),
+        (&["--config", &beyond], 78, &["beyond.toml", "settings.chance: is 9", "the largest allowed is 1"]),
+        (&["--set", "drift-ladder.chance=9"], 65, &["settings.chance: is 9"]),
+        (&["drift-ladder", "--model", "another"], 66, &["--model another", "trimtab status"]),
+        (&["drift-ladder", "--tenant", "another"], 66, &["--tenant another", "trimtab status"]),
+        (
+            &["drift-ladder", "--since", "2025-02-01"],
+            66,
+            &["no decisions from 2025-02-01 00:00 UTC", "the last one was made at 2025-01-01"],
+        ),
         (&[&empty.display().to_string()], 65, &["holds no policies"]),
         (&[&broken], 65, &["drift-ladder", "WebAssembly"]),
         (&[&unknown], 66, &["no policy `unknown` is in force", "--replaces"]),
@@ -133,14 +253,25 @@ fn shadow_is_held_against_what_was_decided() {
     for (from, to) in [("policy.toml", "policy.toml"), ("drift-ladder.wasm", "drift-ladder.wasm")] {
         std::fs::copy(ladder.join(from), shadow.join(to)).expect("copies");
     }
+    let compare = |args: &[&str], words: &[&str]| {
+        let all: Vec<&str> = ["policy", "compare"].iter().chain(args).copied().collect();
+        scratch.run(&all).expect(66).says(words);
+    };
     let mode = "[policies.strict]\nmode = \"shadow\"\nsettings = { chance = 0.95 }\n";
     scratch.configure(&policies, &format!("{STORY}{mode}"));
-    scratch.run(&["policy", "compare", "strict"]).expect(66).says(&["said nothing in shadow mode"]);
+    compare(&["strict"], &["said nothing in shadow mode so far", "wait for findings"]);
+    compare(&["nobody"], &["no policy `nobody` is in force", "trimtab policy list"]);
+    compare(&["drift-ladder"], &["its mode is `enforce`", "[policies.drift-ladder]"]);
+    compare(&["chat-alert"], &["answers alert-format"]);
+    compare(&["strict", "--model", "another"], &["--model another", "trimtab status"]);
     let rows = crate::support::lines(&crate::support::story(7));
     scratch.run(&["import", &scratch.file("story.ndjson", rows)]).expect(0);
     let found = scratch.run(&["--json", "policy", "compare", "strict"]).expect(3).json();
     assert!(found["total"]["changed"].as_u64().is_some_and(|n| n > 0), "{found}");
     assert_eq!((&found["total"]["gone"], &found["total"]["new"]), (&0.into(), &0.into()));
-    scratch.run(&["policy", "compare", "strict"]).expect(3).prints(&["in shadow", "changed at"]);
+    let told = scratch.run(&["policy", "compare", "strict"]).expect(3);
+    told.prints(&["in shadow", "changed at"]);
+    assert!(!told.stdout.contains("decides, and not"), "in shadow nobody decides: {}", told.stdout);
+    compare(&["strict", "--since", "2025-02-01"], &["said nothing", "it last said something at 2025-01-01"]);
     scratch.verify();
 }

@@ -65,7 +65,7 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
 }
 
 /// A failure that a configuration's file is to blame for.
-fn in_file(config: &Path, failure: Failure) -> Failure {
+pub(crate) fn in_file(config: &Path, failure: Failure) -> Failure {
     Failure { message: format!("{}: {}", config.display(), failure.message), ..failure }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
+pub(crate) use trimtab_engine::words::count;
 use trimtab_server::Failure;
 use trimtab_types::Severity;
 
@@ -167,11 +168,6 @@ impl Table {
 /// A cell without a tone.
 pub(crate) fn cell(text: impl ToString) -> (String, Tone) {
     (text.to_string(), Tone::Plain)
-}
-
-/// So many of something: `1 alert`, `3 alerts`.
-pub(crate) fn count(n: u64, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// A share as people read it: `82.3 %`.

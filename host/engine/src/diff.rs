@@ -80,13 +80,31 @@ impl Kind {
     }
 }
 
-/// How often an action is proposed.
+/// How often an action is proposed, and how often nothing came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Proposed {
     /// As recorded.
     pub recorded: u64,
+    /// Of these: overruled, suppressed, refused, or waiting.
+    pub recorded_held_back: u64,
     /// With the candidate.
     pub candidate: u64,
+    /// Of these: overruled, suppressed, refused, or waiting.
+    pub candidate_held_back: u64,
+}
+
+impl Proposed {
+    /// Whether something was held back on either side.
+    pub fn held_back(&self) -> bool {
+        self.recorded_held_back + self.candidate_held_back > 0
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.recorded += other.recorded;
+        self.recorded_held_back += other.recorded_held_back;
+        self.candidate += other.candidate;
+        self.candidate_held_back += other.candidate_held_back;
+    }
 }
 
 /// How two series of decisions differ.
@@ -98,7 +116,7 @@ pub struct Diff {
     pub messages: Counts,
     /// Of the unchanged, those whose reasons read differently.
     pub reworded: u64,
-    /// By action: how often it is proposed.
+    /// By action: how often it is proposed, and held back.
     pub actions: BTreeMap<String, Proposed>,
     /// By model.
     pub models: BTreeMap<String, Counts>,
@@ -153,13 +171,22 @@ pub struct Side<'a> {
     moments: BTreeMap<Key<'a>, Vec<&'a DecisionRecord>>,
     /// Whether the safeguards were asked.
     judged: bool,
+    /// Tables of its configuration that let other things happen.
+    other_tables: Vec<&'static str>,
 }
 
 impl<'a> Side<'a> {
     /// What was acted on; with the words of alerts, if asked.
     pub fn enforced(decisions: impl IntoIterator<Item = &'a DecisionRecord>, messages: bool) -> Self {
         let enforced = decisions.into_iter().filter(|decision| decision.mode == Mode::Enforce);
-        Self { moments: moments(enforced.filter(|decision| messages || !is_message(decision))), judged: true }
+        let moments = moments(enforced.filter(|decision| messages || !is_message(decision)));
+        Self { moments, judged: true, other_tables: Vec::new() }
+    }
+
+    /// Judged under a configuration in which these tables are others than on the other side.
+    #[must_use]
+    pub fn under(self, other_tables: Vec<&'static str>) -> Self {
+        Self { other_tables, ..self }
     }
 
     /// What a policy said in shadow.
@@ -169,7 +196,8 @@ impl<'a> Side<'a> {
                 && !is_message(decision)
                 && decision.policy.as_ref().is_some_and(|by| by.name == policy)
         };
-        Self { moments: moments(decisions.into_iter().filter(said)), judged: false }
+        let moments = moments(decisions.into_iter().filter(said));
+        Self { moments, judged: false, other_tables: Vec::new() }
     }
 
     /// Only the moments that the other side has, too.
@@ -204,9 +232,15 @@ impl Diff {
         self.total.differ() || self.messages.differ()
     }
 
+    /// Whether nothing at all was decided, on either side.
+    pub fn is_empty(&self) -> bool {
+        self.total == Counts::default() && self.messages == Counts::default()
+    }
+
     /// Takes both series over the same stretch of the log.
     pub fn compare(&mut self, recorded: &Side<'_>, candidate: &Side<'_>) {
         let judged = recorded.judged && candidate.judged;
+        let other_tables = &candidate.other_tables;
         let before =
             recorded.moments.iter().map(|(key, said)| (key, (Some(said), candidate.moments.get(key))));
         let only_now = candidate.moments.iter().filter(|(key, _)| !recorded.moments.contains_key(*key));
@@ -214,7 +248,7 @@ impl Diff {
         for (key, (recorded, candidate)) in before.chain(only_now) {
             let (recorded, candidate) =
                 (recorded.map_or(&[][..], Vec::as_slice), candidate.map_or(&[][..], Vec::as_slice));
-            self.moment(key, recorded, candidate, judged);
+            self.moment(key, recorded, candidate, judged, other_tables);
         }
         self.shorten();
     }
@@ -225,6 +259,7 @@ impl Diff {
         recorded: &[&DecisionRecord],
         candidate: &[&DecisionRecord],
         judged: bool,
+        other_tables: &[&str],
     ) {
         let Some(any) = recorded.first().or(candidate.first()) else { return };
         let kind = kind(recorded, candidate, judged);
@@ -239,15 +274,13 @@ impl Diff {
             self.severities.entry(severity).or_default().count(kind);
             self.days.entry(any.at.to_string().chars().take(10).collect()).or_default().count(kind);
         }
-        for decision in recorded {
-            for action in actions(decision) {
-                self.actions.entry(action.name().to_owned()).or_default().recorded += 1;
-            }
+        for (action, held_back) in proposed(recorded) {
+            let one = Proposed { recorded: 1, recorded_held_back: held_back.into(), ..Proposed::default() };
+            self.actions.entry(action).or_default().add(&one);
         }
-        for decision in candidate {
-            for action in actions(decision) {
-                self.actions.entry(action.name().to_owned()).or_default().candidate += 1;
-            }
+        for (action, held_back) in proposed(candidate) {
+            let one = Proposed { candidate: 1, candidate_held_back: held_back.into(), ..Proposed::default() };
+            self.actions.entry(action).or_default().add(&one);
         }
         if kind != Kind::Unchanged {
             self.examples.push(Example {
@@ -259,7 +292,11 @@ impl Diff {
                 findings: findings.to_vec(),
                 recorded: recorded.iter().map(|decision| said(decision)).collect(),
                 candidate: candidate.iter().map(|decision| said(decision)).collect(),
-                why: why(recorded, candidate, judged),
+                why: if judged {
+                    why(recorded, candidate, other_tables)
+                } else {
+                    why_in_shadow(recorded, candidate)
+                },
             });
         }
     }
@@ -270,9 +307,7 @@ impl Diff {
         self.messages.add(&other.messages);
         self.reworded += other.reworded;
         for (action, proposed) in other.actions {
-            let sum = self.actions.entry(action).or_default();
-            sum.recorded += proposed.recorded;
-            sum.candidate += proposed.candidate;
+            self.actions.entry(action).or_default().add(&proposed);
         }
         for (model, counts) in other.models {
             self.models.entry(model).or_default().add(&counts);
@@ -335,6 +370,13 @@ fn findings(decision: &DecisionRecord) -> &[Finding] {
     }
 }
 
+/// The names of the actions that were proposed, and whether something held each back.
+fn proposed<'a>(decisions: &'a [&DecisionRecord]) -> impl Iterator<Item = (String, bool)> + 'a {
+    decisions.iter().flat_map(|decision| said(decision).actions).map(|(action, verdict)| {
+        (action.name().to_owned(), verdict.is_some_and(|verdict| verdict.holds_back()))
+    })
+}
+
 fn actions(decision: &DecisionRecord) -> Vec<Action> {
     said(decision).actions.into_iter().map(|(action, _)| action).collect()
 }
@@ -354,41 +396,52 @@ fn said(decision: &DecisionRecord) -> Said {
     Said { policy: decision.policy.clone(), actions, words }
 }
 
-/// Why two moments differ, as far as the records show.
-fn why(recorded: &[&DecisionRecord], candidate: &[&DecisionRecord], judged: bool) -> Vec<String> {
-    let mut why = Vec::new();
-    match (recorded.first(), candidate.first()) {
-        (Some(before), None) => why.push(missing(before, "with the candidate")),
-        (None, Some(now)) => why.push(missing(now, "in the record")),
+/// Why two moments differ, as far as the records show. Those of one policy are held against each other.
+fn why(recorded: &[&DecisionRecord], candidate: &[&DecisionRecord], other_tables: &[&str]) -> Vec<String> {
+    match (recorded, candidate) {
+        ([before, ..], []) => return vec![missing(before, "with the candidate")],
+        ([], [now, ..]) => return vec![missing(now, "in the record")],
         _ => {}
     }
-    for (before, now) in recorded.iter().zip(candidate) {
-        match (&before.policy, &now.policy) {
-            (Some(a), Some(b)) if a.name == b.name && a.digest != b.digest => why.push(format!(
+    let mut why: Vec<_> = others_decide(recorded, candidate).into_iter().collect();
+    for now in candidate {
+        let Some(before) = recorded.iter().find(|before| before.decided_by() == now.decided_by()) else {
+            continue;
+        };
+        if let (Some(a), Some(b)) = (&before.policy, &now.policy)
+            && a.digest != b.digest
+        {
+            why.push(format!(
                 "another version of `{}` decides: {} instead of {}",
                 b.name,
                 b.digest.short(),
                 a.digest.short()
-            )),
-            (a, b) if a != b => {
-                why.push(format!("`{}` decides, and not `{}`", now.decided_by(), before.decided_by()));
-            }
-            _ => {}
+            ));
         }
-        match (&before.answer, &now.answer) {
-            (Answer::Failed(_), Answer::Failed(_)) => {}
-            (_, Answer::Failed(failure)) => why.push(format!("the candidate fails ({failure})")),
-            (Answer::Failed(failure), _) => why.push(format!("it had failed ({failure}), and answers now")),
-            _ => {}
-        }
-        why.extend(found_otherwise(findings(before), findings(now)));
-        why.extend(read_otherwise(&before.reads, &now.reads));
-        if judged && actions(before) == actions(now) && before.verdicts != now.verdicts {
-            why.extend(judged_otherwise(before, now));
+        why.extend(fails_otherwise(before, now));
+        why.extend(found_otherwise(before, now));
+        why.extend(read_otherwise(before, now));
+        if actions(before) == actions(now) && before.verdicts != now.verdicts {
+            why.extend(judged_otherwise(before, now, other_tables));
         }
     }
     why.truncate(MOST_REASONS);
     why
+}
+
+/// Why a policy says something else in shadow than what was decided. Where several decided together, none of them is
+/// what it stands in for.
+fn why_in_shadow(recorded: &[&DecisionRecord], shadow: &[&DecisionRecord]) -> Vec<String> {
+    match (recorded, shadow) {
+        ([], [now, ..]) => vec![missing(now, "in the record")],
+        ([before], [now]) => {
+            [fails_otherwise(before, now), found_otherwise(before, now), read_otherwise(before, now)]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn missing(decision: &DecisionRecord, where_not: &str) -> String {
@@ -396,11 +449,50 @@ fn missing(decision: &DecisionRecord, where_not: &str) -> String {
         .iter()
         .map(|finding| format!("{} on {} {}", finding.detector, finding.quantity, finding.phase.name()))
         .collect();
-    format!("{where_not} nothing was put to a policy at this moment ({})", findings.join(", "))
+    let findings = findings.join(", ");
+    if is_message(decision) {
+        format!("{where_not} no policy puts an alert into words at this moment ({findings})")
+    } else {
+        format!("{where_not} nothing was put to a policy at this moment ({findings})")
+    }
 }
 
-fn found_otherwise(before: &[Finding], now: &[Finding]) -> Option<String> {
-    let shown = |findings: &[Finding]| -> Vec<String> {
+/// Who decides that did not, and the other way round.
+fn others_decide(recorded: &[&DecisionRecord], candidate: &[&DecisionRecord]) -> Option<String> {
+    let only = |these: &[&DecisionRecord], those: &[&DecisionRecord]| -> Vec<String> {
+        let missing = |decision: &&&DecisionRecord| {
+            those.iter().all(|other| other.decided_by() != decision.decided_by())
+        };
+        these.iter().filter(missing).map(|decision| format!("`{}`", decision.decided_by())).collect()
+    };
+    let (before, now) = (only(recorded, candidate), only(candidate, recorded));
+    let decide = |names: &[String], one: &str, several: &str| {
+        format!("{} {}", names.join(" and "), if names.len() == 1 { one } else { several })
+    };
+    match (before.is_empty(), now.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(format!("{} as well", decide(&now, "decides", "decide"))),
+        (false, true) => Some(format!("{} any more", decide(&before, "does not decide", "do not decide"))),
+        (false, false) => {
+            Some(format!("{}, and not {}", decide(&now, "decides", "decide"), before.join(" and ")))
+        }
+    }
+}
+
+fn fails_otherwise(before: &DecisionRecord, now: &DecisionRecord) -> Option<String> {
+    match (&before.answer, &now.answer) {
+        (Answer::Failed(_), Answer::Failed(_)) => None,
+        (_, Answer::Failed(failure)) => Some(format!("`{}` fails ({failure})", now.decided_by())),
+        // Where no policy applied, none has failed.
+        (Answer::Failed(failure), _) if before.policy.is_some() => {
+            Some(format!("`{}` had failed ({failure})", before.decided_by()))
+        }
+        _ => None,
+    }
+}
+
+fn found_otherwise(before: &DecisionRecord, now: &DecisionRecord) -> Option<String> {
+    let shown = |decision: &DecisionRecord| -> Vec<String> {
         let one = |finding: &Finding| {
             format!(
                 "{} on {} {} ({})",
@@ -410,25 +502,33 @@ fn found_otherwise(before: &[Finding], now: &[Finding]) -> Option<String> {
                 finding.severity
             )
         };
-        findings.iter().map(one).collect()
+        findings(decision).iter().map(one).collect()
     };
-    let (before, now) = (shown(before), shown(now));
-    (before != now)
-        .then(|| format!("it was asked about {}, and not about {}", now.join(", "), before.join(", ")))
+    let (asked_before, asked_now) = (shown(before).join(", "), shown(now).join(", "));
+    let (by_before, by_now) = (before.decided_by(), now.decided_by());
+    if asked_before == asked_now {
+        None
+    } else if by_before == by_now {
+        Some(format!("`{by_now}` was asked about {asked_now}, and not about {asked_before}"))
+    } else {
+        Some(format!("`{by_now}` was asked about {asked_now}, and `{by_before}` about {asked_before}"))
+    }
 }
 
 /// The first thing that was read otherwise.
-fn read_otherwise(before: &[Read], now: &[Read]) -> Option<String> {
+fn read_otherwise(before: &DecisionRecord, now: &DecisionRecord) -> Option<String> {
+    let (by_before, by_now) = (before.decided_by(), now.decided_by());
+    let had = if by_before == by_now { "it had".to_owned() } else { format!("`{by_before}`") };
+    let (before, now) = (&before.reads, &now.reads);
     let differs = before.iter().zip(now).find(|(before, now)| before != now);
     match differs {
-        Some((before, now)) => Some(format!("it read {}, where it had read {}", read(now), read(before))),
+        Some((before, now)) => {
+            Some(format!("`{by_now}` read {}, where {had} read {}", read(now), read(before)))
+        }
         None if now.len() > before.len() => {
-            now.get(before.len()).map(|extra| format!("it read {} as well", read(extra)))
+            now.get(before.len()).map(|extra| format!("`{by_now}` read {} as well", read(extra)))
         }
-        None if now.len() < before.len() => {
-            before.get(now.len()).map(|less| format!("it did not read {} any more", read(less)))
-        }
-        None => None,
+        None => before.get(now.len()).map(|less| format!("`{by_now}` did not read {}", read(less))),
     }
 }
 
@@ -466,37 +566,38 @@ pub fn read(read: &Read) -> String {
     }
 }
 
-fn judged_otherwise(before: &DecisionRecord, now: &DecisionRecord) -> Option<String> {
+/// The host's other answer to the same action, with what it comes from.
+fn judged_otherwise(before: &DecisionRecord, now: &DecisionRecord, other_tables: &[&str]) -> Option<String> {
     let mut pairs = before.verdicts.iter().zip(&now.verdicts);
     let ((action, before), (_, now)) = pairs.find(|(before, now)| before != now)?;
-    Some(format!(
-        "the host answers {action} with \"{now}\" and not with \"{before}\", because of what came of earlier decisions"
-    ))
+    let overruled = |verdict: &Verdict| matches!(verdict, Verdict::Overruled { .. });
+    let because = if overruled(before) || overruled(now) {
+        // Who overrules is part of the answer.
+        String::new()
+    } else if other_tables.is_empty() {
+        ", because of what came of earlier decisions".to_owned()
+    } else {
+        format!(", because the configuration says otherwise in {}", other_tables.join(" and "))
+    };
+    Some(format!("the host answers {action} with \"{now}\" and not with \"{before}\"{because}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{finding, subject};
+    use crate::testing::{self, finding};
     use trimtab_types::{Decision, Phase};
 
     fn decided(position: u64, actions: &[Action], reason: &str) -> DecisionRecord {
+        by(None, position, actions, reason)
+    }
+
+    fn by(policy: Option<&str>, position: u64, actions: &[Action], reason: &str) -> DecisionRecord {
         let done = || Verdict::Done { what: String::new() };
         DecisionRecord {
-            id: format!("d{position}"),
-            position: Position(position),
-            at: Timestamp::EPOCH.plus(position * 86_400),
-            subject: subject(),
-            policy: None,
-            mode: Mode::Enforce,
-            question: Question::DriftAction { findings: vec![finding(Severity::High, Phase::Opened)] },
-            reads: Vec::new(),
-            notebook: Vec::new(),
             answer: Answer::Decision(Decision { actions: actions.to_vec(), reason: reason.to_owned() }),
-            log: Vec::new(),
             verdicts: actions.iter().map(|action| (action.clone(), done())).collect(),
-            fuel: 7,
-            duration_us: 7,
+            ..testing::decided(position, policy, vec![finding(Severity::High, Phase::Opened)])
         }
     }
 
@@ -525,8 +626,9 @@ mod tests {
         assert_eq!(diff.reworded, 1);
         let kinds: Vec<_> = diff.examples.iter().map(|example| (example.position.0, example.kind)).collect();
         assert_eq!(kinds, [(2, Kind::Reworded), (3, Kind::Changed), (4, Kind::Gone), (5, Kind::New)]);
-        assert_eq!(diff.actions["monitor"], Proposed { recorded: 3, candidate: 3 });
-        assert_eq!(diff.actions["kill-switch-on"], Proposed { recorded: 0, candidate: 1 });
+        let proposed = |action: &str| (diff.actions[action].recorded, diff.actions[action].candidate);
+        assert_eq!(proposed("monitor"), (3, 3));
+        assert_eq!(proposed("kill-switch-on"), (0, 1));
         assert_eq!(diff.days.len(), 5);
         assert_eq!(diff.severities[&Severity::High], diff.total);
     }
@@ -541,6 +643,83 @@ mod tests {
         let diff = diff(&[one], &[refused]);
         assert_eq!(diff.total.changed, 1);
         assert!(diff.examples[0].why[0].contains("refused: cooldown"), "{:?}", diff.examples[0].why);
+        let counted = Proposed { recorded: 1, candidate: 1, candidate_held_back: 1, recorded_held_back: 0 };
+        assert_eq!(diff.actions["retrain-now"], counted);
+    }
+
+    /// Why the one moment differs.
+    #[track_caller]
+    fn check_why(recorded: Side<'_>, candidate: Side<'_>, expected: &[&str]) {
+        let mut diff = Diff::default();
+        diff.compare(&recorded, &candidate);
+        let why: Vec<_> = diff.examples.iter().flat_map(|example| example.why.iter()).collect();
+        assert_eq!(why, expected);
+    }
+
+    #[test]
+    fn why_is_said_of_the_same_policy_on_both_sides() {
+        let side = |decisions: &'static [DecisionRecord]| Side::enforced(decisions, false);
+        let kept = |decisions: Vec<DecisionRecord>| -> &'static [DecisionRecord] { decisions.leak() };
+        let ladder = |action: Action| by(Some("ladder"), 1, &[action], "");
+        let mine = || by(Some("mine"), 1, &[Action::Pause], "");
+        let recorded = kept(vec![ladder(Action::Monitor)]);
+        let cases: [(&[DecisionRecord], &[&str]); 4] = [
+            (kept(vec![mine()]), &["`mine` decides, and not `ladder`"]),
+            (kept(vec![mine(), ladder(Action::Monitor)]), &["`mine` decides as well"]),
+            (
+                kept(vec![mine(), decided(1, &[Action::Monitor], "")]),
+                &["`mine` and `host` decide, and not `ladder`"],
+            ),
+            (kept(vec![ladder(Action::Pause)]), &[]),
+        ];
+        for (candidate, why) in cases {
+            check_why(side(recorded), side(candidate), why);
+        }
+        let both = kept(vec![mine(), ladder(Action::Monitor)]);
+        check_why(side(both), side(recorded), &["`mine` does not decide any more"]);
+    }
+
+    #[test]
+    fn a_verdict_comes_from_what_differs() {
+        let judged = |verdict: Verdict| {
+            let mut decision = decided(1, &[Action::RetrainNow], "");
+            decision.verdicts[0].1 = verdict;
+            [decision]
+        };
+        let done = judged(Verdict::Done { what: String::new() });
+        let refused = judged(Verdict::Refused { reasons: vec!["stage".into()] });
+        let overruled = judged(Verdict::Overruled { by: "mine".into() });
+        let answers =
+            |now: &str| format!("the host answers retrain-now with \"{now}\" and not with \"done\"");
+        let cases = [
+            (&refused, vec![], answers("refused: stage") + ", because of what came of earlier decisions"),
+            (
+                &refused,
+                vec!["[[models]]"],
+                answers("refused: stage") + ", because the configuration says otherwise in [[models]]",
+            ),
+            (&overruled, vec![], answers("overruled: by mine")),
+        ];
+        for (candidate, tables, why) in cases {
+            let candidate = Side::enforced(candidate, false).under(tables);
+            check_why(Side::enforced(&done, false), candidate, &[&why]);
+        }
+    }
+
+    #[test]
+    fn in_shadow_nobody_decides() {
+        let ladder = [by(Some("ladder"), 1, &[Action::Monitor], "")];
+        let mut shadow = by(Some("mine"), 1, &[Action::Pause], "");
+        shadow.mode = Mode::Shadow;
+        check_why(Side::enforced(&ladder, false), Side::shadow([&shadow], "mine"), &[]);
+        shadow.question = Question::DriftAction { findings: vec![finding(Severity::Low, Phase::Opened)] };
+        check_why(
+            Side::enforced(&ladder, false),
+            Side::shadow([&shadow], "mine"),
+            &[
+                "`mine` was asked about e-sr on error opened (low), and `ladder` about e-sr on error opened (high)",
+            ],
+        );
     }
 
     #[test]

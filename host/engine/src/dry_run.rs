@@ -5,7 +5,7 @@
 //! pass. What is compared is a moment: all that was decided about one subject at one position.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, mpsc},
 };
 
@@ -15,11 +15,12 @@ use trimtab_store::{LogRecord, Reader, StoreError};
 use trimtab_types::{DecisionRecord, Entry, Position, Timestamp};
 
 use crate::{
-    Configuration, Pipeline, PipelineError,
+    Pipeline, PipelineError,
     diff::{Diff, Side},
     fold::{self, State},
     overlay::Overlay,
     pipeline,
+    remarks::{Parts, remarks},
 };
 
 /// Entries that go through the pipes at once.
@@ -58,8 +59,10 @@ pub struct Report {
     pub entries: u64,
     /// How the decisions differ.
     pub diff: Diff,
-    /// Settings that differ between what was in force at the end and what was tried out.
+    /// Settings that differ between what was in force at the end and what was tried out, of policies that are in both.
     pub settings: Vec<SettingChange>,
+    /// What to know of the policies that were tried out, in sentences.
+    pub remarks: Vec<String>,
 }
 
 /// A setting that differs.
@@ -75,30 +78,24 @@ pub struct SettingChange {
     pub candidate: Option<serde_json::Value>,
 }
 
-/// What the log's clock says where it is folded to: what "seven days ago" is counted from.
-pub fn clock(reader: &dyn Reader) -> Result<Timestamp, PipelineError> {
-    Ok(in_force(reader)?.clock)
+/// What is in force, and known, where the log is folded to.
+pub fn in_force(reader: &dyn Reader) -> Result<State, PipelineError> {
+    let (end, _, states) = reader.folded_state()?;
+    let mut state = State::restore(end, &states)?;
+    if let Some(digest) = state.configuration_digest {
+        state.configuration = Arc::new(pipeline::load_configuration(&digest, end, reader)?);
+    }
+    Ok(state)
 }
 
 /// The package of a policy in force; `None`: there is none of this name.
-pub fn package_in_force(reader: &dyn Reader, name: &str) -> Result<Option<Package>, PipelineError> {
-    let state = in_force(reader)?;
-    let Some(entry) = state.policies.policy(name) else { return Ok(None) };
-    pipeline::package(name, &entry.policy.digest, state.position, reader).map(Some)
-}
-
-/// The configuration in force.
-pub fn configuration_in_force(reader: &dyn Reader) -> Result<Configuration, PipelineError> {
-    let state = in_force(reader)?;
-    match state.configuration_digest {
-        Some(digest) => pipeline::load_configuration(&digest, state.position, reader),
-        None => Ok(Configuration::default()),
-    }
-}
-
-fn in_force(reader: &dyn Reader) -> Result<State, PipelineError> {
-    let (end, _, states) = reader.folded_state()?;
-    Ok(State::restore(end, &states)?)
+pub fn package_in_force(
+    in_force: &State,
+    name: &str,
+    reader: &dyn Reader,
+) -> Result<Option<Package>, PipelineError> {
+    let Some(entry) = in_force.policies.policy(name) else { return Ok(None) };
+    pipeline::package(name, &entry.policy.digest, in_force.position, reader).map(Some)
 }
 
 /// A stretch of the log with what had been decided over it.
@@ -155,16 +152,24 @@ pub fn dry_run<R: Reader>(
         }
         drop(lanes);
         let mut diff = Diff::default();
+        let mut parts = Parts::default();
         let mut candidate = None;
         for worker in running {
             let worker = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             diff.merge(worker.diff);
+            parts.merge(worker.parts);
             candidate = candidate.or(Some(worker.pipeline));
         }
-        let recorded = Pipeline::new(recorded, Arc::clone(sandbox), &reader)?;
-        let settings = candidate.map(|candidate| settings(&recorded, &candidate)).unwrap_or_default();
-        explain(&mut diff, &settings);
-        Ok(Report { entries, diff, settings })
+        let mut report = Report { entries, diff, settings: Vec::new(), remarks: Vec::new() };
+        if let Some(candidate) = candidate {
+            let recorded = Pipeline::new(recorded, Arc::clone(sandbox), &reader)?;
+            let left_aside = overlay.mode_left_aside(&candidate.state().configuration);
+            let stand = |pipeline: &Pipeline| pipeline.in_force().cloned().collect::<Vec<_>>();
+            report.settings = settings(&recorded, &candidate);
+            report.remarks = remarks(&parts, &stand(&recorded), &stand(&candidate), left_aside);
+            explain(&mut report.diff, &report.settings);
+        }
+        Ok(report)
     })
 }
 
@@ -177,6 +182,7 @@ struct Worker<'a> {
     trying: bool,
     period: &'a Period,
     diff: Diff,
+    parts: Parts,
 }
 
 impl<'a> Worker<'a> {
@@ -189,8 +195,9 @@ impl<'a> Worker<'a> {
         reader: &dyn Reader,
     ) -> Result<Self, PipelineError> {
         let pipeline = Pipeline::new(State::default(), Arc::clone(sandbox), reader)?;
-        let mut worker =
-            Self { shard, workers, pipeline, overlay, trying: false, period, diff: Diff::default() };
+        let parts = Parts::of(overlay.packages().iter().map(|package| &package.name));
+        let diff = Diff::default();
+        let mut worker = Self { shard, workers, pipeline, overlay, trying: false, period, diff, parts };
         if overlay.changes_findings() || period.since.is_none() {
             worker.try_out(reader)?;
         }
@@ -225,11 +232,13 @@ impl<'a> Worker<'a> {
         }
         let decided = self.pipeline.take_commit()?.decisions;
         let messages = self.pipeline.writes_alerts();
-        let recorded = batch.decisions.iter().filter(|decision| self.is_compared(decision));
-        let recorded = Side::enforced(recorded, messages);
-        let candidate =
-            Side::enforced(decided.iter().filter(|decision| self.is_compared(decision)), messages);
-        self.diff.compare(&recorded, &candidate);
+        let recorded: Vec<_> = batch.decisions.iter().filter(|decision| self.is_compared(decision)).collect();
+        let candidate: Vec<_> = decided.iter().filter(|decision| self.is_compared(decision)).collect();
+        for decision in &candidate {
+            self.parts.count(decision, |policy, finding| self.pipeline.applies_to(policy, finding));
+        }
+        let candidate = Side::enforced(candidate, messages).under(self.pipeline.other_tables());
+        self.diff.compare(&Side::enforced(recorded, messages), &candidate);
         Ok(())
     }
 
@@ -281,7 +290,8 @@ fn explain(diff: &mut Diff, settings: &[SettingChange]) {
     }
 }
 
-/// Settings that differ between two pipes at the end of the log.
+/// Settings that differ between two pipes at the end of the log. Of a policy that one of them does not have, the policy is
+/// the news.
 fn settings(recorded: &Pipeline, candidate: &Pipeline) -> Vec<SettingChange> {
     type Settings = BTreeMap<(String, String), serde_json::Value>;
     let of = |pipeline: &Pipeline| -> Settings {
@@ -293,8 +303,11 @@ fn settings(recorded: &Pipeline, candidate: &Pipeline) -> Vec<SettingChange> {
             })
             .collect()
     };
-    let (recorded, candidate) = (of(recorded), of(candidate));
-    let keys: std::collections::BTreeSet<_> = recorded.keys().chain(candidate.keys()).collect();
+    let has = |pipeline: &Pipeline, name: &str| pipeline.in_force().any(|entry| entry.policy.name == name);
+    let in_both = |key: &&(String, String)| has(recorded, &key.0) && has(candidate, &key.0);
+    let (before, now) = (of(recorded), of(candidate));
+    let keys: BTreeSet<_> = before.keys().chain(now.keys()).filter(in_both).collect();
+    let (recorded, candidate) = (&before, &now);
     keys.into_iter()
         .filter(|key| recorded.get(*key) != candidate.get(*key))
         .map(|key| SettingChange {

@@ -14,12 +14,14 @@ pub mod metrics;
 pub mod overlay;
 mod pipeline;
 mod policies;
+mod remarks;
 pub mod rows;
 pub mod safeguards;
 #[cfg(test)]
 mod testing;
 mod trade;
 pub mod verify;
+pub mod words;
 
 pub use calls::{Bucket, PolicyCalls};
 pub use config::Configuration;

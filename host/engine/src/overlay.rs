@@ -37,12 +37,15 @@ impl Overlay {
     }
 
     /// Whether alerts may read differently.
-    pub(crate) fn rewrites_alerts(&self, policies: &PolicySetEntry) -> bool {
+    pub(crate) fn rewrites_alerts(&self, recorded: &PolicySetEntry) -> bool {
+        let touches = |name: &String| {
+            !self.keeps(name)
+                || self.settings.contains_key(name)
+                || self.configuration.as_ref().is_some_and(|rules| rules.policies.contains_key(name))
+        };
+        let formats = |entry: &&PolicyInForce| entry.kinds.iter().any(|kind| kind == "alert-format");
         self.packages().iter().any(|package| !package.manifest.channels.is_empty())
-            || policies.policies.iter().any(|entry| {
-                self.settings.contains_key(&entry.policy.name)
-                    && entry.kinds.iter().any(|kind| kind == "alert-format")
-            })
+            || recorded.policies.iter().filter(formats).any(|entry| touches(&entry.policy.name))
     }
 
     /// The configuration that counts where this one was recorded.
@@ -55,7 +58,7 @@ impl Overlay {
     }
 
     /// Whether a policy that was recorded stays.
-    pub(crate) fn keeps(&self, name: &str) -> bool {
+    pub fn keeps(&self, name: &str) -> bool {
         match &self.policies {
             Substitution::None => true,
             Substitution::One(package) => package.name != name,
@@ -72,19 +75,40 @@ impl Overlay {
         }
     }
 
-    /// How a policy that is tried out stands in the set. `None`: it could not be loaded, and nothing is known of it.
-    pub(crate) fn entry(
+    /// How a policy that was recorded stands under another configuration; under its own, as recorded.
+    pub(crate) fn kept(
         &self,
         policy: Option<&Policy>,
         configuration: &Configuration,
-        recorded: Option<&PolicyInForce>,
-    ) -> Option<PolicyInForce> {
-        let mut entry = policies::entry(policy?, configuration, None);
-        if let Substitution::One(_) = self.policies {
-            // To try a policy out is to ask what would happen if its answers counted.
-            entry.mode = Mode::Enforce;
-            entry.order = recorded.map_or(entry.order, |recorded| recorded.order);
+        recorded: &PolicyInForce,
+    ) -> PolicyInForce {
+        match policy.filter(|_| self.configuration.is_some()) {
+            Some(policy) => policies::entry(policy, configuration, Some(recorded)),
+            None => recorded.clone(),
         }
-        Some(entry)
+    }
+
+    /// How a policy that is tried out stands in the set: as it would if it were put in force, except that one alone
+    /// decides whatever its mode, and about every subject. To try it out is to ask what would happen if its answers
+    /// counted.
+    pub(crate) fn entry(
+        &self,
+        policy: &Policy,
+        configuration: &Configuration,
+        recorded: Option<&PolicyInForce>,
+    ) -> PolicyInForce {
+        let entry = policies::entry(policy, configuration, recorded);
+        match self.policies {
+            Substitution::One(_) => PolicyInForce { mode: Mode::Enforce, rollout: None, ..entry },
+            Substitution::None | Substitution::All(_) => entry,
+        }
+    }
+
+    /// The mode that a policy which is tried out alone would have if it were put in force, where that is not the one
+    /// that it is tried out in.
+    pub(crate) fn mode_left_aside(&self, configuration: &Configuration) -> Option<Mode> {
+        let Substitution::One(package) = &self.policies else { return None };
+        let rule = configuration.policies.get(&package.name).and_then(|rule| rule.mode);
+        Some(rule.unwrap_or(package.manifest.mode)).filter(|mode| *mode != Mode::Enforce)
     }
 }

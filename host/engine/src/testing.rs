@@ -1,6 +1,9 @@
 //! What several tests of this crate need.
 
-use trimtab_types::{Finding, Phase, Position, Severity, Subject, Timestamp};
+use trimtab_types::{
+    Answer, Decision, DecisionRecord, Digest, Finding, Mode, Phase, PolicyRef, Position, Question, Severity,
+    Subject, Timestamp,
+};
 
 pub(crate) fn subject() -> Subject {
     Subject { tenant: "default".into(), model: "btc".into(), version: "v1".into(), segment: String::new() }
@@ -25,5 +28,26 @@ pub(crate) fn finding(severity: Severity, phase: Phase) -> Finding {
         baseline: None,
         current: None,
         window: String::new(),
+    }
+}
+
+/// A decision to do nothing, of a day for each position; without a policy, the host's own.
+pub(crate) fn decided(position: u64, policy: Option<&str>, findings: Vec<Finding>) -> DecisionRecord {
+    let reference = |name: &str| PolicyRef { name: name.to_owned(), digest: Digest::of(name.as_bytes()) };
+    DecisionRecord {
+        id: format!("d{position}"),
+        position: Position(position),
+        at: Timestamp::EPOCH.plus(position * 86_400),
+        subject: subject(),
+        policy: policy.map(reference),
+        mode: Mode::Enforce,
+        question: Question::DriftAction { findings },
+        reads: Vec::new(),
+        notebook: Vec::new(),
+        answer: Answer::Decision(Decision { actions: Vec::new(), reason: String::new() }),
+        log: Vec::new(),
+        verdicts: Vec::new(),
+        fuel: 7,
+        duration_us: 7,
     }
 }

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use trimtab_engine::{
-    diff::{Counts, Diff, Example, Kind, Said},
+    diff::{Counts, Diff, Example, Kind, Proposed, Said},
     dry_run::SettingChange,
+    words::{self, HELD_BACK, count},
 };
 use trimtab_types::Timestamp;
 
@@ -17,11 +18,15 @@ const STYLE: &str = "
 :root { color-scheme: light dark; --same: #8fa3b5; --changed: #d97706; --gone: #7c3aed; --new: #dc2626; --line: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; } th, td { text-align: right; padding: .2rem .8rem; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; } svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
-article { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 1rem 0; } article h3 { margin: .3rem 0; font-size: 1rem; }
+th:first-child, td:first-child { text-align: left; } svg { display: block; width: 100%; height: 10rem; }
+table { display: block; overflow-x: auto; } figure { margin: 1rem 0; } figcaption, .axis, .legend { font-size: .85rem; }
+.axis { display: flex; justify-content: space-between; border-top: 1px solid var(--line); } .legend > span { margin-right: 1.2rem; }
+.legend i { display: inline-block; width: .8em; height: .8em; margin-right: .3em; } code { font-size: .95em; }
+article { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 1rem 0; } article h3, article h4 { margin: .3rem 0; font-size: 1rem; }
 .columns { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; } .columns > div { min-width: 0; overflow-wrap: anywhere; }
 .words { opacity: .75; white-space: pre-line; } .why { border-left: 3px solid var(--changed); padding-left: .8rem; }
-.same { fill: var(--same); } .changed { fill: var(--changed); } .gone { fill: var(--gone); } .new { fill: var(--new); }
+.same { fill: var(--same); background: var(--same); } .changed { fill: var(--changed); background: var(--changed); }
+.gone { fill: var(--gone); background: var(--gone); } .new { fill: var(--new); background: var(--new); }
 @media (max-width: 40rem) { .columns { grid-template-columns: 1fr; } }
 ";
 
@@ -41,39 +46,57 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// How decisions differ, as a page. `labels` name the two sides.
-pub fn diff(title: &str, labels: [&str; 2], diff: &Diff, settings: &[SettingChange]) -> String {
-    let mut page = String::new();
-    // Writing into a string cannot fail.
-    write_diff(&mut page, title, labels, diff, settings).ok();
-    page
+/// Text in which names stand between backticks, with these as code.
+fn with_names(text: &str) -> String {
+    let escaped = escape(text);
+    let (mut shown, mut rest) = (String::new(), escaped.as_str());
+    while let Some((before, (name, after))) =
+        rest.split_once('`').and_then(|(before, rest)| Some((before, rest.split_once('`')?)))
+    {
+        shown.push_str(&format!("{before}<code>{name}</code>"));
+        rest = after;
+    }
+    shown + rest
 }
 
-fn write_diff(
-    page: &mut String,
-    title: &str,
-    labels: [&str; 2],
-    diff: &Diff,
-    settings: &[SettingChange],
-) -> std::fmt::Result {
-    let title = escape(title);
+/// How decisions differ, to be shown as a page.
+pub struct DiffPage<'a> {
+    /// What was tried out.
+    pub title: &'a str,
+    /// What was looked at, and what else there is to know: a paragraph each.
+    pub about: &'a [String],
+    /// What the two sides are called.
+    pub labels: [&'static str; 2],
+    /// How they differ.
+    pub diff: &'a Diff,
+    /// Settings that differ.
+    pub settings: &'a [SettingChange],
+}
+
+impl DiffPage<'_> {
+    /// The page.
+    pub fn html(&self) -> String {
+        let mut page = String::new();
+        // Writing into a string cannot fail.
+        write_diff(&mut page, self).ok();
+        page
+    }
+}
+
+fn write_diff(page: &mut String, shown: &DiffPage<'_>) -> std::fmt::Result {
+    let DiffPage { title, about, labels, diff, settings } = *shown;
     write!(
         page,
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n"
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\n<h1>{}</h1>\n",
+        escape(&title.replace('`', "")),
+        with_names(title)
     )?;
-    let total = &diff.total;
-    if total.differ() {
-        writeln!(
-            page,
-            "<p>Of {} moments at which something was decided, {} are decided otherwise, {} are not decided any more and {} are new.</p>",
-            total.unchanged + total.changed + total.gone + total.new,
-            total.changed,
-            total.gone,
-            total.new
-        )?;
-    } else {
-        writeln!(page, "<p>No decision changes ({} moments).</p>", total.unchanged)?;
+    for paragraph in about {
+        writeln!(page, "<p>{}</p>", with_names(paragraph))?;
+    }
+    if !diff.differs() {
+        writeln!(page, "<p>No decision changes ({}).</p>", count(diff.total.unchanged, "moment"))?;
     }
     if !settings.is_empty() {
         writeln!(
@@ -98,6 +121,9 @@ fn write_diff(
         page.push_str("</table>\n");
     }
     chart(page, &diff.days)?;
+    let words = (diff.messages != Counts::default()).then_some(("words of alerts", &diff.messages));
+    let all = std::iter::once(("all", &diff.total)).chain(words);
+    table(page, "moments", all.map(|(what, counts)| (what.to_owned(), counts)))?;
     table(
         page,
         "severity",
@@ -115,11 +141,14 @@ fn write_diff(
             page,
             "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(action),
-            proposed.recorded,
-            proposed.candidate
+            words::proposed(proposed.recorded, proposed.recorded_held_back),
+            words::proposed(proposed.candidate, proposed.candidate_held_back)
         )?;
     }
     page.push_str("</table>\n");
+    if diff.actions.values().any(Proposed::held_back) {
+        writeln!(page, "<p>{HELD_BACK}</p>")?;
+    }
     for kind in [Kind::Changed, Kind::New, Kind::Gone, Kind::Reworded] {
         let mut examples = diff.examples.iter().filter(|example| example.kind == kind).peekable();
         if examples.peek().is_some() {
@@ -161,8 +190,7 @@ fn table<'a>(
 fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result {
     const WIDTH: f64 = 900.0;
     const HEIGHT: f64 = 160.0;
-    let day_of =
-        |day: &str| Timestamp::parse(&format!("{day}T00:00:00Z")).map_or(0, |time| time.as_unix() / 86_400);
+    let day_of = |day: &str| Timestamp::parse_or_date(day).map_or(0, |time| time.as_unix() / 86_400);
     let (first, last) = match (days.keys().next(), days.keys().next_back()) {
         (Some(first), Some(last)) => (first, last),
         _ => return Ok(()),
@@ -178,17 +206,23 @@ fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result
         [(counts.unchanged, "same"), (counts.changed, "changed"), (counts.gone, "gone"), (counts.new, "new")]
     };
     let all = |counts: &Counts| counts.unchanged + counts.changed + counts.gone + counts.new;
-    let highest = bars.values().map(|(_, counts)| all(counts)).max().unwrap_or(1).max(1) as f64;
+    let highest = bars.values().map(|(_, counts)| all(counts)).max().unwrap_or(1).max(1);
     let step = WIDTH / (bars.keys().next_back().unwrap_or(&0) + 1) as f64;
     writeln!(
         page,
-        "<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"moments over time\">",
-        HEIGHT + 40.0
+        "<figure><figcaption>{} at most in {}</figcaption>",
+        count(highest, "moment"),
+        if together == 1 { "a day".to_owned() } else { count(together, "day") }
+    )?;
+    // Stretched to the page's width, so that what is written stands beside it and keeps its size.
+    writeln!(
+        page,
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"moments over time\">"
     )?;
     for (index, (day, counts)) in &bars {
         let mut top = HEIGHT;
         for (n, class) in parts(counts).into_iter().filter(|(n, _)| *n > 0) {
-            let height = n as f64 / highest * (HEIGHT - 15.0);
+            let height = n as f64 / highest as f64 * HEIGHT;
             top -= height;
             writeln!(
                 page,
@@ -199,29 +233,15 @@ fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result
             )?;
         }
     }
-    writeln!(page, "<text x=\"0\" y=\"{:.0}\">{}</text>", HEIGHT + 15.0, escape(first))?;
-    writeln!(
-        page,
-        "<text x=\"{WIDTH}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>",
-        HEIGHT + 15.0,
-        escape(last)
-    )?;
-    writeln!(page, "<text x=\"0\" y=\"11\">{highest}</text>")?;
-    for (place, (class, words)) in
-        [("same", "unchanged"), ("changed", "changed"), ("gone", "gone"), ("new", "new")]
-            .into_iter()
-            .enumerate()
-    {
-        let x = place as f64 * 110.0;
-        writeln!(
-            page,
-            "<rect class=\"{class}\" x=\"{x}\" y=\"{0:.0}\" width=\"10\" height=\"10\"/><text x=\"{1}\" y=\"{2:.0}\">{words}</text>",
-            HEIGHT + 26.0,
-            x + 15.0,
-            HEIGHT + 35.0
-        )?;
+    writeln!(page, "</svg><div class=\"axis\"><span>{}</span>", escape(first))?;
+    if first != last {
+        writeln!(page, "<span>{}</span>", escape(last))?;
     }
-    page.push_str("</svg>\n");
+    page.push_str("</div><div class=\"legend\">");
+    for (class, words) in [("same", "unchanged"), ("changed", "changed"), ("gone", "gone"), ("new", "new")] {
+        write!(page, "<span><i class=\"{class}\"></i>{words}</span>")?;
+    }
+    page.push_str("</div></figure>\n");
     Ok(())
 }
 
@@ -235,17 +255,7 @@ fn example(page: &mut String, example: &Example, labels: [&str; 2]) -> std::fmt:
         escape(&channel)
     )?;
     for finding in &example.findings {
-        writeln!(
-            page,
-            "<p>{} on {} {}: {}. {} against {}; {}</p>",
-            escape(&finding.detector),
-            escape(&finding.quantity),
-            finding.phase.name(),
-            finding.severity,
-            finding.statistic,
-            finding.threshold,
-            escape(&finding.window)
-        )?;
+        writeln!(page, "<p>{}; {}</p>", escape(&words::found(finding)), escape(&finding.window))?;
     }
     page.push_str("<div class=\"columns\">");
     for (label, side) in labels.into_iter().zip([&example.recorded, &example.candidate]) {
@@ -259,8 +269,11 @@ fn example(page: &mut String, example: &Example, labels: [&str; 2]) -> std::fmt:
         page.push_str("</div>");
     }
     page.push_str("</div>\n");
+    if !example.why.is_empty() {
+        page.push_str("<h4>why</h4>\n");
+    }
     for why in &example.why {
-        writeln!(page, "<p class=\"why\">{}</p>", escape(why))?;
+        writeln!(page, "<p class=\"why\">{}</p>", with_names(why))?;
     }
     page.push_str("</article>\n");
     Ok(())
@@ -272,7 +285,52 @@ fn write_said(page: &mut String, said: &Said) -> std::fmt::Result {
     write!(page, "<p>{}</p><ul>", escape(&by))?;
     for (action, verdict) in &said.actions {
         let verdict = verdict.as_ref().map_or(String::new(), |verdict| format!(" - {verdict}"));
-        write!(page, "<li>{}{}</li>", escape(&action.to_string()), escape(&verdict))?;
+        write!(page, "<li>{}{}</li>", escape(&action.to_string()), with_names(&verdict))?;
     }
     write!(page, "</ul><p class=\"words\">{}</p>", escape(&said.words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_between_backticks_are_code_and_nothing_is_markup() {
+        for (text, html) in [
+            ("`m` is <b>", "<code>m</code> is &lt;b&gt;"),
+            ("one ` alone", "one ` alone"),
+            ("`a` and `b`", "<code>a</code> and <code>b</code>"),
+        ] {
+            assert_eq!(with_names(text), html);
+        }
+    }
+
+    /// A page about so many moments on each of these days.
+    fn page(days: &[&str], each: u64) -> String {
+        let counts = Counts { unchanged: each, ..Counts::default() };
+        let days = days.iter().map(|&day| (day.to_owned(), counts)).collect();
+        let diff = Diff { total: counts, days, ..Diff::default() };
+        let about = ["3 entries folded".to_owned()];
+        DiffPage { title: "Dry run of `x`", about: &about, labels: ["a", "b"], diff: &diff, settings: &[] }
+            .html()
+    }
+
+    #[test]
+    fn a_page_says_what_it_is_about_in_singular_and_plural() {
+        let one = page(&["2025-01-03"], 1);
+        for part in [
+            "<title>Dry run of x</title>",
+            "<h1>Dry run of <code>x</code></h1>",
+            "3 entries folded",
+            "(1 moment)",
+            "1 moment at most in a day",
+        ] {
+            assert!(one.contains(part), "should contain `{part}`: {one}");
+        }
+        assert_eq!(one.matches("<span>2025-01-03</span>").count(), 1, "one day is written once");
+        let many = page(&["2025-01-03", "2025-06-01"], 2);
+        for part in ["(2 moments)", "2 moments at most in 3 days", "2025-01-03</span>", "2025-06-01</span>"] {
+            assert!(many.contains(part), "should contain `{part}`: {many}");
+        }
+    }
 }

@@ -138,6 +138,16 @@ impl Verdict {
             Self::Refused { .. } => "refused",
         }
     }
+
+    /// Whether nothing comes of the action, at least for now.
+    pub fn holds_back(&self) -> bool {
+        match self {
+            Self::Done { .. } | Self::Allowed { .. } => false,
+            Self::Suppressed { .. } | Self::Waits { .. } | Self::Overruled { .. } | Self::Refused { .. } => {
+                true
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Verdict {

@@ -49,6 +49,11 @@ impl Timestamp {
         })
     }
 
+    /// Parses RFC 3339, or a bare date, which means its midnight in UTC.
+    pub fn parse_or_date(text: &str) -> Result<Self, Invalid> {
+        Self::parse(&format!("{text}T00:00:00Z")).or_else(|_| Self::parse(text))
+    }
+
     /// This time plus a length, held at `MAX`.
     #[must_use]
     pub fn plus(self, seconds: u64) -> Self {
@@ -164,6 +169,20 @@ mod tests {
                 (Err(error), Err(part)) => assert!(error.problem.contains(part), "{text}: {error}"),
                 (got, _) => panic!("{text}: {got:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_date_means_its_midnight() {
+        for (text, time) in [
+            ("2026-11-20", "2026-11-20T00:00:00Z"),
+            ("2026-11-20T22:09:00Z", "2026-11-20T22:09:00Z"),
+            ("1996-05-07T00:30:00+01:00", "1996-05-06T23:30:00Z"),
+        ] {
+            assert_eq!(Timestamp::parse_or_date(text), Timestamp::parse(time), "{text}");
+        }
+        for text in ["", "yesterday", "2026-11-32", "2026-11-20T22:09:00"] {
+            assert!(Timestamp::parse_or_date(text).is_err(), "{text}");
         }
     }
 

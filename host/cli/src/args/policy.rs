@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{
-    Args, Subcommand,
+    ArgGroup, Args, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use trimtab_author::Language;
@@ -23,7 +23,7 @@ pub(crate) enum PolicyCommand {
     List,
     /// Fold the stored log again with something else in force, and show which decisions would be others.
     ///
-    /// Nothing is written and nothing happens. Exit code 3: decisions change.
+    /// Nothing is written and nothing happens. Exit code 3: decisions change; 66: there is nothing to compare.
     DryRun(DryRunArgs),
     /// Hold what a policy in shadow mode says against what was decided.
     ///
@@ -144,7 +144,8 @@ pub(crate) struct RollbackArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PeriodArgs {
-    /// Only decisions made at this time or later: a time, or a length of time before the log's newest entry, such as 30d.
+    /// Only decisions made at this time or later: a time, a date (its midnight in UTC), or a length of time before the
+    /// log's newest entry, such as 30d.
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
     /// Only decisions made before this time.
@@ -161,9 +162,10 @@ pub(crate) struct PeriodArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("tried").args(["candidate", "config", "set"]).required(true).multiple(true))]
 pub(crate) struct DryRunArgs {
-    /// A policy's folder, a directory of policies, or a component in place of the one in force.
-    #[arg(required_unless_present_any = ["config", "set"])]
+    /// A policy's folder or its name in the policies directory, a directory of policies, or a component in place of the one
+    /// in force. One policy alone decides whatever its mode.
     pub(crate) candidate: Option<PathBuf>,
     /// The policy whose manifest a component takes; by the file's name where nothing is said.
     #[arg(long, value_name = "NAME", requires = "candidate")]

@@ -61,7 +61,7 @@ pub(crate) async fn run(
 fn request(args: &BaselineSetArgs) -> Result<BaselineRequest, Failure> {
     let time = |flag: &str, text: &Option<String>| {
         let parse = |text: &String| {
-            Timestamp::parse(text)
+            Timestamp::parse_or_date(text)
                 .map_err(|invalid| Failure::invalid(format!("--{flag}: {}", invalid.problem)))
         };
         text.as_ref().map(parse).transpose()

@@ -1,6 +1,10 @@
 //! How subjects, findings and decisions are shown; what several commands share.
 
-use trimtab_engine::{diff, fold::Fleet};
+use trimtab_engine::{
+    diff,
+    fold::Fleet,
+    words::{evidence, figure},
+};
 use trimtab_server::{Failure, Health, SubjectStatus};
 use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange};
 
@@ -108,29 +112,6 @@ pub(crate) fn findings(findings: &[Finding]) -> Table {
         ]);
     }
     table
-}
-
-/// The evidence of a finding, in words.
-pub(crate) fn evidence(finding: &Finding) -> String {
-    match (finding.e_value, finding.p_value) {
-        (Some(e), _) => format!("e = {} against {}", figure(e), figure(finding.threshold)),
-        (_, Some(p)) => {
-            format!("{} against {}, p = {}", figure(finding.statistic), figure(finding.threshold), figure(p))
-        }
-        _ => format!("{} against {}", figure(finding.statistic), figure(finding.threshold)),
-    }
-}
-
-/// Three figures, in the form that reads best.
-pub(crate) fn figure(number: f64) -> String {
-    let size = number.abs();
-    if size != 0.0 && !(1e-3..1e5).contains(&size) {
-        format!("{number:.2e}")
-    } else if size >= 100.0 {
-        format!("{number:.0}")
-    } else {
-        format!("{number:.3}")
-    }
 }
 
 /// What was decided, in one line.

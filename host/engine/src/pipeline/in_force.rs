@@ -40,6 +40,11 @@ impl InForce {
         Some((self.entry.policy.name.clone(), settings.collect()))
     }
 
+    /// Whether its newest version would be asked about a finding.
+    pub(super) fn applies_to(&self, finding: &Finding) -> bool {
+        self.policy.as_ref().is_ok_and(|policy| policy.applies_to(finding))
+    }
+
     pub(super) fn has(&self, reference: &PolicyRef) -> bool {
         self.entry.policy == *reference
             || self.previous.as_ref().is_some_and(|(previous, _)| previous == reference)
@@ -89,27 +94,36 @@ pub(super) fn load(
         .policies
         .iter()
         .filter(|entry| overlay.is_none_or(|overlay| overlay.keeps(&entry.policy.name)));
-    let mut loaded = Vec::new();
-    for entry in recorded {
-        let load = |digest: &Digest| {
-            let package = package(&entry.policy.name, digest, state.position, reader)?;
-            Ok::<_, PipelineError>(register(sandbox, configuration, &package))
-        };
+    let stored = |name: &str, digest: &Digest| {
+        let package = package(name, digest, state.position, reader)?;
+        Ok::<_, PipelineError>(register(sandbox, configuration, &package))
+    };
+    let in_force = |entry: PolicyInForce, policy| {
         let previous = match entry.rollout.as_ref().and_then(|rollout| rollout.previous) {
             Some(digest) => {
                 let reference = PolicyRef { name: entry.policy.name.clone(), digest };
-                Some((reference, load(&digest)?))
+                let policy = stored(&reference.name, &digest)?;
+                Some((reference, policy))
             }
             None => None,
         };
-        loaded.push(InForce { entry: entry.clone(), policy: load(&entry.policy.digest)?, previous });
+        Ok::<_, PipelineError>(InForce { entry, policy, previous })
+    };
+    let mut loaded = Vec::new();
+    for entry in recorded {
+        let policy = stored(&entry.policy.name, &entry.policy.digest)?;
+        let entry = match overlay {
+            Some(overlay) => overlay.kept(policy.as_ref().ok(), configuration, entry),
+            None => entry.clone(),
+        };
+        loaded.push(in_force(entry, policy)?);
     }
     if let Some(overlay) = overlay {
         for package in overlay.packages() {
-            let policy = register(sandbox, configuration, package);
-            let recorded = state.policies.policies.iter().find(|entry| entry.policy.name == package.name);
-            if let Some(entry) = overlay.entry(policy.as_ref().ok(), configuration, recorded) {
-                loaded.push(InForce { entry, policy, previous: None });
+            // One that cannot be loaded is refused before anything is folded, and nothing is known of it.
+            if let Ok(policy) = register(sandbox, configuration, package) {
+                let entry = overlay.entry(&policy, configuration, state.policies.policy(&package.name));
+                loaded.push(in_force(entry, Ok(policy))?);
             }
         }
     }

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use trimtab_policy::Sandbox;
 use trimtab_store::{FoldCommit, LogRecord, Reader, StoreError};
-use trimtab_types::{Answer, DecisionRecord, Digest, Entry, Finding, Position};
+use trimtab_types::{Answer, DecisionRecord, Digest, Entry, Finding, PolicyInForce, Position};
 
 use crate::{
     Configuration,
@@ -57,6 +57,8 @@ pub struct Pipeline {
     policies: Arc<Vec<InForce>>,
     /// What is tried out in place of what is in force.
     overlay: Option<Arc<Overlay>>,
+    /// The configuration as it is recorded, whatever is tried out.
+    recorded_configuration: Arc<Configuration>,
     /// Earlier decisions that are taken from the record instead of being made again, by id.
     recall: BTreeMap<String, DecisionRecord>,
     output: FoldCommit,
@@ -70,7 +72,10 @@ impl Pipeline {
         }
         let output = FoldCommit { from: state.position, to: state.position, ..FoldCommit::default() };
         let policies = Arc::new(Vec::new());
-        let mut pipeline = Self { state, sandbox, policies, overlay: None, recall: BTreeMap::new(), output };
+        let recorded_configuration = Arc::clone(&state.configuration);
+        let recall = BTreeMap::new();
+        let mut pipeline =
+            Self { state, sandbox, policies, overlay: None, recorded_configuration, recall, output };
         pipeline.load_policies(reader)?;
         Ok(pipeline)
     }
@@ -102,6 +107,29 @@ impl Pipeline {
         self.overlay.as_ref().is_none_or(|overlay| overlay.rewrites_alerts(&self.state.policies))
     }
 
+    /// The policies that are asked, as they stand.
+    pub(crate) fn in_force(&self) -> impl Iterator<Item = &PolicyInForce> {
+        self.policies.iter().map(|policy| &policy.entry)
+    }
+
+    /// Whether the newest version of a policy in force would be asked about a finding.
+    pub(crate) fn applies_to(&self, policy: &str, finding: &Finding) -> bool {
+        self.policies.iter().any(|known| known.entry.policy.name == policy && known.applies_to(finding))
+    }
+
+    /// Tables of the configuration that is tried out which let other things happen than those of the recorded one.
+    pub(crate) fn other_tables(&self) -> Vec<&'static str> {
+        let (recorded, tried) = (&self.recorded_configuration, &self.state.configuration);
+        [
+            ("[[models]]", recorded.models != tried.models),
+            ("[safeguards]", recorded.safeguards != tried.safeguards),
+            ("[alerts]", recorded.alerts != tried.alerts),
+        ]
+        .into_iter()
+        .filter_map(|(table, differs)| differs.then_some(table))
+        .collect()
+    }
+
     /// Everything since the last call, to be written in one transaction.
     pub fn take_commit(&mut self) -> Result<FoldCommit, PipelineError> {
         let next = FoldCommit { from: self.state.position, to: self.state.position, ..FoldCommit::default() };
@@ -116,11 +144,13 @@ impl Pipeline {
         let mut findings = fold::apply(&mut self.state, record);
         match &record.entry {
             Entry::Configuration(digest) => {
-                let mut configuration = load_configuration(digest, record.position, reader)?;
-                if let Some(overlay) = &self.overlay {
-                    configuration = overlay.configuration(&configuration);
-                }
-                findings = self.state.put_in_force(Arc::new(configuration));
+                let recorded = Arc::new(load_configuration(digest, record.position, reader)?);
+                let configuration = match &self.overlay {
+                    Some(overlay) => Arc::new(overlay.configuration(&recorded)),
+                    None => Arc::clone(&recorded),
+                };
+                self.recorded_configuration = recorded;
+                findings = self.state.put_in_force(configuration);
                 self.state.configuration_digest = Some(*digest);
                 self.state.touch_global();
                 self.load_policies(reader)?;

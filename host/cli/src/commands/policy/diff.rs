@@ -1,18 +1,48 @@
 //! How differences between decisions read on a terminal.
 
+use serde::Serialize;
 use trimtab_engine::{
-    diff::{Counts, Diff, Example, Kind, Said},
+    diff::{Counts, Diff, Example, Kind, Proposed, Said},
     dry_run::SettingChange,
+    words::{self, HELD_BACK, proposed},
 };
-use trimtab_server::Failure;
+use trimtab_server::{ExitCode, Failure, page::DiffPage, replace_file};
 
 use crate::{
-    commands::show,
+    args::PeriodArgs,
     output::{Output, Table, Tone, cell, count},
 };
 
+/// Shows a comparison, `answer` as JSON, and writes its page. The page comes last: a file that cannot be written takes
+/// nothing away of what was computed.
+pub(super) fn publish(
+    page: &DiffPage<'_>,
+    answer: &impl Serialize,
+    args: &PeriodArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    if output.is_json() {
+        output.json(answer)?;
+    } else {
+        let (first, rest) = page.about.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
+        output.line(format!("{}: {first}", page.title))?;
+        for remark in rest {
+            output.line(output.paint(&format!("note: {remark}"), Tone::Warning))?;
+        }
+        settings(page.settings, output)?;
+        show(page.diff, page.labels, args.examples, output)?;
+    }
+    if let Some(file) = &args.html
+        && let Err(error) = replace_file(file, page.html().as_bytes())
+    {
+        output.note(format!("error: {error}"));
+        return Ok(ExitCode::Files);
+    }
+    Ok(if page.diff.differs() { ExitCode::Different } else { ExitCode::Ok })
+}
+
 /// Settings that differ.
-pub(super) fn settings(changes: &[SettingChange], output: &mut Output) -> Result<(), Failure> {
+fn settings(changes: &[SettingChange], output: &mut Output) -> Result<(), Failure> {
     for change in changes {
         let value = |value: &Option<serde_json::Value>| {
             value.as_ref().map_or("not there".to_owned(), ToString::to_string)
@@ -29,12 +59,7 @@ pub(super) fn settings(changes: &[SettingChange], output: &mut Output) -> Result
 }
 
 /// Numbers first, then examples with what each side said and why they differ.
-pub(super) fn show(
-    diff: &Diff,
-    labels: [&'static str; 2],
-    examples: usize,
-    output: &mut Output,
-) -> Result<(), Failure> {
+fn show(diff: &Diff, labels: [&'static str; 2], examples: usize, output: &mut Output) -> Result<(), Failure> {
     output.line("")?;
     let mut table = Table::new(&["moments", "unchanged", "changed", "gone", "new"]);
     table.row(counts("all", &diff.total));
@@ -54,11 +79,16 @@ pub(super) fn show(
     if !diff.actions.is_empty() {
         output.line("")?;
         let mut table = Table::new(&["action", labels[0], labels[1]]);
-        for (action, proposed) in &diff.actions {
-            let tone = if proposed.recorded == proposed.candidate { Tone::Plain } else { Tone::Warning };
-            table.row([cell(action), cell(proposed.recorded), (proposed.candidate.to_string(), tone)]);
+        for (action, of) in &diff.actions {
+            let recorded = proposed(of.recorded, of.recorded_held_back);
+            let candidate = proposed(of.candidate, of.candidate_held_back);
+            let tone = if recorded == candidate { Tone::Plain } else { Tone::Warning };
+            table.row([cell(action), cell(recorded), (candidate, tone)]);
         }
         output.table(&table)?;
+        if diff.actions.values().any(Proposed::held_back) {
+            output.line(output.paint(HELD_BACK, Tone::Faint))?;
+        }
     }
     for kind in [Kind::Changed, Kind::New, Kind::Gone] {
         for example in diff.examples.iter().filter(|example| example.kind == kind).take(examples) {
@@ -88,21 +118,7 @@ fn show_example(example: &Example, labels: [&str; 2], output: &mut Output) -> Re
         example.position
     ))?;
     for finding in &example.findings {
-        let now = finding
-            .current
-            .map_or(String::new(), |now| format!(", now {} over {}", show::figure(now.value), now.samples));
-        let before = finding
-            .baseline
-            .map_or(String::new(), |before| format!(", before {}", show::figure(before.value)));
-        output.line(format!(
-            "  {:<10} {} on {} {}: {}{now}{before}; {}",
-            "found",
-            finding.detector,
-            finding.quantity,
-            finding.phase.name(),
-            finding.severity,
-            show::evidence(finding)
-        ))?;
+        output.line(format!("  {:<10} {}", "found", words::found(finding)))?;
     }
     for (label, side) in labels.into_iter().zip([&example.recorded, &example.candidate]) {
         if side.is_empty() {

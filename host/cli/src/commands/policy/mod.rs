@@ -1,13 +1,16 @@
 //! `trimtab policy`: what is in force, what a folder holds, and how one becomes the other. One file a command.
 
 mod build;
+mod candidate;
 mod check;
+mod compare;
 mod diff;
 mod dry_run;
 mod history;
 mod inspect;
 mod list;
 mod new;
+mod period;
 mod run;
 mod test;
 
@@ -31,7 +34,7 @@ pub(crate) async fn run(
     match &args.command {
         PolicyCommand::List => list::list(global, output).await,
         PolicyCommand::DryRun(args) => dry_run::dry_run(global, args, output).await,
-        PolicyCommand::Compare(args) => dry_run::compare(global, args, output).await,
+        PolicyCommand::Compare(args) => compare::compare(global, args, output).await,
         PolicyCommand::History { name } => history::history(global, name, output).await,
         PolicyCommand::Rollback(args) => history::rollback(global, args, output).await,
         PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
