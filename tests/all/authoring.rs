@@ -124,6 +124,15 @@ fn fixtures_that_cannot_be_run_fail() {
         }
         std::fs::remove_dir_all(&fixtures).expect("removes");
     }
+    // What is beyond the most that are run is not left out in silence.
+    for n in 0..=1000 {
+        fixture(Path::new(&named), &format!("{n}.yaml"), "");
+    }
+    let report = test(&scratch, &[&named], 65);
+    let ran = report["policies"][0]["fixtures"].as_array().expect("a list");
+    let last = ran.last().expect("some")["problems"].to_string();
+    assert!(ran.len() == 1001 && last.contains("has 1001 files; at most 1000 are run"), "{last}");
+    std::fs::remove_dir_all(&fixtures).expect("removes");
     // Hidden files are nobody's examples.
     fixture(Path::new(&named), ".gitkeep", "");
     test(&scratch, &[&named], 0);

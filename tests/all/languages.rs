@@ -39,6 +39,7 @@ pub(crate) fn toolchains() -> PathBuf {
 /// Builds a project with what is installed: the component, or `None` if tools are missing. Nothing is left in the user's
 /// directories.
 fn build(project: &Path, work: &Path, name: &str) -> Option<PathBuf> {
+    std::fs::create_dir_all(work).expect("makes");
     let output = work.join(format!("{name}.wasm"));
     let user = tempfile::tempdir().expect("a temporary directory");
     let run = Command::new(program())

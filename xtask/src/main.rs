@@ -82,8 +82,9 @@ fn languages() -> Result<(), Failed> {
         let mut build = Command::new(tools::target_directory().join("debug/trimtab"));
         build.args(["policy", "build"]).arg(repository().join("plugins").join(&name));
         // Where the tests look, so that nothing is built twice.
-        build.arg("--work").arg(others.join(&name));
-        build.arg("--output").arg(others.join(&name).join(format!("{name}.wasm")));
+        let work = others.join(&name);
+        std::fs::create_dir_all(&work).map_err(|error| Failed(format!("{}: {error}", work.display())))?;
+        build.arg("--output").arg(work.join(format!("{name}.wasm"))).arg("--work").arg(work);
         if run(&mut build).is_err() {
             failed.push(*language);
         }
