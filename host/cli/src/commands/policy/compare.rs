@@ -10,14 +10,15 @@ use trimtab_server::{ExitCode, Failure, page::DiffPage};
 use trimtab_store::Reader;
 use trimtab_types::{DecisionRecord, Mode, Position, Timestamp};
 
-use super::{diff, dry_run::settled, period};
+use super::{
+    diff,
+    dry_run::settled,
+    period::{self, STEP},
+};
 use crate::{
     args::{CompareArgs, Global},
     output::Output,
 };
-
-/// Entries whose decisions are compared at once.
-const STEP: u64 = 100_000;
 
 pub(super) async fn compare(
     global: &Global,

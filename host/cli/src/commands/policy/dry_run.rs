@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use trimtab_engine::dry_run::{self, Period, Report};
 use trimtab_server::{ExitCode, Failure, page::DiffPage};
-use trimtab_store::{Listing, Reader, SqliteReader};
+use trimtab_store::{Reader, SqliteReader, StoreError};
+use trimtab_types::{DecisionRecord, Position, Question, Timestamp};
 
-use super::{candidate, diff, period};
+use super::{
+    candidate, diff,
+    period::{self, STEP},
+};
 use crate::{
     args::{DryRunArgs, Global},
     connect,
@@ -38,7 +42,8 @@ pub(super) async fn dry_run(
     output.progress("");
     let compared = period::described(&period, in_force.clock);
     if report.diff.is_empty() {
-        return Err(nothing_decided(&period, &compared, &reader)?);
+        let last = last_decided(&period, in_force.position, &reader)?;
+        return Err(nothing_decided(last, &compared));
     }
     let folded = format!("{} entries folded, nothing written; {compared}", report.entries);
     let page = DiffPage {
@@ -51,19 +56,36 @@ pub(super) async fn dry_run(
     diff::publish(&page, &report, &args.period, output)
 }
 
+/// When something was last decided about the same models, whenever that was.
+fn last_decided(
+    period: &Period,
+    end: Position,
+    reader: &dyn Reader,
+) -> Result<Option<Timestamp>, StoreError> {
+    let ever = Period { since: None, until: None, ..period.clone() };
+    let decided = |decision: &&DecisionRecord| {
+        ever.is_about(decision) && matches!(decision.question, Question::DriftAction { .. })
+    };
+    let mut until = end.0;
+    while until > 0 {
+        let from = until.saturating_sub(STEP);
+        let decisions = reader.decided(Position(from), Position(until))?;
+        if let Some(last) = decisions.iter().rfind(decided) {
+            return Ok(Some(last.at));
+        }
+        until = from;
+    }
+    Ok(None)
+}
+
 /// Nothing can be said of a candidate where nothing was to be decided.
-fn nothing_decided(period: &Period, compared: &str, reader: &dyn Reader) -> Result<Failure, Failure> {
-    let listing =
-        Listing { tenant: period.tenant.clone(), model: period.model.clone(), until: None, limit: 1 };
-    Ok(Failure::missing(match reader.decisions(&listing)?.first() {
-        Some(last) => format!(
-            "there are no {compared}, with the candidate or without, and nothing to compare; the last one was made at {}",
-            last.at.for_people()
-        ),
-        None => format!(
-            "there are no {compared}, with the candidate or without, and nothing to compare; none was made so far"
-        ),
-    }))
+fn nothing_decided(last: Option<Timestamp>, compared: &str) -> Failure {
+    let last = last.map_or("none was made so far".to_owned(), |last| {
+        format!("the last one was made at {}", last.for_people())
+    });
+    Failure::missing(format!(
+        "there are no {compared}, with the candidate or without, and nothing to compare; {last}"
+    ))
 }
 
 /// A reader of the log, once everything that was acknowledged is folded and decided on.

@@ -6,6 +6,9 @@ use trimtab_types::{Timestamp, parse_duration};
 
 use crate::args::PeriodArgs;
 
+/// Entries whose decisions are read at once.
+pub(super) const STEP: u64 = 100_000;
+
 pub(super) fn read(args: &PeriodArgs, in_force: &State) -> Result<Period, Failure> {
     let time = |flag: &str, text: &Option<String>| {
         text.as_ref().map(|text| time(flag, text, in_force.clock)).transpose()
