@@ -123,7 +123,7 @@ fn prints(scratch: &Scratch, args: &[&str], exit: i32, words: &[&str]) {
 /// A copy of the shipped ladder under another name, with another order.
 fn ladder_as(scratch: &Scratch, name: &str, order: &str) -> String {
     let (from, to) = (repository().join("policies/drift-ladder"), scratch.path(name));
-    std::fs::create_dir(&to).expect("makes");
+    std::fs::create_dir_all(&to).expect("makes");
     std::fs::copy(from.join("drift-ladder.wasm"), to.join("drift-ladder.wasm")).expect("copies");
     let manifest = std::fs::read_to_string(from.join("policy.toml")).expect("reads");
     let other = manifest.replace("order = 100", &format!("order = {order}"));
@@ -166,10 +166,22 @@ fn a_candidate_that_takes_no_part_says_why() {
 }
 
 #[test]
+fn a_version_comes_in_the_order_that_its_own_manifest_says() {
+    let scratch = stage(STORY);
+    let policies = scratch.own_policies();
+    ladder_as(&scratch, "policies/other", "50");
+    scratch.configure(&policies, STORY);
+    let rows = crate::support::lines(&crate::support::story(7));
+    scratch.run(&["import", &scratch.file("story.ndjson", rows)]).expect(0);
+    let last = ladder_as(&scratch, "candidates/other", "200");
+    let instead = ["`drift-ladder` decides, and not `other`", "`other` (order 200) is never asked"];
+    prints(&scratch, &[&last, "--set", "drift-ladder.chance=0.95"], 3, &instead);
+}
+
+#[test]
 fn what_a_directory_leaves_out_is_named_and_its_words_are_gone() {
     let scratch = told(STORY);
     let few = scratch.path("few");
-    std::fs::create_dir(&few).expect("makes");
     ladder_as(&scratch, "few/drift-ladder", "101");
     let report = dry_run(&scratch, &[&few.display().to_string()], 3);
     let said = report["remarks"][0].as_str().expect("a remark");
