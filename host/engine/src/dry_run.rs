@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 use trimtab_policy::{Package, Sandbox};
 use trimtab_store::{LogRecord, Reader, StoreError};
-use trimtab_types::{DecisionRecord, Entry, Position, Timestamp};
+use trimtab_types::{DecisionRecord, Entry, ModelKey, Position, Timestamp};
 
 use crate::{
     Pipeline, PipelineError,
@@ -120,13 +120,14 @@ pub fn dry_run<R: Reader>(
     let recorded = in_force(&reader)?;
     let end = recorded.position;
     let workers = workers.min(recorded.models.len()).max(1);
+    let shards = &Shards::of(recorded.models.keys(), workers);
     std::thread::scope(|scope| {
         let (lanes, running): (Vec<_>, Vec<_>) = (0..workers)
             .map(|shard| {
                 let (lane, batches) = mpsc::sync_channel::<Arc<Batch>>(AHEAD);
                 let work = move || -> Result<Worker, PipelineError> {
                     let reader = open()?;
-                    let mut worker = Worker::new(shard, workers, sandbox, overlay, period, &reader)?;
+                    let mut worker = Worker::new(shard, shards, sandbox, overlay, period, &reader)?;
                     for batch in batches {
                         worker.step(&batch, &reader)?;
                     }
@@ -173,10 +174,27 @@ pub fn dry_run<R: Reader>(
     })
 }
 
+/// Which worker folds which model. In turns, and not by a hash, which would leave workers idle where there are few models.
+struct Shards(BTreeMap<String, BTreeMap<String, usize>>);
+
+impl Shards {
+    fn of<'a>(models: impl Iterator<Item = &'a ModelKey>, workers: usize) -> Self {
+        let mut shards: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+        for (n, ModelKey { tenant, model }) in models.enumerate() {
+            shards.entry(tenant.clone()).or_default().insert(model.clone(), n % workers);
+        }
+        Self(shards)
+    }
+
+    fn shard_of(&self, tenant: &str, model: &str) -> usize {
+        self.0.get(tenant).and_then(|models| models.get(model)).copied().unwrap_or(0)
+    }
+}
+
 /// Folds the models that fall to it.
 struct Worker<'a> {
     shard: usize,
-    workers: usize,
+    shards: &'a Shards,
     pipeline: Pipeline,
     overlay: &'a Arc<Overlay>,
     trying: bool,
@@ -188,7 +206,7 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(
         shard: usize,
-        workers: usize,
+        shards: &'a Shards,
         sandbox: &Arc<Sandbox>,
         overlay: &'a Arc<Overlay>,
         period: &'a Period,
@@ -197,7 +215,7 @@ impl<'a> Worker<'a> {
         let pipeline = Pipeline::new(State::default(), Arc::clone(sandbox), reader)?;
         let parts = Parts::of(overlay.packages().iter().map(|package| &package.name));
         let diff = Diff::default();
-        let mut worker = Self { shard, workers, pipeline, overlay, trying: false, period, diff, parts };
+        let mut worker = Self { shard, shards, pipeline, overlay, trying: false, period, diff, parts };
         if overlay.changes_findings() || period.since.is_none() {
             worker.try_out(reader)?;
         }
@@ -243,21 +261,12 @@ impl<'a> Worker<'a> {
     }
 
     fn is_mine(&self, entry: &Entry) -> bool {
-        fold::model_of(entry).is_none_or(|(tenant, model)| self.shard_of(tenant, model) == self.shard)
+        fold::model_of(entry).is_none_or(|(tenant, model)| self.shards.shard_of(tenant, model) == self.shard)
     }
 
     fn is_compared(&self, decision: &DecisionRecord) -> bool {
         self.period.is_about(decision)
-            && self.shard_of(&decision.subject.tenant, &decision.subject.model) == self.shard
-    }
-
-    /// FNV-1a: the same model always falls to the same worker, whatever else is there.
-    fn shard_of(&self, tenant: &str, model: &str) -> usize {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for byte in tenant.bytes().chain([0]).chain(model.bytes()) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        usize::try_from((hash >> 32) % self.workers as u64).unwrap_or(0)
+            && self.shards.shard_of(&decision.subject.tenant, &decision.subject.model) == self.shard
     }
 }
 
@@ -317,4 +326,25 @@ fn settings(recorded: &Pipeline, candidate: &Pipeline) -> Vec<SettingChange> {
             candidate: candidate.get(key).cloned(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_dealt_to_workers_in_turns() {
+        let models: Vec<_> =
+            (0..6).map(|n| ModelKey { tenant: "t".into(), model: format!("model-{n}") }).collect();
+        for workers in 1..=4 {
+            let shards = Shards::of(models.iter(), workers);
+            let mut counts = vec![0; workers];
+            for ModelKey { tenant, model } in &models {
+                counts[shards.shard_of(tenant, model)] += 1;
+            }
+            let (least, most) = (counts.iter().min(), counts.iter().max());
+            assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{counts:?}");
+            assert_eq!(shards.shard_of("t", "nobody"), 0, "whoever is new falls to somebody");
+        }
+    }
 }
