@@ -124,6 +124,11 @@ fn fixtures_that_cannot_be_run_fail() {
         }
         std::fs::remove_dir_all(&fixtures).expect("removes");
     }
+    // What editors leave is none.
+    for name in ["bad.json~", ".bad.json.swp", "#bad.json#"] {
+        fixture(Path::new(&named), name, "half a f");
+    }
+    test(&scratch, &[&named, "--fail-on-empty"], 66);
     // What is beyond the most that are run is not left out in silence.
     for n in 0..=1000 {
         fixture(Path::new(&named), &format!("{n}.yaml"), "");

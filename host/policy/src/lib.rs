@@ -29,7 +29,7 @@ pub use fixture::{
 };
 pub use limits::Limits;
 pub use manifest::{AppliesTo, Globs, Grants, Manifest, ManifestError};
-pub use package::{Folder, MANIFEST, Package, PackageError, read_directory};
+pub use package::{Folder, MANIFEST, Package, PackageError, is_temporary, read_directory};
 pub use policy::{Call, Policy, RegisterError};
 pub use provenance::{ProvenanceError, SignatureState, Trust, TrustedKey};
 pub use sandbox::{CallPath, Sandbox, SandboxError, SandboxOptions};

@@ -187,13 +187,20 @@ pub fn read_directory(directory: &Path) -> Result<Vec<Folder>, PackageError> {
         let entry = entry.map_err(error)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = entry.path();
-        if name.starts_with('.') || !(path.is_dir() || path.is_symlink()) {
+        if is_temporary(&name) || !(path.is_dir() || path.is_symlink()) {
             continue;
         }
         packages.push((name, Package::read_in(directory, &path)));
     }
     packages.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(packages)
+}
+
+/// Whether a file or folder of this name is what editors and copying programs leave for a moment, or hidden: nothing in a
+/// policies directory that has such a name counts.
+pub fn is_temporary(name: &str) -> bool {
+    let ending = [".tmp", ".part", ".swp", ".swx", "~"].iter().any(|ending| name.ends_with(ending));
+    name.starts_with('.') || name.starts_with('#') || ending
 }
 
 /// A name becomes part of paths, keys and metric labels.
@@ -210,8 +217,8 @@ fn only_component(folder: &Path) -> Result<PathBuf, PackageError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(error)? {
         let path = entry.map_err(error)?.path();
-        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.extension().is_some_and(|extension| extension == "wasm") {
+        let passes = path.file_name().is_none_or(|name| is_temporary(&name.to_string_lossy()));
+        if !passes && path.extension().is_some_and(|extension| extension == "wasm") {
             found.push(path);
         }
     }

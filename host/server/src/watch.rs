@@ -6,6 +6,8 @@ use std::{
     time::SystemTime,
 };
 
+use trimtab_policy::is_temporary;
+
 /// Looks for which a change must be unchanged before it counts: files are written in pieces.
 const STEADY: u32 = 2;
 /// Looks after a failure before it is tried again.
@@ -73,7 +75,8 @@ fn list(directory: &Path, depth: usize, look: &mut Look) {
         let path = entry.path();
         // Links are followed, so that a link to another file counts as a change.
         let Ok(metadata) = std::fs::metadata(&path) else { continue };
-        if is_temporary(&path) || look.len() >= MOST_FILES {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if is_temporary(&name) || look.len() >= MOST_FILES {
             continue;
         }
         if metadata.is_dir() {
@@ -85,13 +88,6 @@ fn list(directory: &Path, depth: usize, look: &mut Look) {
             look.push((path, metadata.len(), metadata.modified().ok()));
         }
     }
-}
-
-/// What editors and copying programs leave for a moment.
-fn is_temporary(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let ending = [".tmp", ".part", ".swp", ".swx", "~"].iter().any(|ending| name.ends_with(ending));
-    name.starts_with('.') || name.starts_with('#') || ending
 }
 
 #[cfg(test)]
