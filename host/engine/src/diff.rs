@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Action, Answer, DecisionRecord, Finding, Mode, PolicyRef, Position, Question, Read, Severity, Subject,
-    Timestamp, Verdict, format_duration,
+    Action, Answer, DecisionRecord, Finding, Mode, PolicyRef, Position, Question, Severity, Subject,
+    Timestamp, Verdict,
 };
+
+use crate::words::read;
 
 /// Examples of each kind that are kept: the first ones.
 const MOST_EXAMPLES: usize = 100;
@@ -529,40 +531,6 @@ fn read_otherwise(before: &DecisionRecord, now: &DecisionRecord) -> Option<Strin
             now.get(before.len()).map(|extra| format!("`{by_now}` read {} as well", read(extra)))
         }
         None => before.get(now.len()).map(|less| format!("`{by_now}` did not read {}", read(less))),
-    }
-}
-
-/// What was read, in words.
-pub fn read(read: &Read) -> String {
-    let estimate = |estimate: &Option<trimtab_types::Estimate>| {
-        estimate
-            .as_ref()
-            .map_or("nothing".to_owned(), |known| format!("{} ({} samples)", known.value, known.samples))
-    };
-    let ago = |seconds: &u32| format_duration(u64::from(*seconds));
-    let time = |known: &Option<u32>| {
-        known.as_ref().map_or("never".to_owned(), |known| format!("{} ago", ago(known)))
-    };
-    match read {
-        Read::Recent { metric, last, answer } => {
-            format!("{metric} over the last {last}: {}", estimate(answer))
-        }
-        Read::Between { metric, from_ago, until_ago, answer } => {
-            format!("{metric} from {} to {} ago: {}", ago(from_ago), ago(until_ago), estimate(answer))
-        }
-        Read::Baseline { metric, answer } => format!("the baseline's {metric}: {}", estimate(answer)),
-        Read::Findings { within, at_least, limit, answer } => format!(
-            "findings of the last {}, at least {at_least}, at most {limit}: {}",
-            ago(within),
-            answer.len()
-        ),
-        Read::DriftCount { detector, answer } => format!("drifts of {detector}: {answer}"),
-        Read::Versions { answer } => format!("the versions: {}", answer.len()),
-        Read::SinceActivation { answer } => format!("when the champion was activated: {}", time(answer)),
-        Read::SinceRetrain { answer } => format!("when the last retrain began: {}", time(answer)),
-        Read::State { key, answer } => {
-            format!("`{key}` in its notebook: {}", answer.as_deref().unwrap_or("nothing"))
-        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! How numbers and findings read, on a terminal as on a page.
+//! How numbers, findings and what a policy read are put into words, on a terminal as on a page.
 
-use trimtab_types::Finding;
+use trimtab_types::{Estimate, Finding, Read, format_duration};
 
 /// What `held back` means beside an action.
 pub const HELD_BACK: &str =
@@ -54,6 +54,40 @@ pub fn found(finding: &Finding) -> String {
         finding.severity,
         evidence(finding)
     )
+}
+
+/// What was read, in words.
+pub fn read(read: &Read) -> String {
+    let estimate = |estimate: &Option<Estimate>| {
+        estimate
+            .as_ref()
+            .map_or("nothing".to_owned(), |known| format!("{} ({} samples)", known.value, known.samples))
+    };
+    let ago = |seconds: &u32| format_duration(u64::from(*seconds));
+    let time = |known: &Option<u32>| {
+        known.as_ref().map_or("never".to_owned(), |known| format!("{} ago", ago(known)))
+    };
+    match read {
+        Read::Recent { metric, last, answer } => {
+            format!("{metric} over the last {last}: {}", estimate(answer))
+        }
+        Read::Between { metric, from_ago, until_ago, answer } => {
+            format!("{metric} from {} to {} ago: {}", ago(from_ago), ago(until_ago), estimate(answer))
+        }
+        Read::Baseline { metric, answer } => format!("the baseline's {metric}: {}", estimate(answer)),
+        Read::Findings { within, at_least, limit, answer } => format!(
+            "findings of the last {}, at least {at_least}, at most {limit}: {}",
+            ago(within),
+            answer.len()
+        ),
+        Read::DriftCount { detector, answer } => format!("drifts of {detector}: {answer}"),
+        Read::Versions { answer } => format!("the versions: {}", answer.len()),
+        Read::SinceActivation { answer } => format!("when the champion was activated: {}", time(answer)),
+        Read::SinceRetrain { answer } => format!("when the last retrain began: {}", time(answer)),
+        Read::State { key, answer } => {
+            format!("`{key}` in its notebook: {}", answer.as_deref().unwrap_or("nothing"))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //! Rounding: severities are the host's. The one number compared here, accuracy against chance, is compared as it is.
 //! Only what the reason shows is rounded, halves away from zero, by integer arithmetic: the same in every language.
 
+use wording::{decimal, percent};
+
 use crate::bindings::exports::trimtab::policy::drift_action::{Action, Decision};
 use crate::bindings::trimtab::policy::types::{Estimate, Finding, Phase, Severity};
 
@@ -206,23 +208,6 @@ fn recently(evidence: &Evidence) -> String {
         }
         None => String::new(),
     }
-}
-
-fn percent(fraction: f64) -> String {
-    format!("{} %", decimal(fraction * 100.0, 1))
-}
-
-/// With so many decimals. Programming languages disagree on how to print 0.25 with one decimal; integers they agree on.
-fn decimal(value: f64, places: u32) -> String {
-    const MOST: f64 = 1e9;
-    if value.abs() >= MOST {
-        return if value > 0.0 { "over 1000000000".to_owned() } else { "under -1000000000".to_owned() };
-    }
-    let unit = 10_u64.pow(places);
-    let rounded = (value.abs() * unit as f64 + 0.5).floor() as u64;
-    let sign = if value < 0.0 && rounded > 0 { "-" } else { "" };
-    let (whole, part) = (rounded / unit, rounded % unit);
-    format!("{sign}{whole}.{part:0width$}", width = places as usize)
 }
 
 fn duration(seconds: u32) -> String {

@@ -1,9 +1,8 @@
 //! How subjects, findings and decisions are shown; what several commands share.
 
 use trimtab_engine::{
-    diff,
     fold::Fleet,
-    words::{evidence, figure},
+    words::{self, evidence, figure},
 };
 use trimtab_server::{Failure, Health, SubjectStatus};
 use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange};
@@ -140,7 +139,7 @@ pub(crate) fn asked(decision: &DecisionRecord) -> String {
 /// What a policy read before it answered.
 pub(crate) fn reads(reads: &[Read], output: &mut Output) -> Result<(), Failure> {
     for read in reads {
-        output.line(format!("read       {}", diff::read(read)))?;
+        output.line(format!("read       {}", words::read(read)))?;
     }
     Ok(())
 }
