@@ -10,7 +10,7 @@ use wit_bindgen_core::Files;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
 
-use crate::{WORLD, declarations::declarations, plan::Form};
+use crate::{WORLD, declarations::declarations, names::upper_camel, plan::Form};
 
 /// A file's name, and what is in it.
 pub(crate) type Generated = (String, Vec<u8>);
@@ -96,18 +96,6 @@ fn exports_of_go(resolve: &Resolve, world: WorldId) -> Vec<Generated> {
             Some((format!("go/{name}/export.go"), text.into_bytes()))
         })
         .collect()
-}
-
-/// `extend-by` → `ExtendBy`.
-pub(crate) fn upper_camel(name: &str) -> String {
-    let upper = |word: &str| {
-        let mut letters = word.chars();
-        letters
-            .next()
-            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
-            .unwrap_or_default()
-    };
-    name.split('-').map(upper).collect()
 }
 
 /// What the generated Go imports, under the name that it imports: there is no network to fetch that module from, and the

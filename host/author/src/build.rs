@@ -16,8 +16,9 @@ use trimtab_types::DigestBuilder;
 
 use crate::{
     CONTRACT, CONTRACT_FILE, bindings,
+    invocation::Invocation,
     language::Language,
-    plan::{Form, Invocation, Plan, Step},
+    plan::{Form, Plan, Step},
     project::{Project, ProjectError},
     toolchain::{Toolchain, Toolchains},
 };

@@ -9,7 +9,7 @@ use wit_parser::{
     WorldItem,
 };
 
-use crate::bindings::upper_camel;
+use crate::names::{lower_camel, upper_camel};
 
 /// One `declare module` for each interface that the world imports or exports. An exported interface also has a type with
 /// its own name, `DriftAction`, that the policy's export has to have.
@@ -187,13 +187,6 @@ impl Module<'_> {
             _ => "unknown".to_owned(),
         }
     }
-}
-
-/// `extend-by` → `extendBy`.
-fn lower_camel(name: &str) -> String {
-    let upper = upper_camel(name);
-    let mut letters = upper.chars();
-    letters.next().map(|first| first.to_ascii_lowercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,15 +7,18 @@
 mod bindings;
 mod build;
 mod declarations;
+mod invocation;
 mod language;
+mod names;
 mod plan;
 mod project;
 mod scaffold;
 mod toolchain;
 
 pub use build::{BuildError, Built, Options, build};
+pub use invocation::Invocation;
 pub use language::Language;
-pub use plan::{Invocation, Plan, Step};
+pub use plan::{Plan, Step};
 pub use project::{Project, ProjectError};
 pub use scaffold::{ScaffoldError, Scaffolded, scaffold};
 pub use toolchain::{Toolchain, Toolchains, default_directory};

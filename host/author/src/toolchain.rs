@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    invocation::{Invocation, Program},
     language::Language,
-    plan::{Invocation, Program},
 };
 
 /// What is installed.
