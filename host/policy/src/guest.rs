@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use trimtab_types::{Estimate, FailureKind, LogLevel, LogLine, Read, Seconds, StateChange, Timestamp};
+use trimtab_types::{Estimate, FailureKind, LogLevel, Read, Seconds, StateChange, Timestamp};
 use wasmtime::component::ResourceTable;
 
 use crate::bindings::trimtab::policy::{clock, history, log, settings, state, types as wit};
 use crate::convert;
 use crate::limits::Limits;
+use crate::output::{Log, Stop, kib, shorten, stop};
 use crate::settings::{SettingValue, Settings};
 use crate::view::View;
-use crate::wasi::EmptyWorld;
+use crate::world::EmptyWorld;
 
 /// Names that the interface lists; a policy that asks for another is told so in its log.
 const METRICS: [&str; 9] =
@@ -20,18 +21,6 @@ const METRICS: [&str; 9] =
 /// No more findings than this are read at once, whatever the policy asks for.
 const MOST_FINDINGS: u32 = 1000;
 const LONGEST_NAME: usize = 200;
-
-/// The host ends a call. Travels through wasmtime as the cause of the trap.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct Stop {
-    pub(crate) kind: FailureKind,
-    pub(crate) message: String,
-}
-
-fn stop<T>(kind: FailureKind, message: String) -> wasmtime::Result<T> {
-    Err(Stop { kind, message }.into())
-}
 
 /// The state of one call.
 pub(crate) struct Guest {
@@ -187,23 +176,10 @@ impl Guest {
     }
 }
 
-/// What a text costs besides the call that carries it.
-fn kib(text: &str) -> usize {
-    text.len() / 1024
-}
-
 /// What a policy is told, and what is recorded: an estimate that is a number.
 fn finite(estimate: Estimate) -> Option<Estimate> {
     let interval = estimate.interval.filter(|i| i.lower.is_finite() && i.upper.is_finite());
     estimate.value.is_finite().then_some(Estimate { interval, ..estimate })
-}
-
-/// The beginning of a text that a policy sent, for an error message.
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 impl settings::Host for Guest {
@@ -365,91 +341,6 @@ impl state::Host for Guest {
         }
         Ok(())
     }
-}
-
-/// What a policy wrote for the operator: through `log`, and to standard output (`info`) and standard error (`warn`).
-pub(crate) struct Log {
-    lines: Vec<LogLine>,
-    /// Bytes on standard output and standard error that no line end followed yet.
-    unfinished: [Vec<u8>; 2],
-    most: usize,
-    longest: usize,
-}
-
-impl Log {
-    fn new(limits: Limits) -> Self {
-        Self {
-            lines: Vec::new(),
-            unfinished: Default::default(),
-            most: limits.log_lines,
-            longest: limits.log_line,
-        }
-    }
-
-    fn write(&mut self, level: LogLevel, message: &str) -> Result<(), Stop> {
-        if self.lines.len() >= self.most {
-            return Err(Stop {
-                kind: FailureKind::HostCall,
-                message: format!(
-                    "it wrote more than {} lines of log; the limit is limits.log-lines",
-                    self.most
-                ),
-            });
-        }
-        let message = if message.len() > self.longest {
-            let end = (0..=self.longest).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
-            format!("{}… ({} bytes cut)", &message[..end], message.len() - end)
-        } else {
-            message.to_owned()
-        };
-        self.lines.push(LogLine { level, message });
-        Ok(())
-    }
-
-    /// Takes what a policy wrote to standard output or standard error and makes lines of it.
-    pub(crate) fn print(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = match part {
-                [text @ .., b'\n'] => (text, true),
-                text => (text, false),
-            };
-            let unfinished = &mut self.unfinished[stream as usize];
-            // One byte more than fits, so that a line that is too long is seen to be.
-            let room = (self.longest + 1).saturating_sub(unfinished.len());
-            unfinished.extend_from_slice(&text[..text.len().min(room)]);
-            if ends {
-                self.end_line(stream)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn end_line(&mut self, stream: Stream) -> Result<(), Stop> {
-        let line = std::mem::take(&mut self.unfinished[stream as usize]);
-        let level = match stream {
-            Stream::Output => LogLevel::Info,
-            Stream::Error => LogLevel::Warn,
-        };
-        self.write(level, &String::from_utf8_lossy(&line))
-    }
-
-    /// All lines, the unfinished ones last.
-    pub(crate) fn take(&mut self) -> Vec<LogLine> {
-        for stream in [Stream::Output, Stream::Error] {
-            if !self.unfinished[stream as usize].is_empty() {
-                // At the limit the last unfinished line is lost, and nothing else.
-                drop(self.end_line(stream));
-            }
-        }
-        std::mem::take(&mut self.lines)
-    }
-}
-
-/// Where a policy prints to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Stream {
-    Output = 0,
-    Error = 1,
 }
 
 /// Bytes of host memory behind one element of a table.

@@ -14,6 +14,7 @@ mod fixture;
 mod guest;
 mod limits;
 mod manifest;
+mod output;
 mod package;
 mod policy;
 mod provenance;
@@ -21,6 +22,7 @@ mod sandbox;
 mod settings;
 mod view;
 mod wasi;
+mod world;
 
 pub use cache::CacheError;
 pub use contract::Kind;

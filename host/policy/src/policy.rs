@@ -18,9 +18,10 @@ use crate::bindings::exports::trimtab::policy::{
     alert_format, canary_promotion, cleanup, drift_action, retrain_schedule, self_check,
 };
 use crate::contract::{self, Kind};
-use crate::guest::{Guest, Stop};
+use crate::guest::Guest;
 use crate::limits::{Limits, MIB};
 use crate::manifest::Manifest;
+use crate::output::Stop;
 use crate::package::{LARGEST_COMPONENT, Package};
 use crate::sandbox::{Sandbox, TICK};
 use crate::settings::{self, Settings};
