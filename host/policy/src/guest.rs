@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use trimtab_types::{Estimate, FailureKind, LogLevel, Read, Seconds, StateChange, Timestamp};
+use trimtab_types::{Estimate, FailureKind, LogLevel, Read, Seconds, StateChange, Timestamp, View};
 use wasmtime::component::ResourceTable;
 
 use crate::bindings::trimtab::policy::{clock, history, log, settings, state, types as wit};
@@ -12,7 +12,6 @@ use crate::convert;
 use crate::limits::Limits;
 use crate::output::{Log, Stop, kib, shorten, stop};
 use crate::settings::{SettingValue, Settings};
-use crate::view::View;
 use crate::world::EmptyWorld;
 
 /// Names that the interface lists; a policy that asks for another is told so in its log.

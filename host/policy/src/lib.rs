@@ -20,7 +20,6 @@ mod policy;
 mod provenance;
 mod sandbox;
 mod settings;
-mod view;
 mod wasi;
 mod world;
 
@@ -36,7 +35,7 @@ pub use policy::{Call, Policy, RegisterError};
 pub use provenance::{ProvenanceError, SignatureState, Trust, TrustedKey};
 pub use sandbox::{CallPath, Sandbox, SandboxError, SandboxOptions};
 pub use settings::{Setting, SettingKind, SettingValue, Settings};
-pub use view::{NoHistory, View};
+pub use trimtab_types::{NoHistory, View};
 
 #[cfg(test)]
 mod tests;

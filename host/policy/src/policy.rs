@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use trimtab_types::{
     Alert, Conditions, Decision, Experiment, Failure, FailureKind, Finding, Inventory, Judgement, LogLine,
-    Message, PolicyRef, Read, Recommendation, Schedule, StateChange, Timestamp,
+    Message, NoHistory, PolicyRef, Read, Recommendation, Schedule, StateChange, Timestamp, View,
 };
 use wasmtime::component::{Component, Instance, InstancePre, ResourceTableError};
 use wasmtime::{Store, Trap};
@@ -25,7 +25,6 @@ use crate::output::Stop;
 use crate::package::{LARGEST_COMPONENT, Package};
 use crate::sandbox::{Sandbox, TICK};
 use crate::settings::{self, Settings};
-use crate::view::{NoHistory, View};
 use crate::wasi::MOST_HANDLES;
 
 /// What a policy may hand to the host at once, as an argument or an answer. Answers and texts have limits of their own.

@@ -13,6 +13,7 @@ mod lifecycle;
 mod prediction;
 mod subject;
 mod time;
+mod view;
 
 pub use alert::{Alert, Message, Occasion};
 pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Reference};
@@ -36,6 +37,7 @@ pub use prediction::{
 };
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};
+pub use view::{NoHistory, View};
 
 /// A value that is not allowed: what it is called, what it was, why it is refused and what would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
-//! What a policy may read about the subject that it is asked about. The engine implements it on the fold's state at
-//! that position; this crate records every answer.
+//! What a policy may read about the subject that it is asked about. Who asks implements it on its state at that position;
+//! who answers records every answer.
 
-use trimtab_types::{Estimate, Finding, ModelVersion, Seconds, Severity};
+use crate::{Estimate, Finding, ModelVersion, Seconds, Severity};
 
 /// The subject's history as of the question. All of it must be a function of the log up to that position.
 pub trait View: Send + Sync {
