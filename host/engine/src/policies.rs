@@ -173,7 +173,7 @@ enum Refused {
 /// Whether the operator lets this package in, and who signed it.
 fn admit(configuration: &Configuration, package: &Package) -> Result<Option<Signed>, ProvenanceError> {
     let pinned = configuration.policies.get(&package.name).and_then(|rule| rule.digest);
-    configuration.trust.admit(package, pinned)
+    trimtab_policy::admit(&configuration.trust, package, pinned)
 }
 
 /// Everything that a policy has to pass: provenance, component, interface, grants, settings, its own check, its own

@@ -32,10 +32,10 @@ pub use limits::Limits;
 pub use manifest::{AppliesTo, Globs, Grants, Manifest, ManifestError};
 pub use package::{Folder, MANIFEST, Package, PackageError, is_temporary, read_directory};
 pub use policy::{Call, Policy, RegisterError};
-pub use provenance::{ProvenanceError, SignatureState, Trust, TrustedKey};
+pub use provenance::{ProvenanceError, SignatureState, admit};
 pub use sandbox::{CallPath, Sandbox, SandboxError, SandboxOptions};
 pub use settings::{Setting, SettingKind, SettingValue, Settings};
-pub use trimtab_types::{NoHistory, View};
+pub use trimtab_types::{NoHistory, Trust, TrustedKey, View};
 
 #[cfg(test)]
 mod tests;

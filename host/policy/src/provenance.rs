@@ -6,57 +6,9 @@
 //! signature of the component alone would let anybody who can write a manifest grant it more.
 
 use minisign_verify::{Error, PublicKey, Signature};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use trimtab_types::{Digest, Signed};
+use trimtab_types::{Digest, Signed, Trust, TrustedKey, key_id};
 
 use crate::package::Package;
-
-/// Whom the operator trusts: `[trust]` in the configuration.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Trust {
-    /// Public keys. While there are none, signatures are not checked.
-    pub keys: Vec<TrustedKey>,
-    /// Whether a policy without a signature by one of them is refused.
-    pub require_signed: bool,
-}
-
-/// A minisign public key, written as in the second line of `minisign.pub`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrustedKey {
-    text: String,
-    key: PublicKey,
-}
-
-impl TrustedKey {
-    /// Reads a public key; `None` if it is none.
-    pub fn parse(text: &str) -> Option<Self> {
-        key_id(text)?;
-        Some(Self { text: text.to_owned(), key: PublicKey::from_base64(text).ok()? })
-    }
-
-    /// As minisign prints it.
-    pub fn id(&self) -> String {
-        key_id(&self.text).unwrap_or_default()
-    }
-}
-
-impl Serialize for TrustedKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-
-impl<'de> Deserialize<'de> for TrustedKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            let problem =
-                "is no minisign public key; write the second line of the `.pub` file, which begins with RW";
-            D::Error::custom(format!("`{text}` {problem}"))
-        })
-    }
-}
 
 /// Why a policy is not put in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -195,8 +147,10 @@ impl Package {
         if same_id.is_empty() {
             return Err(ProvenanceError::UnknownKey { policy: policy(), key });
         }
-        let verdicts = same_id.iter().map(|trusted| trusted.key.verify(&self.component, &signature, false));
-        match verdicts.reduce(Result::or) {
+        let verify = |trusted: &&TrustedKey| {
+            PublicKey::from_base64(trusted.text())?.verify(&self.component, &signature, false)
+        };
+        match same_id.iter().map(verify).reduce(Result::or) {
             Some(Ok(())) => {}
             Some(Err(Error::UnexpectedAlgorithm)) => {
                 return Err(malformed("is in minisign's legacy form, which is not taken"));
@@ -216,53 +170,23 @@ impl Package {
     }
 }
 
-impl Trust {
-    /// Ids of the keys, as minisign prints them.
-    pub fn key_ids(&self) -> Vec<String> {
-        self.keys.iter().map(TrustedKey::id).collect()
+/// Whether this package may be put in force, and who signed it. `pinned` is the digest that the operator wants.
+pub fn admit(
+    trust: &Trust,
+    package: &Package,
+    pinned: Option<Digest>,
+) -> Result<Option<Signed>, ProvenanceError> {
+    let policy = || package.name.clone();
+    if let Some(pinned) = pinned.filter(|pinned| *pinned != package.digest) {
+        return Err(ProvenanceError::OtherDigest { policy: policy(), found: package.digest, pinned });
     }
-
-    /// Whether this package may be put in force, and who signed it. `pinned` is the digest that the operator wants.
-    pub fn admit(
-        &self,
-        package: &Package,
-        pinned: Option<Digest>,
-    ) -> Result<Option<Signed>, ProvenanceError> {
-        let policy = || package.name.clone();
-        if let Some(pinned) = pinned.filter(|pinned| *pinned != package.digest) {
-            return Err(ProvenanceError::OtherDigest { policy: policy(), found: package.digest, pinned });
+    match package.signature(trust) {
+        SignatureState::Trusted(signed) => Ok(Some(signed)),
+        SignatureState::Bad(error) => Err(error),
+        SignatureState::Unsigned | SignatureState::Unchecked(_) if trust.require_signed => {
+            Err(ProvenanceError::Unsigned { policy: policy(), comment: package.signing_comment() })
         }
-        match package.signature(self) {
-            SignatureState::Trusted(signed) => Ok(Some(signed)),
-            SignatureState::Bad(error) => Err(error),
-            SignatureState::Unsigned | SignatureState::Unchecked(_) if self.require_signed => {
-                Err(ProvenanceError::Unsigned { policy: policy(), comment: package.signing_comment() })
-            }
-            SignatureState::Unchecked(signed) => Ok(Some(signed)),
-            SignatureState::Unsigned => Ok(None),
-        }
-    }
-}
-
-/// The id of the key in the Base64 text of a public key or signature: after two bytes for the algorithm eight of a
-/// number, least significant first. Written as `minisign` does, without leading zeroes, so that one finds the other.
-fn key_id(text: &str) -> Option<String> {
-    const BYTES: usize = 10;
-    const LETTERS: usize = (BYTES * 8).div_ceil(6);
-    let letters = text.as_bytes().get(..LETTERS)?;
-    let bits =
-        letters.iter().try_fold(0_u128, |bits, letter| Some(bits << 6 | u128::from(six_bits(*letter)?)))?;
-    let id = (bits >> (LETTERS * 6 - BYTES * 8)) as u64;
-    Some(format!("{:X}", id.swap_bytes()))
-}
-
-fn six_bits(letter: u8) -> Option<u8> {
-    match letter {
-        b'A'..=b'Z' => Some(letter - b'A'),
-        b'a'..=b'z' => Some(letter - b'a' + 26),
-        b'0'..=b'9' => Some(letter - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
+        SignatureState::Unchecked(signed) => Ok(Some(signed)),
+        SignatureState::Unsigned => Ok(None),
     }
 }

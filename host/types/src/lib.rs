@@ -13,6 +13,7 @@ mod lifecycle;
 mod prediction;
 mod subject;
 mod time;
+mod trust;
 mod view;
 
 pub use alert::{Alert, Message, Occasion};
@@ -37,6 +38,7 @@ pub use prediction::{
 };
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};
+pub use trust::{Trust, TrustedKey, key_id};
 pub use view::{NoHistory, View};
 
 /// A value that is not allowed: what it is called, what it was, why it is refused and what would be accepted.

@@ -6,10 +6,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use minisign_verify::PublicKey;
 use tempfile::TempDir;
 use trimtab_types::Digest;
 
-use crate::{Package, ProvenanceError, SignatureState, Trust, TrustedKey};
+use crate::{Package, ProvenanceError, SignatureState, Trust, TrustedKey, admit};
 
 const MANIFEST: &str = "summary = \"a test\"\n";
 const COMPONENT: &[u8] = b"a component";
@@ -61,7 +62,7 @@ fn trust(keys: &[(&str, &str)], require_signed: bool) -> Trust {
 /// The gate: not let in, for this reason, in a sentence that names the policy and says all of this.
 #[track_caller]
 fn check_refused(trust: &Trust, package: &Package, error: impl Fn(&ProvenanceError) -> bool, says: &[&str]) {
-    let refused = trust.admit(package, None).expect_err("must be refused");
+    let refused = admit(trust, package, None).expect_err("must be refused");
     assert!(error(&refused), "{refused:?}");
     let sentence = refused.to_string();
     for part in [says, &[&format!("policy `{}`", package.name)]].concat() {
@@ -82,11 +83,39 @@ fn keys_have_the_ids_that_minisign_prints() {
     }
 }
 
+/// What is taken as a key is what the verifier takes as one, so that a key of the configuration can always be used.
+#[test]
+fn keys_are_what_the_verifier_takes_as_keys() {
+    let check = |text: &str, is_key: bool| {
+        assert_eq!(TrustedKey::parse(text).is_some(), is_key, "{text}");
+        assert_eq!(PublicKey::from_base64(text).is_ok(), is_key, "the verifier on {text}");
+    };
+    // Base64's letters, by the standard, and the algorithms `Ed` and `ED`, which begin with RWQ to RWT and RUQ to RUT.
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    for at in 0..ADA.1.len() {
+        for byte in 0..=127 {
+            let mut text = ADA.1.as_bytes().to_vec();
+            text[at] = byte;
+            let begins = matches!(text[..3], [b'R', b'W' | b'U', b'Q'..=b'T']);
+            check(&String::from_utf8(text.clone()).expect("ASCII"), letter(byte) && begins);
+        }
+    }
+    for length in 0..=64 {
+        let text: String = ADA.1.chars().cycle().take(length).collect();
+        check(&text, length == 56);
+        check(&format!("{text}="), false);
+        check(&format!("{text}=="), false);
+    }
+    for other in ["é", "\u{0}", "RWSPH4cBDJIwErBaytm0K6M6Dnn/rfMZ8CQO5iHyLFILfA7LmUm0ItH\u{212a}"] {
+        check(other, false);
+    }
+}
+
 #[test]
 fn a_good_signature_by_a_trusted_key_is_let_in() {
     assert_eq!(signed(GOOD).digest.to_string(), DIGEST, "the fixed signatures are of this package");
     for trust in [trust(&[ADA], true), trust(&[BOB, ADA], true), trust(&[ADA], false)] {
-        let by = trust.admit(&signed(GOOD), None).expect("is let in").expect("is signed");
+        let by = admit(&trust, &signed(GOOD), None).expect("is let in").expect("is signed");
         assert_eq!((&*by.key, by.trusted, &*by.minisig), (ADA.0, true, GOOD));
         assert_eq!(by.comment, format!("policy=case digest={DIGEST}"));
     }
@@ -108,15 +137,15 @@ fn what_is_not_signed_by_a_trusted_key_is_refused_where_that_is_required() {
             &format!("minisign -S -t \"policy=case digest={DIGEST}\""),
         ],
     );
-    assert_eq!(trust(&[ADA], false).admit(&unsigned, None), Ok(None), "not required");
+    assert_eq!(admit(&trust(&[ADA], false), &unsigned, None), Ok(None), "not required");
     assert_eq!(unsigned.signature(&strict).to_string(), "not signed");
 
     // Without keys nothing can be checked, and nobody is told that it was.
-    let unchecked = Trust::default().admit(&signed(BOBS), None).expect("is let in").expect("is signed");
+    let unchecked = admit(&Trust::default(), &signed(BOBS), None).expect("is let in").expect("is signed");
     assert_eq!((&*unchecked.key, unchecked.trusted), (BOB.0, false));
     let state = signed(BOBS).signature(&Trust::default());
     assert_eq!(state.to_string(), "signed with 63964F0303C9357B; not checked, `trust.keys` is empty");
-    assert!(Trust { require_signed: true, keys: Vec::new() }.admit(&signed(BOBS), None).is_err());
+    assert!(admit(&Trust { require_signed: true, keys: Vec::new() }, &signed(BOBS), None).is_err());
 }
 
 #[test]
@@ -184,17 +213,17 @@ fn no_single_changed_byte_passes() {
         let mut bytes = GOOD.as_bytes().to_vec();
         bytes[at] ^= 1;
         let text = String::from_utf8(bytes).expect("still ASCII");
-        assert!(trust.admit(&signed(&text), None).is_err(), "byte {at}: {text}");
+        assert!(admit(&trust, &signed(&text), None).is_err(), "byte {at}: {text}");
     }
 }
 
 #[test]
 fn a_pinned_digest_lets_in_that_version_and_no_other() {
     let (package, pinned) = (signed(GOOD), Digest::parse(DIGEST).expect("a digest"));
-    assert!(Trust::default().admit(&package, Some(pinned)).is_ok());
+    assert!(admit(&Trust::default(), &package, Some(pinned)).is_ok());
     let other = Digest::of(b"other");
     for trust in [Trust::default(), trust(&[ADA], true)] {
-        let refused = trust.admit(&package, Some(other)).expect_err("is refused");
+        let refused = admit(&trust, &package, Some(other)).expect_err("is refused");
         assert_eq!(
             refused,
             ProvenanceError::OtherDigest { policy: "case".into(), found: package.digest, pinned: other }
@@ -206,7 +235,7 @@ fn a_pinned_digest_lets_in_that_version_and_no_other() {
     }
     // A pin is no signature.
     let unsigned = Package { minisig: None, ..package };
-    assert!(trust(&[ADA], true).admit(&unsigned, Some(pinned)).is_err());
+    assert!(admit(&trust(&[ADA], true), &unsigned, Some(pinned)).is_err());
 }
 
 #[test]
@@ -274,7 +303,7 @@ fn what_minisign_signs_is_let_in() {
     let trust = Trust { keys: vec![key("ada.pub")], require_signed: true };
     let sign = |key: &str, comment: &str| {
         minisign(path, &["-S", "-s", key, "-t", comment, "-m", "case/p.wasm"]);
-        trust.admit(&Package::read(&folder).expect("reads"), None)
+        admit(&trust, &Package::read(&folder).expect("reads"), None)
     };
     let comment = Package::read(&folder).expect("reads").signing_comment();
     assert!(sign("ada.key", &comment).expect("is let in").is_some_and(|signed| signed.trusted));
@@ -286,6 +315,6 @@ fn what_minisign_signs_is_let_in() {
     assert!(matches!(stranger, ProvenanceError::UnknownKey { .. }), "{stranger}");
     sign("ada.key", &comment).expect("is let in again");
     std::fs::write(folder.join("p.wasm"), b"another component").expect("writes");
-    let altered = trust.admit(&Package::read(&folder).expect("reads"), None).expect_err("was altered");
+    let altered = admit(&trust, &Package::read(&folder).expect("reads"), None).expect_err("was altered");
     assert!(matches!(altered, ProvenanceError::Altered { .. }), "{altered}");
 }
