@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use trimtab_types::Seconds;
+use trimtab_types::{PolicyKind, Seconds};
 use wasmtime::Engine;
 use wasmtime::component::types::{Component, ComponentFunc, ComponentInstance, ComponentItem};
 
@@ -20,48 +20,10 @@ const PACKAGE: &str = "trimtab:policy/";
 const WASI: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
-/// A question that a policy answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// These findings changed; what should be done?
-    DriftAction,
-    /// How should this alert read?
-    AlertFormat,
-    /// What should become of this experiment?
-    CanaryPromotion,
-    /// Which versions may go?
-    Cleanup,
-    /// How often should this model be retrained?
-    RetrainSchedule,
-}
-
-impl Kind {
-    /// All kinds.
-    pub const ALL: [Self; 5] =
-        [Self::DriftAction, Self::AlertFormat, Self::CanaryPromotion, Self::Cleanup, Self::RetrainSchedule];
-
-    /// The name of the interface that the policy exports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::DriftAction => "drift-action",
-            Self::AlertFormat => "alert-format",
-            Self::CanaryPromotion => "canary-promotion",
-            Self::Cleanup => "cleanup",
-            Self::RetrainSchedule => "retrain-schedule",
-        }
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 /// What a component was found to be.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    pub(crate) kinds: Vec<Kind>,
+    pub(crate) kinds: Vec<PolicyKind>,
     /// Interfaces of the policy package that it imports, without version.
     pub(crate) imports: Vec<String>,
     pub(crate) self_check: bool,
@@ -142,19 +104,21 @@ const IMPORTS: [(&str, &[Function]); 5] = [
 const SELF_CHECK: &str = "self-check";
 const CHECK_SETTINGS: Function = function!("check-settings", () -> Vec<String>);
 
-fn question(kind: Kind) -> Function {
+fn question(kind: PolicyKind) -> Function {
     match kind {
-        Kind::DriftAction => function!("decide", (Vec<Finding>) -> Result<drift_action::Decision, String>),
-        Kind::AlertFormat => {
+        PolicyKind::DriftAction => {
+            function!("decide", (Vec<Finding>) -> Result<drift_action::Decision, String>)
+        }
+        PolicyKind::AlertFormat => {
             function!("render", (alert_format::Alert, String) -> Result<alert_format::Message, String>)
         }
-        Kind::CanaryPromotion => {
+        PolicyKind::CanaryPromotion => {
             function!("judge", (canary_promotion::Experiment) -> Result<canary_promotion::Judgement, String>)
         }
-        Kind::Cleanup => {
+        PolicyKind::Cleanup => {
             function!("review", (cleanup::Inventory) -> Result<Vec<cleanup::Recommendation>, String>)
         }
-        Kind::RetrainSchedule => {
+        PolicyKind::RetrainSchedule => {
             function!("plan", (retrain_schedule::Conditions) -> Result<retrain_schedule::Schedule, String>)
         }
     }
@@ -178,7 +142,7 @@ pub(crate) fn check(engine: &Engine, component: &Component, grants: Grants) -> R
     found.kinds.sort_unstable();
     found.imports.sort_unstable();
     if found.kinds.is_empty() && problems.is_empty() {
-        let kinds = Kind::ALL.map(Kind::name).join(", ");
+        let kinds = PolicyKind::ALL.map(PolicyKind::name).join(", ");
         problems.push(format!("it answers no question; export one of {kinds} of trimtab:policy@{TRACK}.0"));
     }
     if problems.is_empty() { Ok(found) } else { Err(problems) }
@@ -256,7 +220,7 @@ fn check_export(
         Ok(None) => return,
         Err(problem) => return problems.push(problem),
     };
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == interface);
+    let kind = PolicyKind::ALL.into_iter().find(|kind| kind.name() == interface);
     let expected = match (kind, interface) {
         (Some(kind), _) => question(kind),
         (None, SELF_CHECK) => CHECK_SETTINGS,

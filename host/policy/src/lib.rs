@@ -24,18 +24,17 @@ mod wasi;
 mod world;
 
 pub use cache::CacheError;
-pub use contract::Kind;
 pub use fixture::{
     Answer, Exercised, FIXTURES, Fixture, FixtureError, FixtureReport, Format, fixture_text, run_fixtures,
 };
 pub use limits::Limits;
-pub use manifest::{AppliesTo, Globs, Grants, Manifest, ManifestError};
+pub use manifest::{Grants, Manifest, ManifestError};
 pub use package::{Folder, MANIFEST, Package, PackageError, is_temporary, read_directory};
 pub use policy::{Call, Policy, RegisterError};
 pub use provenance::{ProvenanceError, SignatureState, admit};
 pub use sandbox::{CallPath, Sandbox, SandboxError, SandboxOptions};
 pub use settings::{Setting, SettingKind, SettingValue, Settings};
-pub use trimtab_types::{NoHistory, Trust, TrustedKey, View};
+pub use trimtab_types::{AppliesTo, Globs, NoHistory, PolicyKind, Trust, TrustedKey, View};
 
 #[cfg(test)]
 mod tests;

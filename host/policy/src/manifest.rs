@@ -6,8 +6,7 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use toml::Spanned;
-use trimtab_types::{Action, Alert, Finding, Mode, Severity, Subject};
-use wildmatch::WildMatch;
+use trimtab_types::{Action, AppliesTo, Globs, Mode, PolicyKind, Rules, Severity};
 
 use crate::limits::{Limits, format_size, parse_size, parse_time};
 use crate::settings::{Setting, SettingKind};
@@ -61,75 +60,6 @@ pub struct Grants {
     pub state: bool,
 }
 
-/// Patterns in which `*` stands for any text, `/` included.
-#[derive(Debug, Clone)]
-pub struct Globs(Vec<WildMatch>);
-
-impl Globs {
-    fn new(patterns: &[String]) -> Self {
-        Self(patterns.iter().map(|pattern| WildMatch::new(pattern)).collect())
-    }
-
-    /// Whether one of them matches.
-    pub fn matches(&self, text: &str) -> bool {
-        self.0.iter().any(|glob| glob.matches(text))
-    }
-
-    /// Whether there are none, so that nothing matches.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// As they were written.
-    pub fn patterns(&self) -> Vec<String> {
-        self.0.iter().map(ToString::to_string).collect()
-    }
-}
-
-impl std::fmt::Display for Globs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.patterns().join(", "))
-    }
-}
-
-/// What a policy is asked about; without a manifest entry, about everything.
-#[derive(Debug, Clone)]
-pub struct AppliesTo {
-    /// Tenants.
-    pub tenant: Globs,
-    /// Models.
-    pub model: Globs,
-    /// Segments; the empty one stands for all segments together.
-    pub segment: Globs,
-    /// Detectors.
-    pub detector: Globs,
-    /// The mildest finding that counts.
-    pub severity: Severity,
-}
-
-impl AppliesTo {
-    fn subject(&self, subject: &Subject) -> bool {
-        self.tenant.matches(&subject.tenant)
-            && self.model.matches(&subject.model)
-            && self.segment.matches(&subject.segment)
-    }
-
-    /// Whether the policy is asked about this finding.
-    pub fn finding(&self, finding: &Finding) -> bool {
-        finding.severity >= self.severity
-            && self.detector.matches(&finding.detector)
-            && self.subject(&finding.subject)
-    }
-
-    /// Whether the policy is asked to put this alert into words. An alert of the host itself has no detector.
-    pub fn alert(&self, alert: &Alert) -> bool {
-        let mut findings = alert.findings.iter();
-        alert.severity >= self.severity
-            && self.subject(&alert.subject)
-            && (alert.findings.is_empty() || findings.any(|finding| self.detector.matches(&finding.detector)))
-    }
-}
-
 impl Manifest {
     /// Reads a manifest; `file` is only for error messages.
     pub fn parse(text: &str, file: &str) -> Result<Self, ManifestError> {
@@ -153,6 +83,18 @@ impl Manifest {
             fail_safe: source.fail_safe(&raw.fail_safe)?,
             settings: source.settings(&raw.settings)?,
         })
+    }
+
+    /// What deciding needs of it, for a policy that answers these questions.
+    pub(crate) fn rules(&self, kinds: Vec<PolicyKind>) -> Rules {
+        Rules {
+            kinds,
+            mode: self.mode,
+            order: self.order,
+            channels: self.channels.clone(),
+            applies_to: self.applies_to.clone(),
+            fail_safe: self.fail_safe.clone(),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use trimtab_types::{
     Alert, Conditions, Decision, Experiment, Failure, FailureKind, Finding, Inventory, Judgement, LogLine,
-    Message, NoHistory, PolicyRef, Read, Recommendation, Schedule, StateChange, Timestamp, View,
+    Message, NoHistory, PolicyKind, PolicyRef, Read, Recommendation, Rules, Schedule, StateChange, Timestamp,
+    View,
 };
 use wasmtime::component::{Component, Instance, InstancePre, ResourceTableError};
 use wasmtime::{Store, Trap};
@@ -17,7 +18,7 @@ use crate::answer;
 use crate::bindings::exports::trimtab::policy::{
     alert_format, canary_promotion, cleanup, drift_action, retrain_schedule, self_check,
 };
-use crate::contract::{self, Kind};
+use crate::contract;
 use crate::guest::Guest;
 use crate::limits::{Limits, MIB};
 use crate::manifest::Manifest;
@@ -135,7 +136,7 @@ pub struct Policy {
     reference: PolicyRef,
     manifest: Manifest,
     settings: Arc<Settings>,
-    kinds: Vec<Kind>,
+    rules: Rules,
     imports: Vec<String>,
     interface_versions: BTreeSet<String>,
     keeps_notebook: bool,
@@ -161,13 +162,17 @@ impl Questions {
         let mut questions = Self::default();
         for kind in &found.kinds {
             match kind {
-                Kind::DriftAction => questions.drift_action = Some(drift_action::GuestIndices::new(pre)?),
-                Kind::AlertFormat => questions.alert_format = Some(alert_format::GuestIndices::new(pre)?),
-                Kind::CanaryPromotion => {
+                PolicyKind::DriftAction => {
+                    questions.drift_action = Some(drift_action::GuestIndices::new(pre)?)
+                }
+                PolicyKind::AlertFormat => {
+                    questions.alert_format = Some(alert_format::GuestIndices::new(pre)?)
+                }
+                PolicyKind::CanaryPromotion => {
                     questions.canary_promotion = Some(canary_promotion::GuestIndices::new(pre)?);
                 }
-                Kind::Cleanup => questions.cleanup = Some(cleanup::GuestIndices::new(pre)?),
-                Kind::RetrainSchedule => {
+                PolicyKind::Cleanup => questions.cleanup = Some(cleanup::GuestIndices::new(pre)?),
+                PolicyKind::RetrainSchedule => {
                     questions.retrain_schedule = Some(retrain_schedule::GuestIndices::new(pre)?);
                 }
             }
@@ -205,7 +210,7 @@ impl Policy {
         let manifest = package.manifest.clone();
         let found = contract::check(&sandbox.engine, &component.component_type(), manifest.grants)
             .map_err(|problems| RegisterError::Interface { policy: policy(), problems })?;
-        if found.kinds.contains(&Kind::AlertFormat) && manifest.channels.is_empty() {
+        if found.kinds.contains(&PolicyKind::AlertFormat) && manifest.channels.is_empty() {
             let problem = "policy.toml names no channels; an alert-format policy needs some, such as `channels = [\"chat\"]`";
             return Err(RegisterError::Settings { policy: policy(), problems: vec![problem.to_owned()] });
         }
@@ -219,8 +224,8 @@ impl Policy {
             settings: Arc::new(settings),
             keeps_notebook: found.imports.iter().any(|import| import == "state"),
             questions: Questions::new(&pre, &found).map_err(invalid)?,
+            rules: manifest.rules(found.kinds),
             manifest,
-            kinds: found.kinds,
             imports: found.imports,
             interface_versions: found.versions,
             pre,
@@ -265,8 +270,13 @@ impl Policy {
     }
 
     /// The questions that it answers.
-    pub fn kinds(&self) -> &[Kind] {
-        &self.kinds
+    pub fn kinds(&self) -> &[PolicyKind] {
+        &self.rules.kinds
+    }
+
+    /// When it is asked, and what follows.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The interfaces of the policy package that it imports.
@@ -286,14 +296,12 @@ impl Policy {
 
     /// Whether it decides on this finding. Its mode is the caller's business.
     pub fn applies_to(&self, finding: &Finding) -> bool {
-        self.questions.drift_action.is_some() && self.manifest.applies_to.finding(finding)
+        self.rules.decides(finding)
     }
 
     /// Whether it writes this alert for this channel.
     pub fn formats(&self, channel: &str, alert: &Alert) -> bool {
-        self.questions.alert_format.is_some()
-            && self.manifest.channels.matches(channel)
-            && self.manifest.applies_to.alert(alert)
+        self.rules.formats(channel, alert)
     }
 
     /// Asks `drift-action`: these findings changed; what should be done? All of one subject, gravest first.
@@ -307,8 +315,11 @@ impl Policy {
         notebook: &BTreeMap<String, String>,
     ) -> Call<Decision> {
         let call = self.call(now, view, notebook, |store, instance| {
-            let question =
-                self.questions.drift_action.as_ref().ok_or_else(|| self.not_asked(Kind::DriftAction))?;
+            let question = self
+                .questions
+                .drift_action
+                .as_ref()
+                .ok_or_else(|| self.not_asked(PolicyKind::DriftAction))?;
             let findings: Vec<_> = findings.iter().map(Into::into).collect();
             let answer = question.load(&mut *store, instance)?.call_decide(store, &findings)?;
             Ok(answer.map(Decision::from))
@@ -321,8 +332,11 @@ impl Policy {
     /// Blocks like [`Policy::decide`].
     pub fn render(&self, now: Timestamp, alert: &Alert, channel: &str) -> Call<Message> {
         let call = self.call(now, Arc::new(NoHistory), &BTreeMap::new(), |store, instance| {
-            let question =
-                self.questions.alert_format.as_ref().ok_or_else(|| self.not_asked(Kind::AlertFormat))?;
+            let question = self
+                .questions
+                .alert_format
+                .as_ref()
+                .ok_or_else(|| self.not_asked(PolicyKind::AlertFormat))?;
             let answer = question.load(&mut *store, instance)?.call_render(store, &alert.into(), channel)?;
             Ok(answer.map(Message::from))
         });
@@ -338,7 +352,7 @@ impl Policy {
                 .questions
                 .canary_promotion
                 .as_ref()
-                .ok_or_else(|| self.not_asked(Kind::CanaryPromotion))?;
+                .ok_or_else(|| self.not_asked(PolicyKind::CanaryPromotion))?;
             let answer = question.load(&mut *store, instance)?.call_judge(store, &experiment.into())?;
             Ok(answer.map(Judgement::from))
         });
@@ -355,7 +369,8 @@ impl Policy {
         view: Arc<dyn View>,
     ) -> Call<Vec<Recommendation>> {
         let call = self.call(now, view, &BTreeMap::new(), |store, instance| {
-            let question = self.questions.cleanup.as_ref().ok_or_else(|| self.not_asked(Kind::Cleanup))?;
+            let question =
+                self.questions.cleanup.as_ref().ok_or_else(|| self.not_asked(PolicyKind::Cleanup))?;
             let answer = question.load(&mut *store, instance)?.call_review(store, &inventory.into())?;
             Ok(answer.map(|review| review.into_iter().map(Recommendation::from).collect()))
         });
@@ -371,14 +386,14 @@ impl Policy {
                 .questions
                 .retrain_schedule
                 .as_ref()
-                .ok_or_else(|| self.not_asked(Kind::RetrainSchedule))?;
+                .ok_or_else(|| self.not_asked(PolicyKind::RetrainSchedule))?;
             let answer = question.load(&mut *store, instance)?.call_plan(store, &conditions.into())?;
             Ok(answer.map(Schedule::from))
         });
         self.checked(call, answer::check_schedule)
     }
 
-    fn not_asked(&self, kind: Kind) -> Stop {
+    fn not_asked(&self, kind: PolicyKind) -> Stop {
         Stop { kind: FailureKind::Load, message: format!("it does not export {kind}") }
     }
 

@@ -9,8 +9,10 @@ mod digest;
 mod entry;
 mod estimate;
 mod finding;
+mod glob;
 mod lifecycle;
 mod prediction;
+mod rules;
 mod subject;
 mod time;
 mod trust;
@@ -29,6 +31,7 @@ pub use entry::{
 };
 pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};
+pub use glob::{Glob, Globs};
 pub use lifecycle::{
     Arm, Budget, Concern, Conditions, Design, Difference, Experiment, Fate, Inventory, Judgement,
     Recommendation, Ruling, Schedule,
@@ -36,6 +39,7 @@ pub use lifecycle::{
 pub use prediction::{
     Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
 };
+pub use rules::{AppliesTo, PolicyKind, Rules};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};
 pub use trust::{Trust, TrustedKey, key_id};

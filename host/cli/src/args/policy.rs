@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use trimtab_author::Language;
-use trimtab_policy::Kind;
+use trimtab_policy::PolicyKind;
 
 use super::FilterArgs;
 
@@ -89,8 +89,8 @@ pub(crate) struct PolicyNewArgs {
     #[arg(long, value_parser = one_of(&Language::ALL, Language::name))]
     pub(crate) lang: Language,
     /// The question that the policy answers.
-    #[arg(long, default_value = "drift-action", value_parser = one_of(&Kind::ALL, Kind::name))]
-    pub(crate) kind: Kind,
+    #[arg(long, default_value = "drift-action", value_parser = one_of(&PolicyKind::ALL, PolicyKind::name))]
+    pub(crate) kind: PolicyKind,
     /// The folder in which the project's folder is made.
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub(crate) r#in: PathBuf,

@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use trimtab_policy::Trust;
+pub use trimtab_types::Glob;
 use trimtab_types::{
-    Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, format_duration, parse_duration,
+    Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, Trust, format_duration, parse_duration,
 };
-use wildmatch::WildMatch;
 
 mod detectors;
 mod windowed;
@@ -98,43 +97,6 @@ pub enum ReleaseStage {
     Alert,
     /// Actions happen as far as the other safeguards allow.
     Act,
-}
-
-/// A pattern in which `*` stands for any text, `/` included.
-#[derive(Debug, Clone)]
-pub struct Glob {
-    text: String,
-    pattern: WildMatch,
-}
-
-impl Glob {
-    /// Whether it matches.
-    pub fn matches(&self, text: &str) -> bool {
-        self.pattern.matches(text)
-    }
-
-    fn any() -> Self {
-        Self { text: "*".to_owned(), pattern: WildMatch::new("*") }
-    }
-}
-
-impl PartialEq for Glob {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Serialize for Glob {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Glob {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(Self { pattern: WildMatch::new(&text), text })
-    }
 }
 
 /// What may be done to the models that match.

@@ -11,7 +11,7 @@ use wit_parser::{
 
 use super::core::{WIT, component_on};
 use super::{alert, estimate, finding, noon, register};
-use crate::{Kind, NoHistory, Package};
+use crate::{NoHistory, Package, PolicyKind};
 
 const FROZEN: &str = include_str!("../../../../wit/frozen/policy-0.1.0.wit");
 
@@ -438,7 +438,7 @@ accuracy = { type = "number", default = 0.5, summary = "" }
 fn a_policy_built_against_0_1_0_answers_every_question() {
     let component = component_on(FROZEN, WORLD, MODULE);
     let policy = register(&Package::from_parts("old", MANIFEST, component).expect("a package"));
-    assert_eq!(policy.kinds(), Kind::ALL);
+    assert_eq!(policy.kinds(), PolicyKind::ALL);
     assert_eq!(policy.imports(), ["clock", "history", "log", "settings", "state"]);
 
     let call = policy.decide(noon(), &[finding(Severity::High)], Arc::new(NoHistory), &BTreeMap::new());

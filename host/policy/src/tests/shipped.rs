@@ -6,7 +6,7 @@ use std::sync::Arc;
 use trimtab_types::{Action, Estimate, FailureKind, Finding, ModelVersion, Phase, Read, Severity};
 
 use super::{alert, estimate, finding, names, noon, register, repository, sandbox, shipped};
-use crate::{Kind, NoHistory, Policy, Sandbox, View, run_fixtures};
+use crate::{NoHistory, Policy, PolicyKind, Sandbox, View, run_fixtures};
 
 #[test]
 fn the_ladder_decides() {
@@ -121,7 +121,7 @@ fn the_same_question_has_the_same_answer_and_fuel() {
 #[test]
 fn alerts_go_to_the_channels_of_the_manifest() {
     let chat = register(&shipped("chat-alert"));
-    assert_eq!(chat.kinds(), [Kind::AlertFormat]);
+    assert_eq!(chat.kinds(), [PolicyKind::AlertFormat]);
     let alert = alert();
     assert!(chat.formats("chat", &alert) && !chat.formats("slack", &alert));
     assert!(!chat.applies_to(&finding(Severity::High)), "it decides nothing");

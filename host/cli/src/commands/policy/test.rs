@@ -7,7 +7,9 @@ use std::{
 };
 
 use serde::Serialize;
-use trimtab_policy::{Exercised, FIXTURES, FixtureReport, Kind, Manifest, Policy, Sandbox, run_fixtures};
+use trimtab_policy::{
+    Exercised, FIXTURES, FixtureReport, Manifest, Policy, PolicyKind, Sandbox, run_fixtures,
+};
 use trimtab_server::{ExitCode, Failure, replace_file};
 use trimtab_types::Severity;
 
@@ -121,7 +123,7 @@ fn one(sandbox: &Arc<Sandbox>, folder: &Path, update: bool) -> Result<Tested, Fa
 fn rest(policy: &Policy, exercised: &Exercised) -> Exercised {
     let Manifest { settings, grants, applies_to, .. } = policy.manifest();
     let asks_by_severity =
-        policy.kinds().iter().any(|kind| matches!(kind, Kind::DriftAction | Kind::AlertFormat));
+        policy.kinds().iter().any(|kind| matches!(kind, PolicyKind::DriftAction | PolicyKind::AlertFormat));
     let severities =
         Severity::ALL.into_iter().filter(|severity| asks_by_severity && *severity >= applies_to.severity);
     let granted = [("history", grants.history), ("state", grants.state)];
