@@ -73,7 +73,7 @@ fn a_stricter_ladder_shows_what_would_change_and_why() {
     text.prints(&[
         "nothing written",
         "drift-ladder.chance: 0.95 instead of 0.5",
-        "changed at",
+        "stricter (changed) at",
         "recorded",
         "why",
     ]);

@@ -12,45 +12,23 @@ use std::{
 use serde::Serialize;
 use trimtab_policy::{Package, Sandbox};
 use trimtab_store::{LogRecord, Reader, StoreError};
-use trimtab_types::{DecisionRecord, Entry, ModelKey, Position, Timestamp};
+use trimtab_types::{DecisionRecord, Entry, ModelKey, Position};
 
 use crate::{
-    Pipeline, PipelineError,
+    PrepareError,
     diff::{Diff, Side},
-    fold::{self, State},
+    fold::State,
     overlay::Overlay,
-    pipeline,
+    period::Period,
+    prepare::Contents,
     remarks::{Parts, remarks},
+    replay::{Recorded, Replay},
 };
 
-/// Entries that go through the pipes at once.
+/// Entries that are replayed at once.
 const STEP: usize = 4_096;
 /// Batches that wait for a worker.
 const AHEAD: usize = 4;
-
-/// Which decisions are compared.
-#[derive(Debug, Clone, Default)]
-pub struct Period {
-    /// Made at this time of the log's clock or later.
-    pub since: Option<Timestamp>,
-    /// Made before this time.
-    pub until: Option<Timestamp>,
-    /// Only about models of this tenant …
-    pub tenant: Option<String>,
-    /// … and this name.
-    pub model: Option<String>,
-}
-
-impl Period {
-    /// Whether a decision is compared.
-    pub fn is_about(&self, decision: &DecisionRecord) -> bool {
-        let (subject, at) = (&decision.subject, decision.at);
-        self.tenant.as_ref().is_none_or(|tenant| *tenant == subject.tenant)
-            && self.model.as_ref().is_none_or(|model| *model == subject.model)
-            && self.since.is_none_or(|since| at >= since)
-            && self.until.is_none_or(|until| at < until)
-    }
-}
 
 /// What a dry run came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,11 +57,11 @@ pub struct SettingChange {
 }
 
 /// What is in force, and known, where the log is folded to.
-pub fn in_force(reader: &dyn Reader) -> Result<State, PipelineError> {
+pub fn in_force(reader: &dyn Reader) -> Result<State, PrepareError> {
     let (end, _, states) = reader.folded_state()?;
     let mut state = State::restore(end, &states)?;
     if let Some(digest) = state.configuration_digest {
-        state.configuration = Arc::new(pipeline::load_configuration(&digest, end, reader)?);
+        state.configuration = Arc::new(Contents { reader, position: end }.configuration(&digest)?);
     }
     Ok(state)
 }
@@ -93,9 +71,10 @@ pub fn package_in_force(
     in_force: &State,
     name: &str,
     reader: &dyn Reader,
-) -> Result<Option<Package>, PipelineError> {
+) -> Result<Option<Package>, PrepareError> {
     let Some(entry) = in_force.policies.policy(name) else { return Ok(None) };
-    pipeline::package(name, &entry.policy.digest, in_force.position, reader).map(Some)
+    let contents = Contents { reader, position: in_force.position };
+    contents.package(name, &entry.policy.digest).map(Some)
 }
 
 /// A stretch of the log with what had been decided over it.
@@ -115,7 +94,7 @@ pub fn dry_run<R: Reader>(
     period: &Period,
     workers: usize,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Report, PipelineError> {
+) -> Result<Report, PrepareError> {
     let reader = open()?;
     let recorded = in_force(&reader)?;
     let end = recorded.position;
@@ -125,7 +104,7 @@ pub fn dry_run<R: Reader>(
         let (lanes, running): (Vec<_>, Vec<_>) = (0..workers)
             .map(|shard| {
                 let (lane, batches) = mpsc::sync_channel::<Arc<Batch>>(AHEAD);
-                let work = move || -> Result<Worker, PipelineError> {
+                let work = move || -> Result<Worker, PrepareError> {
                     let reader = open()?;
                     let mut worker = Worker::new(shard, shards, sandbox, overlay, period, &reader)?;
                     for batch in batches {
@@ -159,13 +138,13 @@ pub fn dry_run<R: Reader>(
             let worker = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             diff.merge(worker.diff);
             parts.merge(worker.parts);
-            candidate = candidate.or(Some(worker.pipeline));
+            candidate = candidate.or(Some(worker.replay));
         }
         let mut report = Report { entries, diff, settings: Vec::new(), remarks: Vec::new() };
         if let Some(candidate) = candidate {
-            let recorded = Pipeline::new(recorded, Arc::clone(sandbox), &reader)?;
+            let recorded = Replay::resume(recorded, Arc::clone(sandbox), &reader)?;
             let left_aside = overlay.mode_left_aside(&candidate.state().configuration);
-            let stand = |pipeline: &Pipeline| pipeline.in_force().cloned().collect::<Vec<_>>();
+            let stand = |replay: &Replay| replay.in_force().cloned().collect::<Vec<_>>();
             report.settings = settings(&recorded, &candidate);
             report.remarks = remarks(&parts, &stand(&recorded), &stand(&candidate), left_aside);
             explain(&mut report.diff, &report.settings);
@@ -195,7 +174,7 @@ impl Shards {
 struct Worker<'a> {
     shard: usize,
     shards: &'a Shards,
-    pipeline: Pipeline,
+    replay: Replay,
     overlay: &'a Arc<Overlay>,
     trying: bool,
     period: &'a Period,
@@ -211,57 +190,59 @@ impl<'a> Worker<'a> {
         overlay: &'a Arc<Overlay>,
         period: &'a Period,
         reader: &dyn Reader,
-    ) -> Result<Self, PipelineError> {
-        let pipeline = Pipeline::new(State::default(), Arc::clone(sandbox), reader)?;
+    ) -> Result<Self, PrepareError> {
+        let replay = Replay::new(Arc::clone(sandbox));
         let parts = Parts::of(overlay.packages().iter().map(|package| &package.name));
         let diff = Diff::default();
-        let mut worker = Self { shard, shards, pipeline, overlay, trying: false, period, diff, parts };
+        let mut worker = Self { shard, shards, replay, overlay, trying: false, period, diff, parts };
         if overlay.changes_findings() || period.since.is_none() {
             worker.try_out(reader)?;
         }
         Ok(worker)
     }
 
-    fn try_out(&mut self, reader: &dyn Reader) -> Result<(), PipelineError> {
+    fn try_out(&mut self, reader: &dyn Reader) -> Result<(), PrepareError> {
         self.trying = true;
-        self.pipeline.try_out(Arc::clone(self.overlay), reader)
+        self.replay.try_out(Arc::clone(self.overlay), reader)
     }
 
-    fn step(&mut self, batch: &Batch, reader: &dyn Reader) -> Result<(), PipelineError> {
-        if self.trying {
-            self.pipeline.recall(&batch.decisions);
+    fn step(&mut self, batch: &Batch, reader: &dyn Reader) -> Result<(), PrepareError> {
+        self.replay.recall(if self.trying {
+            Recorded::once(&batch.decisions)
         } else {
-            self.pipeline.recall_all(&batch.decisions);
-        }
+            Recorded::all(&batch.decisions)
+        });
         for record in &batch.records {
             let begins = || {
-                let at = fold::time_of(&record.entry).max(Some(self.pipeline.state().clock));
+                let at = record.entry.time().max(Some(self.replay.state().clock));
                 self.period.since.is_some_and(|since| at.is_some_and(|at| at >= since))
             };
             if !self.trying && begins() {
                 self.try_out(reader)?;
-                self.pipeline.recall(&batch.decisions);
+                self.replay.recall(Recorded::once(&batch.decisions));
             }
             if self.is_mine(&record.entry) {
-                self.pipeline.step(record, reader)?;
+                self.replay.step(record, reader)?;
             } else {
-                self.pipeline.pass_over(record);
+                self.replay.pass_over(record);
             }
         }
-        let decided = self.pipeline.take_commit()?.decisions;
-        let messages = self.pipeline.writes_alerts();
+        let decided = self.replay.take().decisions;
+        // A dry run keeps no state.
+        self.replay.forget_touched();
+        let messages = self.replay.writes_alerts();
         let recorded: Vec<_> = batch.decisions.iter().filter(|decision| self.is_compared(decision)).collect();
         let candidate: Vec<_> = decided.iter().filter(|decision| self.is_compared(decision)).collect();
         for decision in &candidate {
-            self.parts.count(decision, |policy, finding| self.pipeline.applies_to(policy, finding));
+            self.parts.count(decision, |policy, finding| self.replay.applies_to(policy, finding));
         }
-        let candidate = Side::enforced(candidate, messages).under(self.pipeline.other_tables());
+        let candidate = Side::enforced(candidate, messages).under(self.replay.other_tables());
         self.diff.compare(&Side::enforced(recorded, messages), &candidate);
         Ok(())
     }
 
     fn is_mine(&self, entry: &Entry) -> bool {
-        fold::model_of(entry).is_none_or(|(tenant, model)| self.shards.shard_of(tenant, model) == self.shard)
+        entry.model().is_none_or(|(tenant, model)| self.shards.shard_of(tenant, model) == self.shard)
     }
 
     fn is_compared(&self, decision: &DecisionRecord) -> bool {
@@ -299,12 +280,12 @@ fn explain(diff: &mut Diff, settings: &[SettingChange]) {
     }
 }
 
-/// Settings that differ between two pipes at the end of the log. Of a policy that one of them does not have, the policy is
+/// Settings that differ between two replays at the end of the log. Of a policy that one of them does not have, the policy is
 /// the news.
-fn settings(recorded: &Pipeline, candidate: &Pipeline) -> Vec<SettingChange> {
+fn settings(recorded: &Replay, candidate: &Replay) -> Vec<SettingChange> {
     type Settings = BTreeMap<(String, String), serde_json::Value>;
-    let of = |pipeline: &Pipeline| -> Settings {
-        let policies = pipeline.settings_in_force();
+    let of = |replay: &Replay| -> Settings {
+        let policies = replay.settings_in_force();
         policies
             .into_iter()
             .flat_map(|(policy, settings)| {
@@ -312,7 +293,7 @@ fn settings(recorded: &Pipeline, candidate: &Pipeline) -> Vec<SettingChange> {
             })
             .collect()
     };
-    let has = |pipeline: &Pipeline, name: &str| pipeline.in_force().any(|entry| entry.policy.name == name);
+    let has = |replay: &Replay, name: &str| replay.in_force().any(|entry| entry.policy.name == name);
     let in_both = |key: &&(String, String)| has(recorded, &key.0) && has(candidate, &key.0);
     let (before, now) = (of(recorded), of(candidate));
     let keys: BTreeSet<_> = before.keys().chain(now.keys()).filter(in_both).collect();

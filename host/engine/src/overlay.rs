@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use trimtab_policy::{Package, Policy};
-use trimtab_types::{Mode, PolicyInForce, PolicySetEntry};
+use trimtab_policy::Package;
+use trimtab_types::{Mode, PolicyInForce, PolicyRef, PolicySetEntry, Rules};
 
-use crate::{Configuration, policies};
+use crate::{Configuration, decide::in_force};
 
 /// What is tried out. Everything that it does not name stays as it was recorded.
 #[derive(Debug, Clone, Default)]
@@ -78,12 +78,12 @@ impl Overlay {
     /// How a policy that was recorded stands under another configuration; under its own, as recorded.
     pub(crate) fn kept(
         &self,
-        policy: Option<&Policy>,
+        rules: Option<&Rules>,
         configuration: &Configuration,
         recorded: &PolicyInForce,
     ) -> PolicyInForce {
-        match policy.filter(|_| self.configuration.is_some()) {
-            Some(policy) => policies::entry(policy, configuration, Some(recorded)),
+        match rules.filter(|_| self.configuration.is_some()) {
+            Some(rules) => in_force::entry(recorded.policy.clone(), rules, configuration, Some(recorded)),
             None => recorded.clone(),
         }
     }
@@ -93,11 +93,13 @@ impl Overlay {
     /// counted.
     pub(crate) fn entry(
         &self,
-        policy: &Policy,
+        package: &Package,
+        rules: &Rules,
         configuration: &Configuration,
         recorded: Option<&PolicyInForce>,
     ) -> PolicyInForce {
-        let entry = policies::entry(policy, configuration, recorded);
+        let reference = PolicyRef { name: package.name.clone(), digest: package.digest };
+        let entry = in_force::entry(reference, rules, configuration, recorded);
         match self.policies {
             Substitution::One(_) => PolicyInForce { mode: Mode::Enforce, rollout: None, ..entry },
             Substitution::None | Substitution::All(_) => entry,

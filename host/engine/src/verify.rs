@@ -5,10 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use trimtab_policy::Sandbox;
-use trimtab_store::{FoldCommit, Folded, Reader, first_difference};
+use trimtab_store::{Folded, Reader, first_difference};
 use trimtab_types::{DecisionRecord, Position};
 
-use crate::{Pipeline, PipelineError, fold::State};
+use crate::{
+    PrepareError,
+    decide::Output,
+    fold::State,
+    replay::{Recorded, Replay},
+};
 
 /// Entries that are folded between two comparisons.
 const STEP: usize = 4_096;
@@ -48,9 +53,9 @@ pub fn verify(
     reader: &dyn Reader,
     sandbox: &Arc<Sandbox>,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Report, PipelineError> {
+) -> Result<Report, PrepareError> {
     let (end, format, stored) = reader.folded_state()?;
-    let mut pipeline = Pipeline::new(State::default(), Arc::clone(sandbox), reader)?;
+    let mut replay = Replay::new(Arc::clone(sandbox));
     let mut report =
         Report { entries: 0, findings: 0, decisions: 0, effects: 0, states: 0, difference: None };
     let mut states = std::collections::BTreeMap::new();
@@ -60,17 +65,17 @@ pub fn verify(
         let records: Vec<_> = records.into_iter().take_while(|record| record.position <= end).collect();
         let Some(last) = records.last().map(|record| record.position) else { break };
         let recorded = reader.folded(at, last)?;
-        pipeline.recall(&recorded.decisions);
+        replay.recall(Recorded::once(&recorded.decisions));
         for record in &records {
-            pipeline.step(record, reader)?;
+            replay.step(record, reader)?;
         }
-        let replayed = pipeline.take_commit()?;
+        let replayed = replay.take();
         report.entries += records.len() as u64;
         report.findings += recorded.findings.len() as u64;
         report.decisions += recorded.decisions.len() as u64;
         report.effects += recorded.effects.len() as u64;
         report.difference = compare(&recorded, &replayed);
-        states.extend(replayed.states);
+        states.extend(replay.take_states()?);
         at = last;
         progress(at.0, end.0);
     }
@@ -83,7 +88,7 @@ pub fn verify(
     Ok(report)
 }
 
-fn compare(recorded: &Folded, replayed: &FoldCommit) -> Option<Difference> {
+fn compare(recorded: &Folded, replayed: &Output) -> Option<Difference> {
     let differences = [
         first("finding", &recorded.findings, &replayed.findings, |finding| {
             (finding.position, format!("{} {}", finding.id, finding.phase.name()))
@@ -157,9 +162,9 @@ mod tests {
             findings: findings.iter().map(|finding| (*finding).clone()).collect(),
             ..Folded::default()
         };
-        let commit = |findings: &[&trimtab_types::Finding]| FoldCommit {
+        let commit = |findings: &[&trimtab_types::Finding]| Output {
             findings: findings.iter().map(|finding| (*finding).clone()).collect(),
-            ..FoldCommit::default()
+            ..Output::default()
         };
         let problem =
             |a: &[&_], b: &[&_]| compare(&folded(a), &commit(b)).map(|difference| difference.problem);

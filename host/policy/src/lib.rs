@@ -13,6 +13,7 @@ mod convert;
 mod fixture;
 mod guest;
 mod limits;
+mod loaded;
 mod manifest;
 mod output;
 mod package;
@@ -28,6 +29,7 @@ pub use fixture::{
     Answer, Exercised, FIXTURES, Fixture, FixtureError, FixtureReport, Format, fixture_text, run_fixtures,
 };
 pub use limits::Limits;
+pub use loaded::{GivenSettings, Loaded};
 pub use manifest::{Grants, Manifest, ManifestError};
 pub use package::{Folder, MANIFEST, Package, PackageError, is_temporary, read_directory};
 pub use policy::{Call, Policy, RegisterError};

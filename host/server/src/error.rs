@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use trimtab_engine::{HostError, PipelineError, rows::BadRow};
+use trimtab_engine::{HostError, PrepareError, rows::BadRow};
 use trimtab_store::StoreError;
 use trimtab_types::Invalid;
 
@@ -158,10 +158,10 @@ impl From<HostError> for Failure {
         let message = error.to_string();
         let broken = |kind| (StatusCode::INTERNAL_SERVER_ERROR, kind, ExitCode::Broken);
         let (status, kind, exit) = match error {
-            HostError::Store(error) | HostError::Pipeline(PipelineError::Store(error)) => {
+            HostError::Store(error) | HostError::Prepare(PrepareError::Store(error)) => {
                 return error.into();
             }
-            HostError::Pipeline(PipelineError::State(_) | PipelineError::Content { .. })
+            HostError::Prepare(PrepareError::State(_) | PrepareError::Content { .. })
             | HostError::State(_) => broken("damaged"),
             HostError::FoldStopped { .. } => broken("stopped"),
             HostError::Config(_) | HostError::PolicySettings { .. } => {
@@ -182,9 +182,9 @@ impl From<HostError> for Failure {
     }
 }
 
-impl From<PipelineError> for Failure {
-    fn from(error: PipelineError) -> Self {
-        HostError::Pipeline(error).into()
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        HostError::Prepare(error).into()
     }
 }
 

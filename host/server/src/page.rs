@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use trimtab_engine::{
-    diff::{Counts, Diff, Example, Kind, Proposed, Said},
+    diff::{Counts, Diff, Direction, Example, Proposed, Said},
     dry_run::SettingChange,
     words::{self, HELD_BACK, count},
 };
@@ -15,7 +15,7 @@ const BARS: u64 = 60;
 const EXAMPLES: usize = 20;
 
 const STYLE: &str = "
-:root { color-scheme: light dark; --same: #8fa3b5; --changed: #d97706; --gone: #7c3aed; --new: #dc2626; --line: #8884; }
+:root { color-scheme: light dark; --same: #8fa3b5; --looser: #dc2626; --stricter: #7c3aed; --other: #d97706; --line: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; } th, td { text-align: right; padding: .2rem .8rem; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; } svg { display: block; width: 100%; height: 10rem; }
@@ -24,9 +24,9 @@ table { display: block; overflow-x: auto; } figure { margin: 1rem 0; } figcaptio
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .3em; } code { font-size: .95em; }
 article { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 1rem 0; } article h3, article h4 { margin: .3rem 0; font-size: 1rem; }
 .columns { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; } .columns > div { min-width: 0; overflow-wrap: anywhere; }
-.words { opacity: .75; white-space: pre-line; } .why { border-left: 3px solid var(--changed); padding-left: .8rem; }
-.same { fill: var(--same); background: var(--same); } .changed { fill: var(--changed); background: var(--changed); }
-.gone { fill: var(--gone); background: var(--gone); } .new { fill: var(--new); background: var(--new); }
+.words { opacity: .75; white-space: pre-line; } .why { border-left: 3px solid var(--other); padding-left: .8rem; }
+.same { fill: var(--same); background: var(--same); } .looser { fill: var(--looser); background: var(--looser); }
+.stricter { fill: var(--stricter); background: var(--stricter); } .other { fill: var(--other); background: var(--other); }
 @media (max-width: 40rem) { .columns { grid-template-columns: 1fr; } }
 ";
 
@@ -149,10 +149,12 @@ fn write_diff(page: &mut String, shown: &DiffPage<'_>) -> std::fmt::Result {
     if diff.actions.values().any(Proposed::held_back) {
         writeln!(page, "<p>{HELD_BACK}</p>")?;
     }
-    for kind in [Kind::Changed, Kind::New, Kind::Gone, Kind::Reworded] {
-        let mut examples = diff.examples.iter().filter(|example| example.kind == kind).peekable();
+    // What is held back less comes first: that is what people look for.
+    let directions = Direction::ALL.into_iter().map(|direction| (Some(direction), direction.name()));
+    for (direction, title) in directions.chain([(None, "in other words")]) {
+        let mut examples = diff.examples.iter().filter(|example| example.direction == direction).peekable();
         if examples.peek().is_some() {
-            writeln!(page, "<h2>{}</h2>", kind.name())?;
+            writeln!(page, "<h2>{title}</h2>")?;
         }
         for shown in examples.take(EXAMPLES) {
             example(page, shown, labels)?;
@@ -169,7 +171,7 @@ fn table<'a>(
 ) -> std::fmt::Result {
     writeln!(
         page,
-        "<table><tr><th>{what}</th><th>unchanged</th><th>changed</th><th>gone</th><th>new</th></tr>"
+        "<table><tr><th>{what}</th><th>unchanged</th><th>looser</th><th>stricter</th><th>other</th></tr>"
     )?;
     for (name, of) in rows {
         writeln!(
@@ -177,9 +179,9 @@ fn table<'a>(
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(&name),
             of.unchanged,
-            of.changed,
-            of.gone,
-            of.new
+            of.looser,
+            of.stricter,
+            of.towards(Direction::Other)
         )?;
     }
     page.push_str("</table>\n");
@@ -203,7 +205,8 @@ fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result
         bars.entry(bar).or_insert((day, Counts::default())).1.add(counts);
     }
     let parts = |counts: &Counts| {
-        [(counts.unchanged, "same"), (counts.changed, "changed"), (counts.gone, "gone"), (counts.new, "new")]
+        let other = counts.towards(Direction::Other);
+        [(counts.unchanged, "same"), (other, "other"), (counts.stricter, "stricter"), (counts.looser, "looser")]
     };
     let all = |counts: &Counts| counts.unchanged + counts.changed + counts.gone + counts.new;
     let highest = bars.values().map(|(_, counts)| all(counts)).max().unwrap_or(1).max(1);
@@ -238,7 +241,7 @@ fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result
         writeln!(page, "<span>{}</span>", escape(last))?;
     }
     page.push_str("</div><div class=\"legend\">");
-    for (class, words) in [("same", "unchanged"), ("changed", "changed"), ("gone", "gone"), ("new", "new")] {
+    for (class, words) in [("same", "unchanged"), ("other", "other"), ("stricter", "stricter"), ("looser", "looser")] {
         write!(page, "<span><i class=\"{class}\"></i>{words}</span>")?;
     }
     page.push_str("</div></figure>\n");
@@ -249,7 +252,8 @@ fn example(page: &mut String, example: &Example, labels: [&str; 2]) -> std::fmt:
     let channel = example.channel.as_ref().map_or(String::new(), |channel| format!(" for {channel}"));
     writeln!(
         page,
-        "<article><h3>{} - {}{}</h3>",
+        "<article><h3>{} at {} - {}{}</h3>",
+        example.kind.name(),
         escape(&example.at.for_people()),
         escape(&example.subject.to_string()),
         escape(&channel)

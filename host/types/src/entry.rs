@@ -55,6 +55,56 @@ pub enum Entry {
     Redaction(Redaction),
 }
 
+impl Entry {
+    /// Tenant and name of the model that an entry is about; `None`: it matters to all of them.
+    pub fn model(&self) -> Option<(&str, &str)> {
+        fn key(model: &ModelKey) -> (&str, &str) {
+            (&model.tenant, &model.model)
+        }
+        fn subject(subject: &Subject) -> (&str, &str) {
+            (&subject.tenant, &subject.model)
+        }
+        match self {
+            Self::Prediction(prediction) => Some(subject(&prediction.subject)),
+            Self::Outcome(outcome) => Some((&outcome.tenant, &outcome.model)),
+            Self::Baseline(baseline) => Some(subject(&baseline.subject)),
+            Self::Reset(reset) => Some(subject(&reset.subject)),
+            Self::VersionTransition(transition) => Some(key(&transition.model)),
+            Self::TrainerResult(result) => Some(key(&result.model)),
+            Self::Experiment(change) => Some(key(&change.model)),
+            Self::Redaction(redaction) => Some(key(&redaction.model)),
+            Self::OperatorAct(act) => match &act.act {
+                Act::KillSwitch { model, .. } => model.as_ref().map(key),
+            },
+            Self::Configuration(_)
+            | Self::PolicySet(_)
+            | Self::Tick(_)
+            | Self::JobStart(_)
+            | Self::Approval(_) => None,
+        }
+    }
+
+    /// The time that an entry carries: the log's clock is the newest of them.
+    pub fn time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Prediction(prediction) => Some(prediction.time),
+            Self::Outcome(outcome) => Some(outcome.time),
+            Self::Tick(at) => Some(*at),
+            Self::JobStart(start) => Some(start.due),
+            Self::OperatorAct(act) => Some(act.at),
+            Self::Approval(approval) => Some(approval.at),
+            Self::VersionTransition(transition) => Some(transition.at),
+            Self::Baseline(_)
+            | Self::Configuration(_)
+            | Self::PolicySet(_)
+            | Self::Reset(_)
+            | Self::Experiment(_)
+            | Self::TrainerResult(_)
+            | Self::Redaction(_) => None,
+        }
+    }
+}
+
 /// The policies in force.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PolicySetEntry {

@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod alert;
+mod ask;
 mod baseline;
 mod decision;
 mod digest;
 mod entry;
+mod error;
 mod estimate;
 mod finding;
 mod glob;
@@ -19,6 +21,7 @@ mod trust;
 mod view;
 
 pub use alert::{Alert, Message, Occasion};
+pub use ask::{Ask, Asked, Asking};
 pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Reference};
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
@@ -29,6 +32,7 @@ pub use entry::{
     Act, Approval, Change, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry,
     Position, Redaction, Reset, Rollout, Signed, TrainerResult, VersionTransition,
 };
+pub use error::{ErrorKind, ExitCode, HasKind};
 pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};
 pub use glob::{Glob, Globs};

@@ -81,56 +81,8 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
 /// Lets a record pass that is about a model which somebody else folds: only its position and its time matter.
 pub fn pass_over(state: &mut State, record: &LogRecord) {
     state.position = record.position;
-    if let Some(time) = time_of(&record.entry) {
+    if let Some(time) = record.entry.time() {
         state.advance_clock(time);
-    }
-}
-
-/// Tenant and name of the model that an entry is about; `None`: it matters to all of them.
-pub fn model_of(entry: &Entry) -> Option<(&str, &str)> {
-    fn key(model: &ModelKey) -> (&str, &str) {
-        (&model.tenant, &model.model)
-    }
-    fn subject(subject: &Subject) -> (&str, &str) {
-        (&subject.tenant, &subject.model)
-    }
-    match entry {
-        Entry::Prediction(prediction) => Some(subject(&prediction.subject)),
-        Entry::Outcome(outcome) => Some((&outcome.tenant, &outcome.model)),
-        Entry::Baseline(baseline) => Some(subject(&baseline.subject)),
-        Entry::Reset(reset) => Some(subject(&reset.subject)),
-        Entry::VersionTransition(transition) => Some(key(&transition.model)),
-        Entry::TrainerResult(result) => Some(key(&result.model)),
-        Entry::Experiment(change) => Some(key(&change.model)),
-        Entry::Redaction(redaction) => Some(key(&redaction.model)),
-        Entry::OperatorAct(act) => match &act.act {
-            Act::KillSwitch { model, .. } => model.as_ref().map(key),
-        },
-        Entry::Configuration(_)
-        | Entry::PolicySet(_)
-        | Entry::Tick(_)
-        | Entry::JobStart(_)
-        | Entry::Approval(_) => None,
-    }
-}
-
-/// The time that an entry carries: the log's clock is the newest of them.
-pub(crate) fn time_of(entry: &Entry) -> Option<Timestamp> {
-    match entry {
-        Entry::Prediction(prediction) => Some(prediction.time),
-        Entry::Outcome(outcome) => Some(outcome.time),
-        Entry::Tick(at) => Some(*at),
-        Entry::JobStart(start) => Some(start.due),
-        Entry::OperatorAct(act) => Some(act.at),
-        Entry::Approval(approval) => Some(approval.at),
-        Entry::VersionTransition(transition) => Some(transition.at),
-        Entry::Baseline(_)
-        | Entry::Configuration(_)
-        | Entry::PolicySet(_)
-        | Entry::Reset(_)
-        | Entry::Experiment(_)
-        | Entry::TrainerResult(_)
-        | Entry::Redaction(_) => None,
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     Configuration,
     config::{BreakerRules, MetricSettings},
+    decide::in_force::InForce,
     metrics::{self, Row, Rows, rate},
 };
 
@@ -46,6 +47,8 @@ pub struct State {
     pub configuration_digest: Option<Digest>,
     /// The policies in force.
     pub policies: PolicySetEntry,
+    /// Those of them that are asked, with their rules. Not stored: made of what is in force.
+    pub(crate) in_force: Arc<Vec<InForce>>,
     /// Trading is stopped on all models.
     pub killed: Option<KillNote>,
     /// Policies whose newest call failed.
@@ -404,6 +407,7 @@ impl Default for State {
             configuration: Arc::default(),
             configuration_digest: None,
             policies: PolicySetEntry::default(),
+            in_force: Arc::default(),
             killed: None,
             breakers: BTreeMap::new(),
             models: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use trimtab_engine::{
-    diff::{Counts, Diff, Example, Kind, Proposed, Said},
+    diff::{Counts, Diff, Direction, Example, Kind, Proposed, Said},
     dry_run::SettingChange,
     words::{self, HELD_BACK, proposed},
 };
@@ -61,7 +61,7 @@ fn settings(changes: &[SettingChange], output: &mut Output) -> Result<(), Failur
 /// Numbers first, then examples with what each side said and why they differ.
 fn show(diff: &Diff, labels: [&'static str; 2], examples: usize, output: &mut Output) -> Result<(), Failure> {
     output.line("")?;
-    let mut table = Table::new(&["moments", "unchanged", "changed", "gone", "new"]);
+    let mut table = Table::new(&["moments", "unchanged", "looser", "stricter", "other"]);
     table.row(counts("all", &diff.total));
     for (severity, of) in diff.severities.iter().rev() {
         table.row(counts(&format!("  {severity}"), of));
@@ -74,7 +74,7 @@ fn show(diff: &Diff, labels: [&'static str; 2], examples: usize, output: &mut Ou
     }
     output.table(&table)?;
     if diff.reworded > 0 {
-        output.line(format!("of the unchanged, {} for reasons that read differently", diff.reworded))?;
+        output.line(format!("of the unchanged, {} in other words", diff.reworded))?;
     }
     if !diff.actions.is_empty() {
         output.line("")?;
@@ -90,8 +90,11 @@ fn show(diff: &Diff, labels: [&'static str; 2], examples: usize, output: &mut Ou
             output.line(output.paint(HELD_BACK, Tone::Faint))?;
         }
     }
-    for kind in [Kind::Changed, Kind::New, Kind::Gone] {
-        for example in diff.examples.iter().filter(|example| example.kind == kind).take(examples) {
+    // What is held back less comes first: that is what people look for. Words of alerts have no direction.
+    let directions = Direction::ALL.into_iter().map(Some).chain([None]);
+    for direction in directions {
+        let towards = diff.examples.iter().filter(|example| example.direction == direction);
+        for example in towards.filter(|example| example.kind != Kind::Reworded).take(examples) {
             show_example(example, labels, output)?;
         }
     }
@@ -104,7 +107,8 @@ fn show(diff: &Diff, labels: [&'static str; 2], examples: usize, output: &mut Ou
 
 fn counts(what: &str, of: &Counts) -> [(String, Tone); 5] {
     let tone = |n: u64| (n.to_string(), if n == 0 { Tone::Plain } else { Tone::Warning });
-    [cell(what), cell(of.unchanged), tone(of.changed), tone(of.gone), tone(of.new)]
+    let [looser, stricter, other] = Direction::ALL.map(|direction| tone(of.towards(direction)));
+    [cell(what), cell(of.unchanged), looser, stricter, other]
 }
 
 fn show_example(example: &Example, labels: [&str; 2], output: &mut Output) -> Result<(), Failure> {
@@ -112,7 +116,7 @@ fn show_example(example: &Example, labels: [&str; 2], output: &mut Output) -> Re
     let channel = example.channel.as_ref().map_or(String::new(), |channel| format!(", for {channel}"));
     output.line(format!(
         "{} at {}: {} (position {}{channel})",
-        output.paint(example.kind.name(), Tone::Warning),
+        output.paint(&example.title(), Tone::Warning),
         example.at.for_people(),
         example.subject,
         example.position

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use trimtab_engine::dry_run::{self, Period, Report};
+use trimtab_engine::{
+    dry_run::{self, Report},
+    period::Period,
+};
 use trimtab_server::{ExitCode, Failure, page::DiffPage};
 use trimtab_store::{Reader, SqliteReader, StoreError};
 use trimtab_types::{DecisionRecord, Position, Question, Timestamp};

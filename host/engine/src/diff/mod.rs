@@ -1,20 +1,24 @@
 //! How two series of decisions about the same log differ: moment by moment, in numbers and with examples that say why. A
 //! moment is all that was decided about one subject at one position. Pure.
 
+mod direction;
+mod side;
+mod why;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{
-    Action, Answer, DecisionRecord, Finding, Mode, PolicyRef, Position, Question, Severity, Subject,
-    Timestamp, Verdict,
-};
+use trimtab_types::{Action, DecisionRecord, Finding, Position, Severity, Subject, Timestamp};
 
-use crate::words::read;
+use direction::direction;
+use side::{Key, findings, is_message, proposed, said};
+use why::{why, why_in_shadow};
+
+pub use direction::Direction;
+pub use side::{Said, Side};
 
 /// Examples of each kind that are kept: the first ones.
 const MOST_EXAMPLES: usize = 100;
-/// Reasons why that are given for one example.
-const MOST_REASONS: usize = 6;
 
 /// How often what became of a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +31,12 @@ pub struct Counts {
     pub gone: u64,
     /// Not decided before.
     pub new: u64,
+    /// Of those that differ, in which less is held back, told or done.
+    #[serde(default)]
+    pub looser: u64,
+    /// Of those that differ, in which more is.
+    #[serde(default)]
+    pub stricter: u64,
 }
 
 impl Counts {
@@ -41,9 +51,25 @@ impl Counts {
         self.changed += other.changed;
         self.gone += other.gone;
         self.new += other.new;
+        self.looser += other.looser;
+        self.stricter += other.stricter;
     }
 
-    fn count(&mut self, kind: Kind) {
+    /// Those that differ, by direction.
+    pub fn towards(&self, direction: Direction) -> u64 {
+        match direction {
+            Direction::Looser => self.looser,
+            Direction::Stricter => self.stricter,
+            Direction::Other => self.changed + self.gone + self.new - self.looser - self.stricter,
+        }
+    }
+
+    fn count(&mut self, kind: Kind, direction: Option<Direction>) {
+        match direction {
+            Some(Direction::Looser) => self.looser += 1,
+            Some(Direction::Stricter) => self.stricter += 1,
+            Some(Direction::Other) | None => {}
+        }
         match kind {
             Kind::Unchanged | Kind::Reworded => self.unchanged += 1,
             Kind::Changed => self.changed += 1,
@@ -135,6 +161,8 @@ pub struct Diff {
 pub struct Example {
     /// How.
     pub kind: Kind,
+    /// Whether it is stricter or looser; `None`: the same is done, or it is about the words of an alert.
+    pub direction: Option<Direction>,
     /// Where in the log.
     pub position: Position,
     /// The log's clock then.
@@ -153,79 +181,14 @@ pub struct Example {
     pub why: Vec<String>,
 }
 
-/// What a policy, or the host in its place, said.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Said {
-    /// `None`: no policy applied.
-    pub policy: Option<PolicyRef>,
-    /// Each action with what the safeguards made of it; `None`: in shadow, where nobody asks them.
-    pub actions: Vec<(Action, Option<Verdict>)>,
-    /// Its reason, message or failure.
-    pub words: String,
-}
-
-/// Which moment.
-type Key<'a> = (Position, &'a Subject, Option<&'a str>);
-
-/// One of the two series.
-#[derive(Debug)]
-pub struct Side<'a> {
-    moments: BTreeMap<Key<'a>, Vec<&'a DecisionRecord>>,
-    /// Whether the safeguards were asked.
-    judged: bool,
-    /// Tables of its configuration that let other things happen.
-    other_tables: Vec<&'static str>,
-}
-
-impl<'a> Side<'a> {
-    /// What was acted on; with the words of alerts, if asked.
-    pub fn enforced(decisions: impl IntoIterator<Item = &'a DecisionRecord>, messages: bool) -> Self {
-        let enforced = decisions.into_iter().filter(|decision| decision.mode == Mode::Enforce);
-        let moments = moments(enforced.filter(|decision| messages || !is_message(decision)));
-        Self { moments, judged: true, other_tables: Vec::new() }
+impl Example {
+    /// How it differs, as people read it: `looser (gone)`.
+    pub fn title(&self) -> String {
+        match self.direction {
+            Some(direction) => format!("{} ({})", direction.name(), self.kind.name()),
+            None => self.kind.name().to_owned(),
+        }
     }
-
-    /// Judged under a configuration in which these tables are others than on the other side.
-    #[must_use]
-    pub fn under(self, other_tables: Vec<&'static str>) -> Self {
-        Self { other_tables, ..self }
-    }
-
-    /// What a policy said in shadow.
-    pub fn shadow(decisions: impl IntoIterator<Item = &'a DecisionRecord>, policy: &str) -> Self {
-        let said = |decision: &&DecisionRecord| {
-            decision.mode == Mode::Shadow
-                && !is_message(decision)
-                && decision.policy.as_ref().is_some_and(|by| by.name == policy)
-        };
-        let moments = moments(decisions.into_iter().filter(said));
-        Self { moments, judged: false, other_tables: Vec::new() }
-    }
-
-    /// Only the moments that the other side has, too.
-    #[must_use]
-    pub fn where_also(mut self, other: &Self) -> Self {
-        self.moments.retain(|key, _| other.moments.contains_key(key));
-        self
-    }
-}
-
-fn is_message(decision: &DecisionRecord) -> bool {
-    matches!(decision.question, Question::AlertFormat { .. })
-}
-
-fn moments<'a>(
-    decisions: impl Iterator<Item = &'a DecisionRecord>,
-) -> BTreeMap<Key<'a>, Vec<&'a DecisionRecord>> {
-    let mut moments: BTreeMap<Key<'a>, Vec<_>> = BTreeMap::new();
-    for decision in decisions {
-        let channel = match &decision.question {
-            Question::DriftAction { .. } => None,
-            Question::AlertFormat { channel, .. } => Some(channel.as_str()),
-        };
-        moments.entry((decision.position, &decision.subject, channel)).or_default().push(decision);
-    }
-    moments
 }
 
 impl Diff {
@@ -267,14 +230,16 @@ impl Diff {
         let kind = kind(recorded, candidate, judged);
         let findings = findings(any);
         let severity = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Info);
+        let differs = key.2.is_none() && !matches!(kind, Kind::Unchanged | Kind::Reworded);
+        let towards = differs.then(|| direction(recorded, candidate, judged));
         if key.2.is_some() {
-            self.messages.count(kind);
+            self.messages.count(kind, None);
         } else {
-            self.total.count(kind);
+            self.total.count(kind, towards);
             self.reworded += u64::from(kind == Kind::Reworded);
-            self.models.entry(any.subject.model_key().to_string()).or_default().count(kind);
-            self.severities.entry(severity).or_default().count(kind);
-            self.days.entry(any.at.to_string().chars().take(10).collect()).or_default().count(kind);
+            self.models.entry(any.subject.model_key().to_string()).or_default().count(kind, towards);
+            self.severities.entry(severity).or_default().count(kind, towards);
+            self.days.entry(any.at.to_string().chars().take(10).collect()).or_default().count(kind, towards);
         }
         for (action, held_back) in proposed(recorded) {
             let one = Proposed { recorded: 1, recorded_held_back: held_back.into(), ..Proposed::default() };
@@ -287,6 +252,7 @@ impl Diff {
         if kind != Kind::Unchanged {
             self.examples.push(Example {
                 kind,
+                direction: towards,
                 position: key.0,
                 at: any.at,
                 subject: any.subject.clone(),
@@ -324,13 +290,13 @@ impl Diff {
         self.shorten();
     }
 
-    /// Keeps the first examples of each kind, whatever the order in which parts came.
+    /// Keeps the first examples of each kind and direction, whatever the order in which parts came.
     fn shorten(&mut self) {
         self.examples
             .sort_by(|a, b| (a.position, &a.subject, &a.channel).cmp(&(b.position, &b.subject, &b.channel)));
-        let mut kept: BTreeMap<Kind, usize> = BTreeMap::new();
+        let mut kept: BTreeMap<_, usize> = BTreeMap::new();
         self.examples.retain(|example| {
-            let kept = kept.entry(example.kind).or_default();
+            let kept = kept.entry((example.kind, example.direction)).or_default();
             *kept += 1;
             *kept <= MOST_EXAMPLES
         });
@@ -365,196 +331,11 @@ fn kind(recorded: &[&DecisionRecord], candidate: &[&DecisionRecord], judged: boo
     }
 }
 
-fn findings(decision: &DecisionRecord) -> &[Finding] {
-    match &decision.question {
-        Question::DriftAction { findings } => findings,
-        Question::AlertFormat { alert, .. } => &alert.findings,
-    }
-}
-
-/// The names of the actions that were proposed, and whether something held each back.
-fn proposed<'a>(decisions: &'a [&DecisionRecord]) -> impl Iterator<Item = (String, bool)> + 'a {
-    decisions.iter().flat_map(|decision| said(decision).actions).map(|(action, verdict)| {
-        (action.name().to_owned(), verdict.is_some_and(|verdict| verdict.holds_back()))
-    })
-}
-
-fn actions(decision: &DecisionRecord) -> Vec<Action> {
-    said(decision).actions.into_iter().map(|(action, _)| action).collect()
-}
-
-fn said(decision: &DecisionRecord) -> Said {
-    let (proposed, words) = match &decision.answer {
-        Answer::Decision(answer) => (answer.actions.as_slice(), answer.reason.clone()),
-        Answer::Message(message) => (&[][..], format!("{}\n{}", message.title, message.body)),
-        Answer::Failed(failure) => (&[][..], failure.to_string()),
-    };
-    let actions = if decision.verdicts.is_empty() {
-        proposed.iter().map(|action| (action.clone(), None)).collect()
-    } else {
-        let judged = decision.verdicts.iter();
-        judged.map(|(action, verdict)| (action.clone(), Some(verdict.clone()))).collect()
-    };
-    Said { policy: decision.policy.clone(), actions, words }
-}
-
-/// Why two moments differ, as far as the records show. Those of one policy are held against each other.
-fn why(recorded: &[&DecisionRecord], candidate: &[&DecisionRecord], other_tables: &[&str]) -> Vec<String> {
-    match (recorded, candidate) {
-        ([before, ..], []) => return vec![missing(before, "with the candidate")],
-        ([], [now, ..]) => return vec![missing(now, "in the record")],
-        _ => {}
-    }
-    let mut why: Vec<_> = others_decide(recorded, candidate).into_iter().collect();
-    for now in candidate {
-        let Some(before) = recorded.iter().find(|before| before.decided_by() == now.decided_by()) else {
-            continue;
-        };
-        if let (Some(a), Some(b)) = (&before.policy, &now.policy)
-            && a.digest != b.digest
-        {
-            why.push(format!(
-                "another version of `{}` decides: {} instead of {}",
-                b.name,
-                b.digest.short(),
-                a.digest.short()
-            ));
-        }
-        why.extend(fails_otherwise(before, now));
-        why.extend(found_otherwise(before, now));
-        why.extend(read_otherwise(before, now));
-        if actions(before) == actions(now) && before.verdicts != now.verdicts {
-            why.extend(judged_otherwise(before, now, other_tables));
-        }
-    }
-    why.truncate(MOST_REASONS);
-    why
-}
-
-/// Why a policy says something else in shadow than what was decided. Where several decided together, none of them is
-/// what it stands in for.
-fn why_in_shadow(recorded: &[&DecisionRecord], shadow: &[&DecisionRecord]) -> Vec<String> {
-    match (recorded, shadow) {
-        ([], [now, ..]) => vec![missing(now, "in the record")],
-        ([before], [now]) => {
-            [fails_otherwise(before, now), found_otherwise(before, now), read_otherwise(before, now)]
-                .into_iter()
-                .flatten()
-                .collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn missing(decision: &DecisionRecord, where_not: &str) -> String {
-    let findings: Vec<_> = findings(decision)
-        .iter()
-        .map(|finding| format!("{} on {} {}", finding.detector, finding.quantity, finding.phase.name()))
-        .collect();
-    let findings = findings.join(", ");
-    if is_message(decision) {
-        format!("{where_not} no policy puts an alert into words at this moment ({findings})")
-    } else {
-        format!("{where_not} nothing was put to a policy at this moment ({findings})")
-    }
-}
-
-/// Who decides that did not, and the other way round.
-fn others_decide(recorded: &[&DecisionRecord], candidate: &[&DecisionRecord]) -> Option<String> {
-    let only = |these: &[&DecisionRecord], those: &[&DecisionRecord]| -> Vec<String> {
-        let missing = |decision: &&&DecisionRecord| {
-            those.iter().all(|other| other.decided_by() != decision.decided_by())
-        };
-        these.iter().filter(missing).map(|decision| format!("`{}`", decision.decided_by())).collect()
-    };
-    let (before, now) = (only(recorded, candidate), only(candidate, recorded));
-    let decide = |names: &[String], one: &str, several: &str| {
-        format!("{} {}", names.join(" and "), if names.len() == 1 { one } else { several })
-    };
-    match (before.is_empty(), now.is_empty()) {
-        (true, true) => None,
-        (true, false) => Some(format!("{} as well", decide(&now, "decides", "decide"))),
-        (false, true) => Some(format!("{} any more", decide(&before, "does not decide", "do not decide"))),
-        (false, false) => {
-            Some(format!("{}, and not {}", decide(&now, "decides", "decide"), before.join(" and ")))
-        }
-    }
-}
-
-fn fails_otherwise(before: &DecisionRecord, now: &DecisionRecord) -> Option<String> {
-    match (&before.answer, &now.answer) {
-        (Answer::Failed(_), Answer::Failed(_)) => None,
-        (_, Answer::Failed(failure)) => Some(format!("`{}` fails ({failure})", now.decided_by())),
-        // Where no policy applied, none has failed.
-        (Answer::Failed(failure), _) if before.policy.is_some() => {
-            Some(format!("`{}` had failed ({failure})", before.decided_by()))
-        }
-        _ => None,
-    }
-}
-
-fn found_otherwise(before: &DecisionRecord, now: &DecisionRecord) -> Option<String> {
-    let shown = |decision: &DecisionRecord| -> Vec<String> {
-        let one = |finding: &Finding| {
-            format!(
-                "{} on {} {} ({})",
-                finding.detector,
-                finding.quantity,
-                finding.phase.name(),
-                finding.severity
-            )
-        };
-        findings(decision).iter().map(one).collect()
-    };
-    let (asked_before, asked_now) = (shown(before).join(", "), shown(now).join(", "));
-    let (by_before, by_now) = (before.decided_by(), now.decided_by());
-    if asked_before == asked_now {
-        None
-    } else if by_before == by_now {
-        Some(format!("`{by_now}` was asked about {asked_now}, and not about {asked_before}"))
-    } else {
-        Some(format!("`{by_now}` was asked about {asked_now}, and `{by_before}` about {asked_before}"))
-    }
-}
-
-/// The first thing that was read otherwise.
-fn read_otherwise(before: &DecisionRecord, now: &DecisionRecord) -> Option<String> {
-    let (by_before, by_now) = (before.decided_by(), now.decided_by());
-    let had = if by_before == by_now { "it had".to_owned() } else { format!("`{by_before}`") };
-    let (before, now) = (&before.reads, &now.reads);
-    let differs = before.iter().zip(now).find(|(before, now)| before != now);
-    match differs {
-        Some((before, now)) => {
-            Some(format!("`{by_now}` read {}, where {had} read {}", read(now), read(before)))
-        }
-        None if now.len() > before.len() => {
-            now.get(before.len()).map(|extra| format!("`{by_now}` read {} as well", read(extra)))
-        }
-        None => before.get(now.len()).map(|less| format!("`{by_now}` did not read {}", read(less))),
-    }
-}
-
-/// The host's other answer to the same action, with what it comes from.
-fn judged_otherwise(before: &DecisionRecord, now: &DecisionRecord, other_tables: &[&str]) -> Option<String> {
-    let mut pairs = before.verdicts.iter().zip(&now.verdicts);
-    let ((action, before), (_, now)) = pairs.find(|(before, now)| before != now)?;
-    let overruled = |verdict: &Verdict| matches!(verdict, Verdict::Overruled { .. });
-    let because = if overruled(before) || overruled(now) {
-        // Who overrules is part of the answer.
-        String::new()
-    } else if other_tables.is_empty() {
-        ", because of what came of earlier decisions".to_owned()
-    } else {
-        format!(", because the configuration says otherwise in {}", other_tables.join(" and "))
-    };
-    Some(format!("the host answers {action} with \"{now}\" and not with \"{before}\"{because}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{self, finding};
-    use trimtab_types::{Decision, Phase};
+    use trimtab_types::{Answer, Decision, Mode, Phase, Question, Verdict};
 
     fn decided(position: u64, actions: &[Action], reason: &str) -> DecisionRecord {
         by(None, position, actions, reason)
@@ -590,7 +371,11 @@ mod tests {
             decided(5, &[Action::Pause, Action::Monitor], "new"),
         ];
         let diff = diff(&recorded, &candidate);
-        assert_eq!(diff.total, Counts { unchanged: 2, changed: 1, gone: 1, new: 1 });
+        assert_eq!(
+            diff.total,
+            Counts { unchanged: 2, changed: 1, gone: 1, new: 1, looser: 0, stricter: 1 }
+        );
+        assert_eq!(diff.total.towards(Direction::Other), 2);
         assert_eq!(diff.reworded, 1);
         let kinds: Vec<_> = diff.examples.iter().map(|example| (example.position.0, example.kind)).collect();
         assert_eq!(kinds, [(2, Kind::Reworded), (3, Kind::Changed), (4, Kind::Gone), (5, Kind::New)]);

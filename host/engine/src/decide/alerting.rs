@@ -6,16 +6,16 @@ use std::sync::Arc;
 use trimtab_store::Effect;
 use trimtab_types::{
     Action, Alert, Answer, DecisionRecord, DigestBuilder, Failure, Finding, Message, Metric, Mode, Occasion,
-    Question, Severity, Subject, Verdict,
+    PolicyKind, Question, Severity, Subject, Verdict,
 };
 
-use super::{Pipeline, ask::decision_id, in_force::Version};
+use super::{ask::decision_id, in_force::Version, turn::Turn};
 use crate::{alerts, config::ReleaseStage, fold::SentAlert};
 
 /// Resolved predictions over which an alert states the subject's metrics.
 const METRICS_OVER: usize = 200;
 
-impl Pipeline {
+impl Turn<'_> {
     /// Considers, formats and enqueues the alerts of a decision, and records it.
     pub(super) fn send_alerts(&mut self, mut record: DecisionRecord, reason: &str) {
         let Question::DriftAction { findings } = record.question.clone() else { return };
@@ -144,12 +144,12 @@ impl Pipeline {
 
     /// Puts an alert into words on every channel and into the outbox.
     fn enqueue(&mut self, alert: Alert) {
-        if !self.writes_alerts() {
+        if !self.ask.writes_alerts() {
             return;
         }
-        let policies = Arc::clone(&self.policies);
+        let policies = Arc::clone(&self.state.in_force);
         for channel in self.state.configuration.alerts.channels.clone() {
-            let formatters = policies.iter().filter(|policy| policy.answers("alert-format"));
+            let formatters = policies.iter().filter(|policy| policy.answers(PolicyKind::AlertFormat));
             let formatter = formatters
                 .filter_map(|policy| policy.version_for(&alert.subject))
                 .find(|version| version.mode == Mode::Enforce && version.formats(&channel, &alert));

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use trimtab_types::{
-    Action, Answer, DecisionRecord, Finding, Mode, Phase, Question, Severity, Subject, Verdict,
+    Action, Answer, DecisionRecord, Finding, Mode, Phase, PolicyKind, Question, Severity, Subject, Verdict,
 };
 
-use super::{Pipeline, ask::decision_id, in_force::Version};
+use super::{ask::decision_id, in_force::Version, turn::Turn};
 use crate::{
     compose,
     config::{Composition, ReleaseStage},
@@ -22,7 +22,7 @@ struct Proposal {
     reason: String,
 }
 
-impl Pipeline {
+impl Turn<'_> {
     /// Puts findings of one subject to the policies. All of them see the state as it was when the findings arose; then
     /// what they propose is composed, judged and carried out.
     pub(super) fn decide(&mut self, subject: &Subject, findings: Vec<Finding>) {
@@ -31,9 +31,9 @@ impl Pipeline {
         if stage == ReleaseStage::Observe || paused {
             return;
         }
-        let policies = Arc::clone(&self.policies);
+        let policies = Arc::clone(&self.state.in_force);
         let versions = |mode| {
-            let answers = policies.iter().filter(|policy| policy.answers("drift-action"));
+            let answers = policies.iter().filter(|policy| policy.answers(PolicyKind::DriftAction));
             answers
                 .filter_map(|policy| policy.version_for(subject))
                 .filter(move |version| version.mode == mode)
@@ -187,10 +187,10 @@ fn fail_safe(version: Version<'_>, answer: &Answer) -> (Vec<Action>, String) {
     };
     let reason =
         format!("policy `{}` could not decide ({problem}); its fail-safe applies", version.reference.name);
-    let actions = version.policy.as_ref().map_or_else(
-        |_| vec![Action::Alert(Severity::Critical)],
-        |policy| policy.manifest().fail_safe.clone(),
-    );
+    let actions = version
+        .rules
+        .as_ref()
+        .map_or_else(|_| vec![Action::Alert(Severity::Critical)], |rules| rules.fail_safe.clone());
     (actions, reason)
 }
 
