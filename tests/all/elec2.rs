@@ -12,7 +12,7 @@
 //! 4. At most one opening after row 35,100: the last twentieth (75 %) dips below the baseline again.
 //! 5. Nothing at all on v2 and v3, which have no baseline: their health is unknown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::support::{Scratch, repository};
 
@@ -25,7 +25,7 @@ const OPENINGS_AFTER: usize = 1;
 
 /// The data, where there are any: beside the checkout, or where `TRIMTAB_ELEC2` says.
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn data() -> Option<PathBuf> {
+pub(crate) fn data() -> Option<PathBuf> {
     let named = std::env::var_os("TRIMTAB_ELEC2").map(PathBuf::from);
     let path = named.unwrap_or_else(|| repository().join("../shared/data/elec2/elec2.csv"));
     if path.is_file() {
@@ -33,6 +33,16 @@ fn data() -> Option<PathBuf> {
     }
     println!("skipped: no Elec2 data at {} (set TRIMTAB_ELEC2 to elec2.csv)", path.display());
     None
+}
+
+/// A directory into which it was imported, with baselines.
+#[track_caller]
+pub(crate) fn imported(data: &Path) -> Scratch {
+    let scratch = Scratch::with_config("");
+    let map = repository().join("tests/maps/elec2-baselines.toml");
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    scratch.run(&["import", &text(data), "--map", &text(&map)]).expect(0);
+    scratch
 }
 
 /// The file row of a time: one row each half hour from 1996-05-07T00:00:00Z.
@@ -119,10 +129,7 @@ fn features_that_begin_to_move_are_found_when_they_do() {
 #[test]
 fn a_dry_run_of_a_stricter_ladder_says_what_would_change_and_why() {
     let Some(data) = data() else { return };
-    let scratch = Scratch::with_config("");
-    let text = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
-    let map = text(repository().join("tests/maps/elec2-baselines.toml"));
-    scratch.run(&["import", &text(data), "--map", &map]).expect(0);
+    let scratch = imported(&data);
     let stricter = ["policy", "dry-run", "--set", "drift-ladder.chance=0.75"];
     let report = scratch.run(&[&stricter[..], &["--json", "--examples", "100"]].concat()).expect(3).json();
 

@@ -10,6 +10,7 @@ mod authoring;
 mod crash;
 mod dry_run;
 mod elec2;
+mod goldens;
 mod hostile;
 mod input;
 mod languages;
