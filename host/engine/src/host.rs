@@ -8,9 +8,7 @@ use std::{
 };
 
 use trimtab_policy::Sandbox;
-use trimtab_store::{
-    Appended, Batch, DirectoryLock, GroupWriter, SqliteReader, SqliteWriter, StoreError,
-};
+use trimtab_store::{Appended, Batch, DirectoryLock, GroupWriter, SqliteReader, SqliteWriter, StoreError};
 use trimtab_types::{Act, Change, Entry, ModelKey, OperatorAct, Position, Subject, Timestamp};
 
 use crate::{

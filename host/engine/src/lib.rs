@@ -6,7 +6,7 @@ pub mod baseline;
 mod calls;
 mod compose;
 pub mod config;
-mod decide;
+pub mod decide;
 pub mod diff;
 pub mod dry_run;
 mod error;

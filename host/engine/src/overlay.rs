@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trimtab_policy::Package;
 use trimtab_types::{Mode, PolicyInForce, PolicyRef, PolicySetEntry, Rules};
 
-use crate::{Configuration, decide::in_force};
+use crate::{Configuration, decide};
 
 /// What is tried out. Everything that it does not name stays as it was recorded.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +83,7 @@ impl Overlay {
         recorded: &PolicyInForce,
     ) -> PolicyInForce {
         match rules.filter(|_| self.configuration.is_some()) {
-            Some(rules) => in_force::entry(recorded.policy.clone(), rules, configuration, Some(recorded)),
+            Some(rules) => decide::entry(recorded.policy.clone(), rules, configuration, Some(recorded)),
             None => recorded.clone(),
         }
     }
@@ -99,7 +99,7 @@ impl Overlay {
         recorded: Option<&PolicyInForce>,
     ) -> PolicyInForce {
         let reference = PolicyRef { name: package.name.clone(), digest: package.digest };
-        let entry = in_force::entry(reference, rules, configuration, recorded);
+        let entry = decide::entry(reference, rules, configuration, recorded);
         match self.policies {
             Substitution::One(_) => PolicyInForce { mode: Mode::Enforce, rollout: None, ..entry },
             Substitution::None | Substitution::All(_) => entry,

@@ -9,7 +9,7 @@ use trimtab_types::{Digest, Entry, PolicyRef, PolicySetEntry, Position, Rules};
 
 use crate::{
     Configuration,
-    decide::{in_force::InForce, step::Prepared},
+    decide::{InForce, Prepared},
     fold::{self, State},
 };
 
@@ -72,7 +72,8 @@ impl Contents<'_> {
         let what = format!("policy {name}");
         let bytes = self.bytes(&what, digest)?;
         let reference = PolicyRef { name: name.to_owned(), digest: *digest };
-        Package::from_bytes(&reference, &bytes).map_err(|error| self.missing(&what, digest, error.to_string()))
+        Package::from_bytes(&reference, &bytes)
+            .map_err(|error| self.missing(&what, digest, error.to_string()))
     }
 }
 

@@ -5,15 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use trimtab_policy::{GivenSettings, Loaded, Sandbox};
 use trimtab_store::{LogRecord, Reader};
-use trimtab_types::{Answer, Ask, Asked, Asking, DecisionRecord, Entry, Finding, PolicyInForce, PolicySetEntry};
+use trimtab_types::{
+    Answer, Ask, Asked, Asking, DecisionRecord, Entry, Finding, PolicyInForce, PolicySetEntry,
+};
 
 use crate::{
     Configuration,
-    decide::{
-        Output,
-        in_force::InForce,
-        step::{self, Prepared},
-    },
+    decide::{self, InForce, Output, Prepared},
     fold::{self, State},
     overlay::Overlay,
     prepare::{self, Contents, Loading, PrepareError},
@@ -100,7 +98,7 @@ impl Replay {
     ) -> Result<Self, PrepareError> {
         let contents = Contents { reader, position: state.position };
         let (prepared, loaded) = prepare::in_force(&state, &sandbox, contents)?;
-        step::resume(&mut state, prepared);
+        decide::resume(&mut state, prepared);
         let recorded_configuration = Arc::clone(&state.configuration);
         Ok(Self { state, loaded, recorded_configuration, ..Self::new(sandbox) })
     }
@@ -124,7 +122,7 @@ impl Replay {
             writes_alerts: writes_alerts(self.overlay.as_deref(), &self.state.policies),
             loaded: &mut self.loaded,
         };
-        self.output.append(step::step(&mut self.state, record, prepared, &mut ask));
+        self.output.append(decide::step(&mut self.state, record, prepared, &mut ask));
         Ok(())
     }
 
@@ -134,11 +132,7 @@ impl Replay {
     }
 
     /// Tries something else out from here on.
-    pub(crate) fn try_out(
-        &mut self,
-        overlay: Arc<Overlay>,
-        reader: &dyn Reader,
-    ) -> Result<(), PrepareError> {
+    pub(crate) fn try_out(&mut self, overlay: Arc<Overlay>, reader: &dyn Reader) -> Result<(), PrepareError> {
         let configuration = Arc::new(overlay.configuration(&self.state.configuration));
         self.overlay = Some(overlay);
         let contents = Contents { reader, position: self.state.position };
@@ -149,15 +143,11 @@ impl Replay {
             writes_alerts: writes_alerts(self.overlay.as_deref(), &set),
             loaded: &mut self.loaded,
         };
-        self.output.append(step::try_out(&mut self.state, prepared, &mut ask));
+        self.output.append(decide::try_out(&mut self.state, prepared, &mut ask));
         Ok(())
     }
 
-    fn prepare(
-        &mut self,
-        entry: &Entry,
-        contents: Contents<'_>,
-    ) -> Result<Option<Prepared>, PrepareError> {
+    fn prepare(&mut self, entry: &Entry, contents: Contents<'_>) -> Result<Option<Prepared>, PrepareError> {
         let (configuration, set) = match entry {
             Entry::Configuration(digest) => {
                 let recorded = Arc::new(contents.configuration(digest)?);

@@ -16,10 +16,7 @@ use trimtab_types::{DecisionRecord, Position};
 use crate::{
     HostError, PrepareError,
     calls::CallCounter,
-    decide::{
-        Note, Output,
-        step::{self, step},
-    },
+    decide::{self, Note, Output},
     fold::State,
     prepare::{self, Contents},
     replay::{Recall, Recorded},
@@ -144,7 +141,7 @@ impl Runner {
     ) -> Result<Self, PrepareError> {
         let contents = Contents { reader, position: state.position };
         let (prepared, loaded) = prepare::in_force(&state, sandbox, contents)?;
-        step::resume(&mut state, prepared);
+        decide::resume(&mut state, prepared);
         Ok(Self { state, loaded, sandbox: Arc::clone(sandbox), recorded })
     }
 
@@ -170,9 +167,8 @@ impl Runner {
                 self.loaded = loaded;
                 prepared
             });
-            let mut ask =
-                Recall { recorded: &self.recorded, loaded: &mut self.loaded, writes_alerts: true };
-            output.append(step(&mut self.state, record, prepared, &mut ask));
+            let mut ask = Recall { recorded: &self.recorded, loaded: &mut self.loaded, writes_alerts: true };
+            output.append(decide::step(&mut self.state, record, prepared, &mut ask));
         }
         if !records.is_empty() {
             output.decisions.iter().for_each(decided);

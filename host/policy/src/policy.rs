@@ -498,7 +498,7 @@ impl std::fmt::Debug for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Policy")
             .field("reference", &self.reference)
-            .field("kinds", &self.kinds)
+            .field("kinds", &self.kinds())
             .finish_non_exhaustive()
     }
 }

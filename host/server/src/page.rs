@@ -206,7 +206,12 @@ fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result
     }
     let parts = |counts: &Counts| {
         let other = counts.towards(Direction::Other);
-        [(counts.unchanged, "same"), (other, "other"), (counts.stricter, "stricter"), (counts.looser, "looser")]
+        [
+            (counts.unchanged, "same"),
+            (other, "other"),
+            (counts.stricter, "stricter"),
+            (counts.looser, "looser"),
+        ]
     };
     let all = |counts: &Counts| counts.unchanged + counts.changed + counts.gone + counts.new;
     let highest = bars.values().map(|(_, counts)| all(counts)).max().unwrap_or(1).max(1);
@@ -241,7 +246,9 @@ fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result
         writeln!(page, "<span>{}</span>", escape(last))?;
     }
     page.push_str("</div><div class=\"legend\">");
-    for (class, words) in [("same", "unchanged"), ("other", "other"), ("stricter", "stricter"), ("looser", "looser")] {
+    for (class, words) in
+        [("same", "unchanged"), ("other", "other"), ("stricter", "stricter"), ("looser", "looser")]
+    {
         write!(page, "<span><i class=\"{class}\"></i>{words}</span>")?;
     }
     page.push_str("</div></figure>\n");

@@ -45,14 +45,7 @@ pub struct Asked {
 impl Asked {
     /// An answer of which nothing else is known.
     pub fn of(answer: Answer) -> Self {
-        Self {
-            answer,
-            reads: Vec::new(),
-            notebook: Vec::new(),
-            log: Vec::new(),
-            fuel: 0,
-            duration_us: 0,
-        }
+        Self { answer, reads: Vec::new(), notebook: Vec::new(), log: Vec::new(), fuel: 0, duration_us: 0 }
     }
 
     /// No answer.

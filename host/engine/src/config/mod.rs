@@ -336,7 +336,7 @@ impl Configuration {
         for rule in &self.models {
             need(
                 rule.chance.is_none_or(|chance| (0.0..1.0).contains(&chance)),
-                &format!("models.chance (of `{}`)", rule.model.text),
+                &format!("models.chance (of `{}`)", rule.model),
                 "must be at least 0 and below 1",
             );
         }
@@ -361,7 +361,7 @@ impl Configuration {
         }
         problems.extend(self.detectors.problems("detectors"));
         for rule in &self.models {
-            let key = format!("models.detectors (of `{}`)", rule.model.text);
+            let key = format!("models.detectors (of `{}`)", rule.model);
             problems.extend(rule.detectors.iter().flat_map(|detectors| detectors.problems(&key)));
         }
         problems

@@ -30,8 +30,7 @@ impl Turn<'_> {
         }
         let (notebook, view) = self.readable(version, subject, question);
         let policy = version.reference;
-        let asked =
-            self.ask.ask(&Asking { id, policy, at, subject, question, notebook: &notebook, view });
+        let asked = self.ask.ask(&Asking { id, policy, at, subject, question, notebook: &notebook, view });
         let failed = matches!(asked.answer, Answer::Failed(_));
         let rules = self.state.configuration.breaker;
         if self.state.note_call(version.reference, failed, &rules) {

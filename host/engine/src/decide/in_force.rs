@@ -2,15 +2,17 @@
 //! stands among the others. Rules only; the code that is asked is elsewhere.
 
 use trimtab_types::{
-    Alert, Digest, DigestBuilder, Finding, Mode, PolicyInForce, PolicyKind, PolicyRef, Rollout, Rules, Subject,
+    Alert, Digest, DigestBuilder, Finding, Mode, PolicyInForce, PolicyKind, PolicyRef, Rollout, Rules,
+    Subject,
 };
 
 use crate::Configuration;
 
 /// A policy of the set in force, ready or not.
 #[derive(Debug, Clone)]
-pub(crate) struct InForce {
-    pub(crate) entry: PolicyInForce,
+pub struct InForce {
+    /// How it stands.
+    pub entry: PolicyInForce,
     rules: Result<Rules, String>,
     /// While a new version decides for a share of the subjects: the version that decides for the others.
     previous: Option<(PolicyRef, Result<Rules, String>)>,
@@ -27,7 +29,7 @@ pub(super) struct Version<'a> {
 
 impl InForce {
     /// A policy that stands so, with its rules. `rules_of` knows those of the version before, where there is one.
-    pub(crate) fn new<E>(
+    pub fn new<E>(
         entry: PolicyInForce,
         rules: Result<Rules, String>,
         mut rules_of: impl FnMut(&str, &Digest) -> Result<Result<Rules, String>, E>,
@@ -44,9 +46,10 @@ impl InForce {
     }
 
     /// In the order in which they are asked.
-    pub(crate) fn in_order(mut policies: Vec<Self>) -> Vec<Self> {
-        policies
-            .sort_by(|a, b| (a.entry.order, &a.entry.policy.name).cmp(&(b.entry.order, &b.entry.policy.name)));
+    pub fn in_order(mut policies: Vec<Self>) -> Vec<Self> {
+        policies.sort_by(|a, b| {
+            (a.entry.order, &a.entry.policy.name).cmp(&(b.entry.order, &b.entry.policy.name))
+        });
         policies
     }
 
@@ -55,7 +58,7 @@ impl InForce {
     }
 
     /// Whether its newest version would be asked about a finding.
-    pub(crate) fn applies_to(&self, finding: &Finding) -> bool {
+    pub fn applies_to(&self, finding: &Finding) -> bool {
         self.rules.as_ref().is_ok_and(|rules| rules.decides(finding))
     }
 
@@ -96,7 +99,7 @@ fn in_share(policy: &str, subject: &Subject, share: f64) -> bool {
 }
 
 /// How a policy stands in the set, as manifest and operator say. `current` is what was there of it.
-pub(crate) fn entry(
+pub fn entry(
     reference: PolicyRef,
     rules: &Rules,
     configuration: &Configuration,

@@ -7,9 +7,11 @@
 mod alerting;
 mod ask;
 mod findings;
-pub(crate) mod in_force;
+mod in_force;
 mod output;
-pub(crate) mod step;
+mod step;
 mod turn;
 
+pub use in_force::{InForce, entry};
 pub use output::{Note, Output};
+pub use step::{Prepared, resume, step, try_out};

@@ -13,21 +13,16 @@ use crate::{
 };
 
 /// What an entry that names contents puts in force, loaded by whoever could.
-pub(crate) struct Prepared {
+pub struct Prepared {
     /// `None`: the configuration stays.
-    pub(crate) configuration: Option<Arc<Configuration>>,
+    pub configuration: Option<Arc<Configuration>>,
     /// The policies that are asked from here on.
-    pub(crate) policies: Vec<InForce>,
+    pub policies: Vec<InForce>,
 }
 
 /// Takes one record through. With a configuration or a policy set comes what it names, prepared; without, what was in
 /// force stays.
-pub(crate) fn step(
-    state: &mut State,
-    record: &LogRecord,
-    prepared: Option<Prepared>,
-    ask: &mut dyn Ask,
-) -> Output {
+pub fn step(state: &mut State, record: &LogRecord, prepared: Option<Prepared>, ask: &mut dyn Ask) -> Output {
     let mut findings = fold::apply(state, record);
     match &record.entry {
         Entry::Configuration(digest) => {
@@ -52,7 +47,7 @@ pub(crate) fn step(
 }
 
 /// Puts something else in force without an entry that says so: what is tried out.
-pub(crate) fn try_out(state: &mut State, prepared: Prepared, ask: &mut dyn Ask) -> Output {
+pub fn try_out(state: &mut State, prepared: Prepared, ask: &mut dyn Ask) -> Output {
     let findings = put_in_force(state, prepared);
     let mut turn = Turn::new(state, ask);
     turn.found(&findings);
@@ -60,7 +55,7 @@ pub(crate) fn try_out(state: &mut State, prepared: Prepared, ask: &mut dyn Ask) 
 }
 
 /// What is in force, at the beginning or after a restart: nothing follows from it.
-pub(crate) fn resume(state: &mut State, prepared: Prepared) {
+pub fn resume(state: &mut State, prepared: Prepared) {
     if let Some(configuration) = prepared.configuration {
         state.configuration = configuration;
     }

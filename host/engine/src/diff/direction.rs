@@ -83,9 +83,8 @@ impl Hold {
             deciding: 0.0,
         };
         let actions = decisions.iter().flat_map(|decision| said(decision).actions);
-        let came = actions.filter(|(_, verdict)| {
-            !judged || verdict.as_ref().is_none_or(|verdict| !verdict.holds_back())
-        });
+        let came = actions
+            .filter(|(_, verdict)| !judged || verdict.as_ref().is_none_or(|verdict| !verdict.holds_back()));
         came.for_each(|(action, _)| hold.add(&action));
         hold
     }

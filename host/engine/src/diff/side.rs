@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Action, Answer, DecisionRecord, Finding, Mode, PolicyRef, Position, Question, Subject, Verdict};
+use trimtab_types::{
+    Action, Answer, DecisionRecord, Finding, Mode, PolicyRef, Position, Question, Subject, Verdict,
+};
 
 /// What a policy, or the host in its place, said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

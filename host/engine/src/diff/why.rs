@@ -9,7 +9,11 @@ use crate::words::read;
 const MOST_REASONS: usize = 6;
 
 /// Why two moments differ, as far as the records show. Those of one policy are held against each other.
-pub(super) fn why(recorded: &[&DecisionRecord], candidate: &[&DecisionRecord], other_tables: &[&str]) -> Vec<String> {
+pub(super) fn why(
+    recorded: &[&DecisionRecord],
+    candidate: &[&DecisionRecord],
+    other_tables: &[&str],
+) -> Vec<String> {
     match (recorded, candidate) {
         ([before, ..], []) => return vec![missing(before, "with the candidate")],
         ([], [now, ..]) => return vec![missing(now, "in the record")],

@@ -26,8 +26,7 @@ use episode::Moment;
 
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
-    Act, Baseline, Entry, Finding, Judged, ModelKey, Outcome, Phase, Position, Predicted, Prediction,
-    Subject, Timestamp, judge,
+    Act, Baseline, Entry, Finding, Judged, Outcome, Phase, Position, Predicted, Prediction, Subject, judge,
 };
 
 /// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     Configuration,
     config::{BreakerRules, MetricSettings},
-    decide::in_force::InForce,
+    decide::InForce,
     metrics::{self, Row, Rows, rate},
 };
 

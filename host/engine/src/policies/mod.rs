@@ -12,7 +12,7 @@ use trimtab_policy::{
 use trimtab_store::Reader;
 use trimtab_types::{Digest, PolicyInForce, PolicySetEntry, Signed};
 
-use crate::{Configuration, HostError, decide::in_force::entry};
+use crate::{Configuration, HostError, decide::entry};
 
 pub use history::PolicyVersion;
 pub(crate) use history::{history, rolled_back, sets};
