@@ -6,6 +6,7 @@ pub mod baseline;
 mod calls;
 mod compose;
 pub mod config;
+pub mod detector;
 pub mod diff;
 pub mod dry_run;
 pub mod fold;

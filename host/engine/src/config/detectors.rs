@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{
-    AdwinConfig, AdwinVariant, DdmConfig, EddmConfig, HddmAConfig, HddmWConfig, KswinConfig, OwnPastConfig,
-    PageHinkleyConfig, Sides,
+    Adwin, AdwinConfig, AdwinVariant, Ddm, DdmConfig, Eddm, EddmConfig, HddmA, HddmAConfig, HddmW,
+    HddmWConfig, Kswin, KswinConfig, OwnPast, OwnPastConfig, PageHinkley, PageHinkleyConfig, Sides,
+    StatsError,
 };
 use trimtab_types::Invalid;
 
@@ -12,7 +13,7 @@ use super::{
     CalibrationSettings, CategorySettings, CoverageSettings, Duration, KsSettings, PerformanceSettings,
     SketchSettings, Span, StalenessSettings, TradingSettings, windowed::is_level,
 };
-use crate::fold::{DetectorKind, Online};
+use crate::detector::DetectorKind;
 
 /// What watches every subject.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -354,6 +355,63 @@ pub enum Needs {
 }
 
 impl Detectors {
+    /// Whether a detector runs.
+    pub(crate) fn is_enabled(&self, kind: DetectorKind) -> bool {
+        match kind {
+            DetectorKind::ESr => self.e_sr.enabled,
+            DetectorKind::ECusum => self.e_cusum.0.enabled,
+            DetectorKind::OwnPast => self.own_past.enabled,
+            DetectorKind::Adwin => self.adwin.enabled,
+            DetectorKind::AdwinRiver => self.adwin_river.enabled,
+            DetectorKind::PageHinkley => self.page_hinkley.enabled,
+            DetectorKind::Ddm => self.ddm.enabled,
+            DetectorKind::Eddm => self.eddm.enabled,
+            DetectorKind::HddmA => self.hddm_a.enabled,
+            DetectorKind::HddmW => self.hddm_w.enabled,
+            DetectorKind::Kswin => self.kswin.enabled,
+            DetectorKind::AccuracyZ => self.accuracy_z.enabled,
+            DetectorKind::Psi => self.psi.enabled,
+            DetectorKind::Ks => self.ks.enabled,
+            DetectorKind::Categories => self.categories.enabled,
+            DetectorKind::Calibration => self.calibration.enabled,
+            DetectorKind::Performance => self.performance.enabled,
+            DetectorKind::Trading => self.trading.enabled,
+            DetectorKind::Staleness => self.staleness.enabled,
+            DetectorKind::Coverage => self.coverage.enabled,
+        }
+    }
+
+    /// Whether a detector has other settings after a change of the configuration.
+    pub(crate) fn changed(&self, after: &Self, kind: DetectorKind) -> bool {
+        match kind {
+            DetectorKind::ESr => self.e_sr != after.e_sr,
+            DetectorKind::ECusum => self.e_cusum != after.e_cusum,
+            DetectorKind::OwnPast => self.own_past != after.own_past,
+            DetectorKind::Adwin => self.adwin != after.adwin,
+            DetectorKind::AdwinRiver => self.adwin_river != after.adwin_river,
+            DetectorKind::PageHinkley => self.page_hinkley != after.page_hinkley,
+            DetectorKind::Ddm => self.ddm != after.ddm,
+            DetectorKind::Eddm => self.eddm != after.eddm,
+            DetectorKind::HddmA => self.hddm_a != after.hddm_a,
+            DetectorKind::HddmW => self.hddm_w != after.hddm_w,
+            DetectorKind::Kswin => self.kswin != after.kswin,
+            DetectorKind::AccuracyZ => self.accuracy_z != after.accuracy_z,
+            DetectorKind::Psi => {
+                self.psi != after.psi
+                    || (after.psi.window.time().is_some() && self.sketches != after.sketches)
+            }
+            DetectorKind::Ks => {
+                self.ks != after.ks || (after.ks.window.time().is_some() && self.sketches != after.sketches)
+            }
+            DetectorKind::Categories => self.categories != after.categories,
+            DetectorKind::Calibration => self.calibration != after.calibration,
+            DetectorKind::Performance => self.performance != after.performance,
+            DetectorKind::Trading => self.trading != after.trading,
+            DetectorKind::Staleness => self.staleness != after.staleness,
+            DetectorKind::Coverage => self.coverage != after.coverage,
+        }
+    }
+
     /// Whether anything is looked at as time passes.
     pub(super) fn watches_time(&self) -> bool {
         self.staleness.enabled || self.coverage.enabled || self.longest_span().is_some()
@@ -434,10 +492,39 @@ impl Detectors {
         self.coverage.check(&mut need);
         self.sketches.check(self.longest_span(), &mut need);
         for kind in DetectorKind::ALL {
-            if let Some(Err(error)) = Online::new(kind, self) {
+            if let Some(error) = self.refused(kind) {
                 need(false, kind.name(), &error.to_string());
             }
         }
         problems
+    }
+
+    /// Why a detector of `trimtab-stats` that takes every error cannot be made with its settings.
+    fn refused(&self, kind: DetectorKind) -> Option<StatsError> {
+        match kind {
+            DetectorKind::OwnPast => OwnPast::new(self.own_past.detector()).err(),
+            DetectorKind::Adwin => Adwin::new(self.adwin.detector(AdwinVariant::KeepWindow)).err(),
+            DetectorKind::AdwinRiver => {
+                Adwin::new(self.adwin_river.detector(AdwinVariant::ResetOnDrift)).err()
+            }
+            DetectorKind::PageHinkley => PageHinkley::new(self.page_hinkley.detector()).err(),
+            DetectorKind::Ddm => Ddm::new(self.ddm.detector()).err(),
+            DetectorKind::Eddm => Eddm::new(self.eddm.detector()).err(),
+            DetectorKind::HddmA => HddmA::new(self.hddm_a.detector()).err(),
+            DetectorKind::HddmW => HddmW::new(self.hddm_w.detector()).err(),
+            DetectorKind::Kswin => Kswin::new(self.kswin.detector()).err(),
+            // Their ranges are checked here.
+            DetectorKind::ESr
+            | DetectorKind::ECusum
+            | DetectorKind::AccuracyZ
+            | DetectorKind::Psi
+            | DetectorKind::Ks
+            | DetectorKind::Categories
+            | DetectorKind::Calibration
+            | DetectorKind::Performance
+            | DetectorKind::Trading
+            | DetectorKind::Staleness
+            | DetectorKind::Coverage => None,
+        }
     }
 }

@@ -13,7 +13,10 @@ use super::{
     episode::{self, Change, Episode, Evidence, Moment},
     state::SubjectState,
 };
-use crate::config::{AccuracyZSettings, Detectors, ESrSettings, Needs};
+use crate::{
+    config::{AccuracyZSettings, Detectors, ESrSettings, Needs},
+    detector::DetectorKind,
+};
 
 /// Differences between shares are rounded to this before they are held against a limit, so that 0.85 − 0.80 counts
 /// as 5 points.
@@ -23,199 +26,9 @@ const COIN: f64 = 0.5;
 /// Fewer resolved predictions than this are no ground for "below chance".
 const ENOUGH_FOR_CHANCE: u64 = 30;
 
-/// The detectors that this build has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum DetectorKind {
-    /// e-Shiryaev–Roberts on the error, against the baseline.
-    ESr,
-    /// e-CUSUM on the error, against the baseline.
-    ECusum,
-    /// e-Shiryaev–Roberts on the error, against the stream's own past.
-    OwnPast,
-    /// ADWIN of the paper and of MOA.
-    Adwin,
-    /// ADWIN of river.
-    AdwinRiver,
-    /// Page–Hinkley.
-    PageHinkley,
-    /// DDM.
-    Ddm,
-    /// EDDM.
-    Eddm,
-    /// HDDM-A.
-    HddmA,
-    /// HDDM-W.
-    HddmW,
-    /// KSWIN.
-    Kswin,
-    /// One-proportion z-test of the rolling accuracy.
-    AccuracyZ,
-    /// Population stability index of score and features.
-    Psi,
-    /// Kolmogorov–Smirnov distance of score and features.
-    Ks,
-    /// Shares of categories and predicted classes.
-    Categories,
-    /// Expected calibration error.
-    Calibration,
-    /// Metrics below the baseline's.
-    Performance,
-    /// How trades go.
-    Trading,
-    /// Age of the newest prediction.
-    Staleness,
-    /// Share of due predictions that have an outcome.
-    Coverage,
-}
-
-impl DetectorKind {
-    /// All of them, in the order in which they are fed.
-    pub const ALL: [Self; 20] = [
-        Self::ESr,
-        Self::ECusum,
-        Self::OwnPast,
-        Self::Adwin,
-        Self::AdwinRiver,
-        Self::PageHinkley,
-        Self::Ddm,
-        Self::Eddm,
-        Self::HddmA,
-        Self::HddmW,
-        Self::Kswin,
-        Self::AccuracyZ,
-        Self::Psi,
-        Self::Ks,
-        Self::Categories,
-        Self::Calibration,
-        Self::Performance,
-        Self::Trading,
-        Self::Staleness,
-        Self::Coverage,
-    ];
-
-    /// The name in findings and configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ESr => "e-sr",
-            Self::ECusum => "e-cusum",
-            Self::OwnPast => "own-past",
-            Self::Adwin => "adwin",
-            Self::AdwinRiver => "adwin-river",
-            Self::PageHinkley => "page-hinkley",
-            Self::Ddm => "ddm",
-            Self::Eddm => "eddm",
-            Self::HddmA => "hddm-a",
-            Self::HddmW => "hddm-w",
-            Self::Kswin => "kswin",
-            Self::AccuracyZ => "accuracy-z",
-            Self::Psi => "psi",
-            Self::Ks => "ks",
-            Self::Categories => "categories",
-            Self::Calibration => "calibration",
-            Self::Performance => "performance",
-            Self::Trading => "trading",
-            Self::Staleness => "staleness",
-            Self::Coverage => "coverage",
-        }
-    }
-
-    /// By its name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    /// What it watches of every error, if it does: the others look at windows now and then.
-    pub(crate) fn judged_quantity(self) -> Option<&'static str> {
-        match self {
-            Self::AccuracyZ => Some("accuracy"),
-            Self::Psi
-            | Self::Ks
-            | Self::Categories
-            | Self::Calibration
-            | Self::Performance
-            | Self::Trading
-            | Self::Staleness
-            | Self::Coverage => None,
-            _ => Some("error"),
-        }
-    }
-
-    /// Whether it can only run against a baseline.
-    pub fn needs_baseline(self) -> bool {
-        matches!(
-            self,
-            Self::ESr
-                | Self::ECusum
-                | Self::AccuracyZ
-                | Self::Psi
-                | Self::Ks
-                | Self::Categories
-                | Self::Performance
-        )
-    }
-
-    pub(crate) fn is_enabled(self, settings: &Detectors) -> bool {
-        match self {
-            Self::ESr => settings.e_sr.enabled,
-            Self::ECusum => settings.e_cusum.0.enabled,
-            Self::OwnPast => settings.own_past.enabled,
-            Self::Adwin => settings.adwin.enabled,
-            Self::AdwinRiver => settings.adwin_river.enabled,
-            Self::PageHinkley => settings.page_hinkley.enabled,
-            Self::Ddm => settings.ddm.enabled,
-            Self::Eddm => settings.eddm.enabled,
-            Self::HddmA => settings.hddm_a.enabled,
-            Self::HddmW => settings.hddm_w.enabled,
-            Self::Kswin => settings.kswin.enabled,
-            Self::AccuracyZ => settings.accuracy_z.enabled,
-            Self::Psi => settings.psi.enabled,
-            Self::Ks => settings.ks.enabled,
-            Self::Categories => settings.categories.enabled,
-            Self::Calibration => settings.calibration.enabled,
-            Self::Performance => settings.performance.enabled,
-            Self::Trading => settings.trading.enabled,
-            Self::Staleness => settings.staleness.enabled,
-            Self::Coverage => settings.coverage.enabled,
-        }
-    }
-
-    /// Whether its settings differ.
-    pub(crate) fn changed(self, before: &Detectors, after: &Detectors) -> bool {
-        match self {
-            Self::ESr => before.e_sr != after.e_sr,
-            Self::ECusum => before.e_cusum != after.e_cusum,
-            Self::OwnPast => before.own_past != after.own_past,
-            Self::Adwin => before.adwin != after.adwin,
-            Self::AdwinRiver => before.adwin_river != after.adwin_river,
-            Self::PageHinkley => before.page_hinkley != after.page_hinkley,
-            Self::Ddm => before.ddm != after.ddm,
-            Self::Eddm => before.eddm != after.eddm,
-            Self::HddmA => before.hddm_a != after.hddm_a,
-            Self::HddmW => before.hddm_w != after.hddm_w,
-            Self::Kswin => before.kswin != after.kswin,
-            Self::AccuracyZ => before.accuracy_z != after.accuracy_z,
-            Self::Psi => {
-                before.psi != after.psi
-                    || (after.psi.window.time().is_some() && before.sketches != after.sketches)
-            }
-            Self::Ks => {
-                before.ks != after.ks
-                    || (after.ks.window.time().is_some() && before.sketches != after.sketches)
-            }
-            Self::Categories => before.categories != after.categories,
-            Self::Calibration => before.calibration != after.calibration,
-            Self::Performance => before.performance != after.performance,
-            Self::Trading => before.trading != after.trading,
-            Self::Staleness => before.staleness != after.staleness,
-            Self::Coverage => before.coverage != after.coverage,
-        }
-    }
-}
-
 /// A detector that watches the error by itself, without a baseline, and fires at an instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "one variant a detector")]
-pub enum Online {
+pub(crate) enum Online {
     OwnPast(Box<OwnPast>),
     Adwin(Adwin),
     PageHinkley(PageHinkley),
@@ -325,7 +138,7 @@ impl SubjectState {
         chance: Option<f64>,
         error: f64,
     ) -> Option<Change> {
-        if !kind.is_enabled(settings) || (kind.needs_baseline() && self.baseline.is_none()) {
+        if !settings.is_enabled(kind) || (kind.needs_baseline() && self.baseline.is_none()) {
             return None;
         }
         // Taken out for the step, because the other parts of the subject are looked at meanwhile.

@@ -12,7 +12,6 @@ use trimtab_stats::{
 use trimtab_types::{Baseline, CategoryReference, Finding, Prediction, Reference, Severity};
 
 use super::{
-    detect::DetectorKind,
     episode::{self, Change, Episode, Evidence, Moment, severity_of},
     health::Look,
     state::SubjectState,
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     baseline::{categories, quantities},
     config::{CategoryDistance, CategorySettings, Detectors, KsSettings, PsiSettings, Span},
+    detector::DetectorKind,
 };
 
 /// An episode is over when its difference is this probable without drift …

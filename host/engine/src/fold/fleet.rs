@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use trimtab_stats::multiplicity::{Correction, FalseAlarmBudget, e_detector_bh, reject};
 use trimtab_types::{Subject, Timestamp};
 
-use super::{
-    detect::DetectorKind,
-    state::{State, SubjectState},
+use super::state::{State, SubjectState};
+use crate::{
+    config::{Detectors, Span},
+    detector::DetectorKind,
 };
-use crate::config::{Detectors, Span};
 
 const WEEK: f64 = 7.0 * 86_400.0;
 const DAY: f64 = 86_400.0;
@@ -70,7 +70,7 @@ impl Gathered {
         let judged = known.judged_a_week(now);
         let predicted = judged * known.predictions as f64 / known.resolved.max(1) as f64;
         for kind in DetectorKind::ALL {
-            let runs = kind.is_enabled(settings) && (!kind.needs_baseline() || known.baseline.is_some());
+            let runs = settings.is_enabled(kind) && (!kind.needs_baseline() || known.baseline.is_some());
             if runs && !self.promise(kind, settings, judged, predicted) {
                 self.without_promise.insert(kind.name());
             }

@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use trimtab_types::{Estimate, Finding, Judged, Severity};
 
 use super::{
-    detect::DetectorKind,
     distribution::RECOVERED,
     episode::{self, Evidence, Moment},
     state::SubjectState,
 };
 use crate::{
     config::{CalibrationSettings, Detectors, MetricSettings, PerformanceSettings, TradingSettings},
+    detector::DetectorKind,
     metrics::{Metric, reliability},
 };
 

@@ -16,8 +16,8 @@ mod times;
 mod view;
 mod waiting;
 
+pub use crate::detector::DetectorKind;
 pub use breaker::Breaker;
-pub use detect::{DetectorKind, Online};
 pub use fleet::Fleet;
 pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
 pub use view::SubjectView;
@@ -250,7 +250,7 @@ impl State {
             let model = subject.model_key();
             let (before, after) = (before.detectors(&model), after.detectors(&model));
             let changed: Vec<_> =
-                DetectorKind::ALL.into_iter().filter(|kind| kind.changed(before, after)).collect();
+                DetectorKind::ALL.into_iter().filter(|kind| before.changed(after, *kind)).collect();
             if !changed.is_empty() {
                 closed
                     .extend(self.subject_mut(subject).restart(&changed, Moment { subject, position, clock }));

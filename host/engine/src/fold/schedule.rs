@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use trimtab_types::{Finding, Prediction, Severity, Subject, Timestamp};
 
 use super::{
-    detect::DetectorKind,
     episode::{self, Evidence, Moment},
     health::Look,
     state::{State, SubjectState},
 };
 use crate::{
     config::{CoverageSettings, Detectors, StalenessSettings},
+    detector::DetectorKind,
     metrics::rate,
 };
 

@@ -15,7 +15,7 @@ use trimtab_types::{
 
 use super::{
     breaker::Breaker,
-    detect::{DetectorKind, Running},
+    detect::Running,
     distribution::Distribution,
     schedule::Due,
     timelines::{Open, Timelines},
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     Configuration,
     config::{BreakerRules, MetricSettings},
+    detector::DetectorKind,
     metrics::{self, Row, Rows, rate},
 };
 

@@ -15,7 +15,6 @@ use trimtab_stats::{
 use trimtab_types::{Prediction, Timestamp};
 
 use super::{
-    detect::DetectorKind,
     distribution::{Difference, Limits},
     health::Look,
     state::SubjectState,
@@ -23,6 +22,7 @@ use super::{
 use crate::{
     baseline::quantities,
     config::{Detectors, Duration, SketchSettings},
+    detector::DetectorKind,
 };
 
 const HOUR: i64 = 3_600_000;
