@@ -9,11 +9,7 @@ use trimtab_types::{
     Position, Predicted, Prediction, Reference, Subject, judge,
 };
 
-use crate::{
-    HostError,
-    config::MetricSettings,
-    metrics::{Metric, Row},
-};
+use crate::{HostError, config::MetricSettings, judged::JudgedRow, measure, metric::Metric};
 
 const STEP: usize = 4_096;
 
@@ -58,7 +54,7 @@ pub fn from_log(
 struct Rows {
     /// Keys in the order in which they were resolved.
     order: Vec<Position>,
-    judged: BTreeMap<Position, (Judged, Row)>,
+    judged: BTreeMap<Position, (Judged, JudgedRow)>,
     /// Scores (under `None`) and features.
     values: BTreeMap<Option<String>, Vec<f64>>,
     /// Predicted classes (under `None`) and categorical features.
@@ -76,7 +72,7 @@ impl Rows {
 
     fn add(&mut self, key: Position, prediction: &Prediction, outcome: &Outcome, rules: &Judging) {
         let judged = judge(prediction, outcome, rules);
-        let row = Row::of(key, prediction, outcome, judged);
+        let row = JudgedRow::of(key, prediction, outcome, judged);
         if judged.right.is_some() && self.judged.insert(key, (judged, row)).is_none() {
             self.order.push(key);
             quantities(prediction).for_each(|(feature, value)| push(&mut self.values, feature, value));
@@ -101,10 +97,11 @@ impl Rows {
             return Err(Invalid::new("baseline", problem).into());
         }
         let known = self.order.iter().filter_map(|key| self.judged.get(key));
-        let (judged, rows): (Vec<&Judged>, Vec<&Row>) = known.map(|(judged, row)| (judged, row)).unzip();
+        let (judged, rows): (Vec<&Judged>, Vec<&JudgedRow>) =
+            known.map(|(judged, row)| (judged, row)).unzip();
         let errors: Vec<f64> = judged.iter().filter_map(|judged| judged.error).collect();
         let settings = MetricSettings::default();
-        let of = |metric: Metric| metric.of(&rows, &settings).map(|estimate| estimate.value);
+        let of = |metric: Metric| measure::of(metric, &rows, &settings).map(|estimate| estimate.value);
         let mut metrics: BTreeMap<String, f64> = Metric::ALL
             .into_iter()
             .filter_map(|metric| Some((metric.name().to_owned(), of(metric)?)))

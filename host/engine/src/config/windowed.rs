@@ -4,7 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::Duration;
-use crate::metrics::Metric;
+use crate::metric::Metric;
 
 /// Reports a problem with a key: whether it is fine, its name, and what it must be.
 pub(super) type Need<'a> = dyn FnMut(bool, &str, &str) + 'a;

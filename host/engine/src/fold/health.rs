@@ -14,7 +14,8 @@ use super::{
 use crate::{
     config::{CalibrationSettings, Detectors, MetricSettings, PerformanceSettings, TradingSettings},
     detector::DetectorKind,
-    metrics::{Metric, reliability},
+    measure::{self, reliability},
+    metric::Metric,
 };
 
 /// Differences are rounded to this before they are held against a limit, so that 0.85 − 0.80 counts as 5 points.
@@ -124,9 +125,9 @@ impl SubjectState {
     ) -> Option<Look> {
         let baseline = self.baseline.as_ref()?;
         // A drop is a share of what there was.
-        let before = metric.of_baseline(baseline, metrics).filter(|before| *before > 0.0)?;
+        let before = measure::of_baseline(metric, baseline, metrics).filter(|before| *before > 0.0)?;
         let rows = self.rows.newest(settings.window as usize);
-        let now = metric.of(&rows, metrics).filter(|now| now.samples >= settings.minimum)?;
+        let now = measure::of(metric, &rows, metrics).filter(|now| now.samples >= settings.minimum)?;
         let drop = 1.0 - now.value / before;
         let level = if drop > settings.critical + ROUNDING {
             Some(Severity::Critical)
@@ -155,7 +156,9 @@ impl SubjectState {
 
     fn trading(&self, settings: &TradingSettings, metrics: &MetricSettings) -> Vec<Look> {
         let rows = self.rows.newest(settings.window as usize);
-        let of = |metric: Metric| metric.of(&rows, metrics).filter(|now| now.samples >= settings.minimum);
+        let of = |metric: Metric| {
+            measure::of(metric, &rows, metrics).filter(|now| now.samples >= settings.minimum)
+        };
         let mut looks = Vec::new();
         let against_baseline = [
             (Metric::Sharpe, settings.sharpe_drop, settings.least_sharpe),
@@ -164,8 +167,9 @@ impl SubjectState {
         for (metric, limit, floor) in against_baseline {
             let Some(now) = of(metric) else { continue };
             let baseline = self.baseline.as_ref();
-            let before = baseline
-                .and_then(|baseline| Some(number(metric.of_baseline(baseline, metrics)?, baseline.samples)));
+            let before = baseline.and_then(|baseline| {
+                Some(number(measure::of_baseline(metric, baseline, metrics)?, baseline.samples))
+            });
             let drop = before.map(|before| before.value - now.value);
             let below = floor.is_some_and(|floor| now.value < floor);
             let dropped = drop.is_some_and(|drop| drop + ROUNDING >= limit);

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{CoverageSettings, Detectors, StalenessSettings},
     detector::DetectorKind,
-    metrics::rate,
+    measure::rate,
 };
 
 const HOUR: i64 = 3_600_000;

@@ -26,7 +26,9 @@ use crate::{
     Configuration,
     config::{BreakerRules, MetricSettings},
     detector::DetectorKind,
-    metrics::{self, Row, Rows, rate},
+    judged::{JudgedRow, JudgedRows},
+    measure::{self, rate},
+    metric,
 };
 
 /// Findings that a subject remembers for policies that ask.
@@ -213,7 +215,7 @@ pub struct SubjectState {
     /// When the newest prediction was made.
     pub newest: Option<Timestamp>,
     /// The newest judged rows, as far as metrics are kept.
-    pub(crate) rows: Rows,
+    pub(crate) rows: JudgedRows,
     /// Scores of the newest predictions without an outcome, as far as metrics are kept.
     pub(crate) waiting: Waiting,
     /// What it is held against. Stored by itself, because it is large and hardly ever changes.
@@ -253,7 +255,7 @@ impl Default for SubjectState {
             won: window(),
             times: TimeCounts::default(),
             newest: None,
-            rows: Rows::default(),
+            rows: JudgedRows::default(),
             waiting: Waiting::default(),
             baseline: None,
             paused: false,
@@ -302,9 +304,9 @@ impl SubjectState {
             self.won.push(prediction_at.0, won);
         }
         if rows_kept == 0 {
-            self.rows = Rows::default();
+            self.rows = JudgedRows::default();
         } else if judged.right.is_some() || judged.won.is_some() {
-            self.rows.push(Row::of(prediction_at, prediction, outcome, judged), rows_kept as usize);
+            self.rows.push(JudgedRow::of(prediction_at, prediction, outcome, judged), rows_kept as usize);
         }
     }
 
@@ -326,7 +328,7 @@ impl SubjectState {
         if let Some(won) = after.won {
             self.won.amend(prediction_at.0, won);
         }
-        self.rows.amend(Row::of(prediction_at, prediction, outcome, after));
+        self.rows.amend(JudgedRow::of(prediction_at, prediction, outcome, after));
     }
 
     /// Accuracy over the newest `last` judged predictions (all, if there are fewer).
@@ -342,17 +344,20 @@ impl SubjectState {
     /// Metrics of the newest judged predictions that are kept, by their names.
     pub fn metrics(&self, settings: &MetricSettings) -> Vec<Metric> {
         let rows = self.rows.newest(settings.window as usize);
-        metrics::Metric::ALL
+        metric::Metric::ALL
             .into_iter()
             .filter_map(|metric| {
-                Some(Metric { name: metric.name().to_owned(), estimate: metric.of(&rows, settings)? })
+                Some(Metric {
+                    name: metric.name().to_owned(),
+                    estimate: measure::of(metric, &rows, settings)?,
+                })
             })
             .collect()
     }
 
     /// Right and wrong ones among the newest judged predictions that are kept.
-    pub fn confusion(&self, settings: &MetricSettings) -> Option<metrics::Confusion> {
-        metrics::confusion(&self.rows.newest(settings.window as usize))
+    pub fn confusion(&self, settings: &MetricSettings) -> Option<measure::Confusion> {
+        measure::confusion(&self.rows.newest(settings.window as usize))
     }
 
     /// Remembers findings for policies that ask, and counts those that opened.

@@ -8,7 +8,10 @@ use trimtab_stats::{calibration::Recalibration, cbpe::EstimatedPerformance};
 use trimtab_types::{Estimate, Interval, Position};
 
 use super::state::SubjectState;
-use crate::metrics::{Metric, SPREAD, scored};
+use crate::{
+    measure::{SPREAD, scored},
+    metric::Metric,
+};
 
 /// Scores are recalibrated from so many judged ones or more; the newest third says whether that helps.
 const ENOUGH_TO_RECALIBRATE: usize = 150;
