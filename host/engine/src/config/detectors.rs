@@ -10,8 +10,10 @@ use trimtab_stats::{
 use trimtab_types::Invalid;
 
 use super::{
-    CalibrationSettings, CategorySettings, CoverageSettings, Duration, KsSettings, PerformanceSettings,
-    SketchSettings, Span, StalenessSettings, TradingSettings, windowed::is_level,
+    check::{is_default, is_level},
+    distributions::{CategorySettings, KsSettings, PsiSettings, SketchSettings},
+    looks::{CalibrationSettings, CoverageSettings, PerformanceSettings, StalenessSettings, TradingSettings},
+    span::Duration,
 };
 use crate::detector::DetectorKind;
 
@@ -47,28 +49,28 @@ pub struct Detectors {
     /// A Kolmogorov–Smirnov test on a sliding window of errors.
     pub kswin: KswinSettings,
     /// Kolmogorov–Smirnov distance of score and numeric features against the baseline.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub ks: KsSettings,
     /// Categorical features and predicted classes against the baseline.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub categories: CategorySettings,
     /// Whether stated probabilities come true.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub calibration: CalibrationSettings,
     /// Metrics that fell below the baseline's.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub performance: PerformanceSettings,
     /// Whether trades still go well.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub trading: TradingSettings,
     /// How old the newest prediction is.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub staleness: StalenessSettings,
     /// How many predictions have an outcome.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub coverage: CoverageSettings,
     /// What is kept where a window is a length of time.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub sketches: SketchSettings,
 }
 
@@ -96,41 +98,6 @@ fn off() -> ESrSettings {
 impl Default for ECusumSettings {
     fn default() -> Self {
         Self(ESrSettings { enabled: false, ..ESrSettings::default() })
-    }
-}
-
-/// Population stability index of the score and of each feature, newest predictions against the baseline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PsiSettings {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// What is held against the baseline, as a number; or, as a length of time, against the stretch that `sketches` names.
-    pub window: Span,
-    /// After how many predictions it is tested again; a stretch of time is tested every hour.
-    pub every: u32,
-    /// An index of this much is medium …
-    pub medium: f64,
-    /// … of this much high …
-    pub high: f64,
-    /// … and above this critical.
-    pub critical: f64,
-    /// The index must also be improbable without drift, given the sizes: at this level for all quantities of a subject
-    /// together. Values are taken to be as dependent on each other as the baseline's.
-    pub alpha: f64,
-}
-
-impl Default for PsiSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            window: Span::Rows(500),
-            every: 50,
-            medium: 0.1,
-            high: 0.2,
-            critical: 0.3,
-            alpha: 0.001,
-        }
     }
 }
 
@@ -471,18 +438,7 @@ impl Detectors {
             "must be above 0 and not above `high`, which must be below 1",
         );
         need((0.0..=1.0).contains(&z.hysteresis), "accuracy-z.hysteresis", "must lie between 0 and 1");
-        let psi = &self.psi;
-        psi.window.check("psi.window", &mut need);
-        need(psi.every > 0, "psi.every", "must be at least 1");
-        need(
-            psi.medium > 0.0
-                && psi.medium <= psi.high
-                && psi.high <= psi.critical
-                && psi.critical.is_finite(),
-            "psi.medium",
-            "must be above 0, not above `high`, and that not above `critical`",
-        );
-        need(is_level(psi.alpha), "psi.alpha", "must lie between 0 and 1");
+        self.psi.check(&mut need);
         self.ks.check(&mut need);
         self.categories.check(&mut need);
         self.calibration.check(&mut need);
