@@ -12,6 +12,7 @@ pub mod dry_run;
 pub mod fold;
 mod host;
 mod judged;
+mod ledger;
 pub mod measure;
 pub mod metric;
 pub mod overlay;

@@ -1,7 +1,6 @@
 //! The fold: log entries in, state and findings out. Pure: no I/O, no clock, no randomness, so that the same log gives
 //! the same findings on every machine. What to do about a finding is not decided here.
 
-mod breaker;
 mod detect;
 mod distribution;
 mod episode;
@@ -16,10 +15,12 @@ mod times;
 mod view;
 mod waiting;
 
-pub use crate::detector::DetectorKind;
-pub use breaker::Breaker;
+pub use crate::{
+    detector::DetectorKind,
+    ledger::{Breaker, KillNote, ModelState, SentAlert},
+};
 pub use fleet::Fleet;
-pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
+pub use state::{BadState, State, StateKey, SubjectState};
 pub use view::SubjectView;
 
 use episode::Moment;
