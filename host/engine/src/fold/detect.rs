@@ -127,7 +127,6 @@ impl SubjectState {
                 found.extend(episode::advance(&mut running.episode, (kind.name(), quantity), change, moment));
             }
         }
-        self.note(&found);
         found
     }
 
@@ -275,9 +274,7 @@ impl SubjectState {
             ended.extend(known.map(|known| known.episode));
             ended.extend(self.episodes.remove(kind).into_iter().flatten().map(|(_, open)| Some(open)));
         }
-        let found: Vec<_> = ended.into_iter().filter_map(|open| episode::end(open, moment)).collect();
-        self.note(&found);
-        found
+        ended.into_iter().filter_map(|open| episode::end(open, moment)).collect()
     }
 }
 

@@ -337,7 +337,6 @@ impl SubjectState {
                 }
             }
         }
-        self.note(&found);
         found
     }
 }

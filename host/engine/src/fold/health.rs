@@ -70,7 +70,6 @@ impl SubjectState {
                 episodes.insert(quantity.into_owned(), open);
             }
         }
-        self.note(&found);
         found
     }
 

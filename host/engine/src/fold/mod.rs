@@ -150,7 +150,9 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let detectors = configuration.detectors(&model);
     let mut findings = subject.arrived(detectors, prediction, moment);
     findings.extend(subject.distribute(detectors, prediction, moment));
-    if subject.sketch(detectors, prediction, moment.clock) {
+    let is_older_changed = subject.sketch(detectors, prediction, moment.clock);
+    subject.note(&findings);
+    if is_older_changed {
         state.touch_timelines(&prediction.subject);
     }
     findings
@@ -202,14 +204,23 @@ fn observe(
         None => Vec::new(),
     };
     findings.extend(subject.examine(detectors, &configuration.metrics, judged, moment));
+    subject.note(&findings);
     findings
 }
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
-    let moment = Moment { subject: &baseline.subject, position: state.position, clock: state.clock };
     state.hold_against(baseline);
     let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(|kind| kind.needs_baseline()).collect();
-    state.subject_mut(&baseline.subject).restart(&kinds, moment)
+    restart(state, &baseline.subject, &kinds)
+}
+
+/// Starts detectors of a subject anew. Returns the episodes that this closed.
+fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<Finding> {
+    let moment = Moment { subject, position: state.position, clock: state.clock };
+    let known = state.subject_mut(subject);
+    let closed = known.restart(kinds, moment);
+    known.note(&closed);
+    closed
 }
 
 fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
@@ -230,21 +241,19 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
 impl State {
     /// Starts detectors of a subject anew. Returns the episodes that this closed.
     pub fn reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
-        let moment = Moment { subject, position: self.position, clock: self.clock };
-        let state = self.subject_mut(subject);
         let named = |kind: &DetectorKind| detector.is_none_or(|name| name == kind.name());
         let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(named).collect();
+        let known = self.subject_mut(subject);
         for kind in &kinds {
-            state.drift_counts.remove(kind.name());
+            known.drift_counts.remove(kind.name());
         }
-        state.restart(&kinds, moment)
+        restart(self, subject, &kinds)
     }
 
     /// Puts another configuration in force. Detectors whose settings changed start anew.
     pub fn put_in_force(&mut self, configuration: std::sync::Arc<crate::Configuration>) -> Vec<Finding> {
         let before = std::mem::replace(&mut self.configuration, configuration);
         let after = std::sync::Arc::clone(&self.configuration);
-        let (position, clock) = (self.position, self.clock);
         let subjects: Vec<_> = self.subjects.keys().cloned().collect();
         let mut closed = Vec::new();
         for subject in &subjects {
@@ -253,8 +262,7 @@ impl State {
             let changed: Vec<_> =
                 DetectorKind::ALL.into_iter().filter(|kind| before.changed(after, *kind)).collect();
             if !changed.is_empty() {
-                closed
-                    .extend(self.subject_mut(subject).restart(&changed, Moment { subject, position, clock }));
+                closed.extend(restart(self, subject, &changed));
             }
         }
         closed

@@ -103,7 +103,10 @@ pub(super) fn tick(state: &mut State) -> Vec<Finding> {
         .into_iter()
         .flat_map(|(subject, looks)| {
             let moment = Moment { subject: &subject, position, clock: now };
-            state.subject_mut(&subject).conclude(looks, moment)
+            let known = state.subject_mut(&subject);
+            let findings = known.conclude(looks, moment);
+            known.note(&findings);
+            findings
         })
         .collect()
 }

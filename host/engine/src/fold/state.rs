@@ -250,7 +250,7 @@ impl SubjectState {
         measure::confusion(&self.rows.newest(settings.window as usize))
     }
 
-    /// Remembers findings for policies that ask, and counts those that opened.
+    /// Remembers findings for policies that ask, and counts those that opened. Detectors read nothing of this.
     pub(crate) fn note(&mut self, findings: &[Finding]) {
         for finding in findings {
             if finding.phase == Phase::Opened {
