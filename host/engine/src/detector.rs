@@ -1,5 +1,5 @@
 //! The detectors that this build has: their names and what each needs. Not their settings, see `config`, and not what they
-//! do, see `fold`.
+//! do, see `watch`.
 
 use serde::{Deserialize, Serialize};
 

@@ -9,6 +9,7 @@ pub mod config;
 pub mod detector;
 pub mod diff;
 pub mod dry_run;
+mod fleet;
 pub mod fold;
 mod host;
 mod judged;
@@ -21,10 +22,14 @@ mod policies;
 mod remarks;
 pub mod rows;
 pub mod safeguards;
+mod state;
 #[cfg(test)]
 mod testing;
+mod tick;
 mod trade;
 pub mod verify;
+mod view;
+mod watch;
 pub mod words;
 
 pub use calls::{Bucket, PolicyCalls};

@@ -2,7 +2,7 @@
 //! `trimtab-stats`.
 
 use trimtab_stats::{
-    IntervalMethod,
+    IntervalMethod, Window,
     calibration::{Binning, Reliability},
     classification::{Averaging, ConfusionMatrix, PrecisionRecall},
     proportion,
@@ -168,6 +168,12 @@ fn share(hits: impl Iterator<Item = bool>) -> Option<Estimate> {
         n += 1;
     });
     rate(successes, n)
+}
+
+/// The share of hits among the newest `last`, or all if there are fewer.
+pub(crate) fn share_of(window: &Window, last: usize) -> Option<Estimate> {
+    let counts = window.newest(last);
+    rate(counts.successes, counts.n)
 }
 
 /// A share with its Wilson interval; `None` of nothing.

@@ -1,5 +1,5 @@
 //! What watches every subject: the detectors' settings, their defaults and their ranges. Not what they do with them;
-//! see `fold`.
+//! see `watch`.
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{

@@ -168,7 +168,12 @@ impl Configuration {
 
     /// What watches a model.
     pub fn detectors(&self, model: &ModelKey) -> &Detectors {
-        self.rule(model).and_then(|rule| rule.detectors.as_ref()).unwrap_or(&self.detectors)
+        self.detectors_by(self.rule(model))
+    }
+
+    /// What watches the models of a rule, or of none.
+    pub(crate) fn detectors_by<'a>(&'a self, rule: Option<&'a ModelRule>) -> &'a Detectors {
+        rule.and_then(|rule| rule.detectors.as_ref()).unwrap_or(&self.detectors)
     }
 
     /// Whether anything is looked at as time passes.

@@ -6,11 +6,12 @@ use trimtab_policy::View;
 use trimtab_stats::Window;
 use trimtab_types::{Estimate, Finding, ModelVersion, Seconds, Severity, Subject, Timestamp};
 
-use super::state::{State, SubjectState};
 use crate::{
     config::MetricSettings,
     measure::{self, rate},
     metric::Metric,
+    state::State,
+    watch::SubjectState,
 };
 
 /// A subject as of a position.

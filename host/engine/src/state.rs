@@ -2,37 +2,19 @@
 //! decisions depend on. Every part can be stored by itself and is stored only when it changed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
-use trimtab_stats::Window;
-use trimtab_types::{
-    Baseline, Digest, Estimate, Finding, Judged, Metric, ModelKey, Outcome, Phase, PolicyRef, PolicySetEntry,
-    Position, Prediction, Severity, Subject, Timestamp,
-};
+use trimtab_types::{Baseline, Digest, ModelKey, PolicyRef, PolicySetEntry, Position, Subject, Timestamp};
 
-use super::{
-    detect::Running,
-    distribution::Distribution,
-    schedule::Due,
-    timelines::{Open, Timelines},
-    times::TimeCounts,
-    waiting::Waiting,
-};
 use crate::{
     Configuration,
-    config::{BreakerRules, MetricSettings},
-    detector::DetectorKind,
-    judged::{JudgedRow, JudgedRows},
+    config::BreakerRules,
     ledger::{Breaker, KillNote, ModelState},
-    measure::{self, rate},
-    metric,
+    watch::SubjectState,
 };
-
-/// Findings that a subject remembers for policies that ask.
-const FINDINGS_KEPT: usize = 32;
 
 /// The fold's state at a position.
 #[derive(Debug, Clone)]
@@ -87,200 +69,6 @@ struct Global {
     policies: String,
     killed: Option<KillNote>,
     breakers: BTreeMap<PolicyRef, Breaker>,
-}
-
-/// What is known of a subject.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SubjectState {
-    /// Predictions logged.
-    pub predictions: u64,
-    /// Predictions resolved and judged.
-    pub resolved: u64,
-    /// Whether the newest judged predictions were right, by their position.
-    pub right: Window,
-    /// Whether the newest trades won.
-    pub won: Window,
-    /// Right ones by time.
-    pub(crate) times: TimeCounts,
-    /// When the newest prediction was made.
-    pub newest: Option<Timestamp>,
-    /// The newest judged rows, as far as metrics are kept.
-    pub(crate) rows: JudgedRows,
-    /// Scores of the newest predictions without an outcome, as far as metrics are kept.
-    pub(crate) waiting: Waiting,
-    /// What it is held against. Stored by itself, because it is large and hardly ever changes.
-    #[serde(skip)]
-    pub baseline: Option<Arc<Baseline>>,
-    /// Findings kept and not decided on.
-    pub paused: bool,
-    /// The detectors that run, with their open episodes.
-    pub(crate) detectors: BTreeMap<DetectorKind, Running>,
-    /// Score and features by detector, in the order of the baseline's distributions or categories.
-    pub(crate) distributions: BTreeMap<DetectorKind, Vec<Distribution>>,
-    /// Sketches of the hour that each quantity is in, by name.
-    pub(crate) open_hours: Vec<Open>,
-    /// Sketches of hours and days before. Stored by themselves, because they are large and change once an hour.
-    #[serde(skip)]
-    pub(crate) timelines: Arc<Timelines>,
-    /// Open episodes of detectors that look now and then, by quantity.
-    pub(crate) episodes: BTreeMap<DetectorKind, BTreeMap<String, Box<Finding>>>,
-    /// Which predictions came due and have an outcome, where that is watched.
-    pub(crate) due: Due,
-    /// Findings since the detector was last reset.
-    pub drift_counts: BTreeMap<String, u32>,
-    /// The newest findings, oldest first.
-    pub findings: VecDeque<Finding>,
-    /// Notebooks of the policies that keep one about this subject.
-    pub notebooks: BTreeMap<String, BTreeMap<String, String>>,
-    /// Whether the task has the usual chance level of one half.
-    pub two_sided: bool,
-}
-
-impl Default for SubjectState {
-    fn default() -> Self {
-        Self {
-            predictions: 0,
-            resolved: 0,
-            right: window(),
-            won: window(),
-            times: TimeCounts::default(),
-            newest: None,
-            rows: JudgedRows::default(),
-            waiting: Waiting::default(),
-            baseline: None,
-            paused: false,
-            detectors: BTreeMap::new(),
-            distributions: BTreeMap::new(),
-            open_hours: Vec::new(),
-            timelines: Arc::default(),
-            episodes: BTreeMap::new(),
-            due: Due::default(),
-            drift_counts: BTreeMap::new(),
-            findings: VecDeque::new(),
-            notebooks: BTreeMap::new(),
-            two_sided: true,
-        }
-    }
-}
-
-#[expect(clippy::expect_used, reason = "the constant capacity is within the documented range")]
-fn window() -> Window {
-    Window::new(Window::DEFAULT_CAPACITY).expect("a valid capacity")
-}
-
-impl SubjectState {
-    /// Counts a prediction that has just met its outcome.
-    pub(crate) fn count(
-        &mut self,
-        prediction_at: Position,
-        prediction: &Prediction,
-        outcome: &Outcome,
-        judged: Judged,
-        now: Timestamp,
-        rows_kept: u32,
-    ) {
-        use trimtab_types::Predicted::{Binary, Direction, Multiclass, Regression};
-        self.two_sided = match prediction.predicted {
-            Binary(_) | Direction(_) => true,
-            Multiclass(_) | Regression(_) => false,
-        };
-        self.waiting.resolved(prediction_at);
-        if let Some(right) = judged.right {
-            self.resolved += 1;
-            self.right.push(prediction_at.0, right);
-            self.times.add(outcome.time, right, now);
-        }
-        if let Some(won) = judged.won {
-            self.won.push(prediction_at.0, won);
-        }
-        if rows_kept == 0 {
-            self.rows = JudgedRows::default();
-        } else if judged.right.is_some() || judged.won.is_some() {
-            self.rows.push(JudgedRow::of(prediction_at, prediction, outcome, judged), rows_kept as usize);
-        }
-    }
-
-    /// An outcome was corrected: windows and counts by time follow; sequential evidence stands, because a bet once
-    /// placed is not taken back.
-    pub(crate) fn correct(
-        &mut self,
-        prediction_at: Position,
-        prediction: &Prediction,
-        (before, previous): (Judged, &Outcome),
-        (after, outcome): (Judged, &Outcome),
-        now: Timestamp,
-    ) {
-        if let (Some(before), Some(after)) = (before.right, after.right) {
-            self.right.amend(prediction_at.0, after);
-            self.times.remove(previous.time, before);
-            self.times.add(outcome.time, after, now);
-        }
-        if let Some(won) = after.won {
-            self.won.amend(prediction_at.0, won);
-        }
-        self.rows.amend(JudgedRow::of(prediction_at, prediction, outcome, after));
-    }
-
-    /// Accuracy over the newest `last` judged predictions (all, if there are fewer).
-    pub fn accuracy(&self, last: usize) -> Option<Estimate> {
-        rate(self.right.newest(last).successes, self.right.newest(last).n)
-    }
-
-    /// Share of won trades among the newest `last`.
-    pub fn win_rate(&self, last: usize) -> Option<Estimate> {
-        rate(self.won.newest(last).successes, self.won.newest(last).n)
-    }
-
-    /// Metrics of the newest judged predictions that are kept, by their names.
-    pub fn metrics(&self, settings: &MetricSettings) -> Vec<Metric> {
-        let rows = self.rows.newest(settings.window as usize);
-        metric::Metric::ALL
-            .into_iter()
-            .filter_map(|metric| {
-                Some(Metric {
-                    name: metric.name().to_owned(),
-                    estimate: measure::of(metric, &rows, settings)?,
-                })
-            })
-            .collect()
-    }
-
-    /// Right and wrong ones among the newest judged predictions that are kept.
-    pub fn confusion(&self, settings: &MetricSettings) -> Option<measure::Confusion> {
-        measure::confusion(&self.rows.newest(settings.window as usize))
-    }
-
-    /// Remembers findings for policies that ask, and counts those that opened. Detectors read nothing of this.
-    pub(crate) fn note(&mut self, findings: &[Finding]) {
-        for finding in findings {
-            if finding.phase == Phase::Opened {
-                let count = self.drift_counts.entry(finding.detector.clone()).or_default();
-                *count = count.saturating_add(1);
-            }
-            if self.findings.len() == FINDINGS_KEPT {
-                self.findings.pop_front();
-            }
-            self.findings.push_back(finding.clone());
-        }
-    }
-
-    /// The newest change of each open episode.
-    pub fn open_findings(&self) -> impl Iterator<Item = (DetectorKind, &Finding)> {
-        let errors = self.detectors.iter().filter_map(|(kind, running)| Some((*kind, running.episode()?)));
-        let distributions = self.distributions.iter().flat_map(|(kind, known)| {
-            known.iter().filter_map(|known| Some((*kind, known.episode.as_deref()?)))
-        });
-        let others = self
-            .episodes
-            .iter()
-            .flat_map(|(kind, open)| open.values().map(|finding| (*kind, finding.as_ref())));
-        errors.chain(distributions).chain(others)
-    }
-
-    /// The gravest open episode.
-    pub fn worst(&self) -> Option<Severity> {
-        self.open_findings().map(|(_, finding)| finding.severity).max()
-    }
 }
 
 /// Why stored state cannot be used.

@@ -1,34 +1,27 @@
 //! The fold: log entries in, state and findings out. Pure: no I/O, no clock, no randomness, so that the same log gives
 //! the same findings on every machine. What to do about a finding is not decided here.
 
-mod detect;
-mod distribution;
-mod episode;
-mod fleet;
-mod health;
-mod schedule;
-mod state;
 #[cfg(test)]
 mod tests;
-mod timelines;
-mod times;
-mod view;
-mod waiting;
-
-pub use crate::{
-    detector::DetectorKind,
-    ledger::{Breaker, KillNote, ModelState, SentAlert},
-};
-pub use fleet::Fleet;
-pub use state::{BadState, State, StateKey, SubjectState};
-pub use view::SubjectView;
-
-use episode::Moment;
 
 use trimtab_store::{LogRecord, Resolution};
 use trimtab_types::{
-    Act, Baseline, Entry, Finding, Judged, ModelKey, Outcome, Phase, Position, Predicted, Prediction,
-    Subject, Timestamp, judge,
+    Act, Baseline, Entry, Finding, ModelKey, Outcome, Phase, Position, Prediction, Subject, Timestamp, judge,
+};
+
+use crate::{
+    tick,
+    watch::{At, Pair, Settings},
+};
+
+// What was found here before it had a place of its own.
+pub use crate::{
+    detector::DetectorKind,
+    fleet::Fleet,
+    ledger::{Breaker, KillNote, ModelState, SentAlert},
+    state::{BadState, State, StateKey},
+    view::SubjectView,
+    watch::SubjectState,
 };
 
 /// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
@@ -56,7 +49,7 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
             Vec::new()
         }
         Entry::Reset(reset) => state.reset(&reset.subject, reset.detector.as_deref()),
-        Entry::Tick(_) => schedule::tick(state),
+        Entry::Tick(_) => tick::tick(state),
         Entry::VersionTransition(transition) => {
             state.model_mut(&transition.model).transition(transition);
             Vec::new()
@@ -140,17 +133,9 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let model = prediction.subject.model_key();
     state.model_mut(&model).predictions += 1;
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let position = state.position;
-    let moment = Moment { subject: &prediction.subject, position, clock: state.clock };
+    let at = At { subject: &prediction.subject, position: state.position, clock: state.clock };
     let subject = state.subject_mut(&prediction.subject);
-    subject.predictions += 1;
-    if let Predicted::Binary(score) = prediction.predicted {
-        subject.waiting.push(position, score, configuration.metrics.window as usize);
-    }
-    let detectors = configuration.detectors(&model);
-    let mut findings = subject.arrived(detectors, prediction, moment);
-    findings.extend(subject.distribute(detectors, prediction, moment));
-    let is_older_changed = subject.sketch(detectors, prediction, moment.clock);
+    let (findings, is_older_changed) = subject.arrive(Settings::of(&configuration, &model), prediction, at);
     subject.note(&findings);
     if is_older_changed {
         state.touch_timelines(&prediction.subject);
@@ -161,49 +146,31 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
 /// A prediction and its outcome meet.
 fn resolve(
     state: &mut State,
-    prediction_at: Position,
+    position: Position,
     prediction: &Prediction,
     outcome: &Outcome,
     previous: Option<&Outcome>,
 ) -> Vec<Finding> {
     let rules = state.configuration.judging;
-    let judged = judge(prediction, outcome, &rules);
+    let pair = |outcome| Pair { position, prediction, outcome, judged: judge(prediction, outcome, &rules) };
     match previous {
         Some(previous) => {
-            let before = judge(prediction, previous, &rules);
             let now = state.clock;
-            let subject = state.subject_mut(&prediction.subject);
-            subject.correct(prediction_at, prediction, (before, previous), (judged, outcome), now);
+            state.subject_mut(&prediction.subject).correct(pair(previous), pair(outcome), now);
             Vec::new()
         }
-        None => observe(state, prediction_at, prediction, outcome, judged),
+        None => observe(state, pair(outcome)),
     }
 }
 
-fn observe(
-    state: &mut State,
-    prediction_at: Position,
-    prediction: &Prediction,
-    outcome: &Outcome,
-    judged: Judged,
-) -> Vec<Finding> {
-    let model = prediction.subject.model_key();
+fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
+    let about = &pair.prediction.subject;
+    let model = about.model_key();
     state.model_mut(&model).resolved += 1;
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let (position, clock) = (state.position, state.clock);
-    let chance = configuration.rule(&model).and_then(|rule| rule.chance);
-    let detectors = configuration.detectors(&model);
-    let subject = state.subject_mut(&prediction.subject);
-    subject.count(prediction_at, prediction, outcome, judged, clock, configuration.rows_kept(detectors));
-    if detectors.coverage.enabled {
-        subject.due.resolved(prediction);
-    }
-    let moment = Moment { subject: &prediction.subject, position, clock };
-    let mut findings = match judged.error {
-        Some(error) => subject.detect(detectors, chance, error, moment),
-        None => Vec::new(),
-    };
-    findings.extend(subject.examine(detectors, &configuration.metrics, judged, moment));
+    let at = At { subject: about, position: state.position, clock: state.clock };
+    let subject = state.subject_mut(about);
+    let findings = subject.resolve(Settings::of(&configuration, &model), pair, at);
     subject.note(&findings);
     findings
 }
@@ -216,9 +183,9 @@ fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
 
 /// Starts detectors of a subject anew. Returns the episodes that this closed.
 fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<Finding> {
-    let moment = Moment { subject, position: state.position, clock: state.clock };
+    let at = At { subject, position: state.position, clock: state.clock };
     let known = state.subject_mut(subject);
-    let closed = known.restart(kinds, moment);
+    let closed = known.restart(kinds, at);
     known.note(&closed);
     closed
 }
