@@ -9,7 +9,6 @@ use super::{
     window::Distribution,
 };
 use crate::{
-    baseline::categories,
     config::{CategoryDistance, CategorySettings},
     detector::DetectorKind,
 };
@@ -21,7 +20,7 @@ pub(super) fn take(
     window: usize,
     known: &mut [Distribution],
 ) {
-    let mut values = categories(prediction).peekable();
+    let mut values = prediction.categories().peekable();
     for (reference, known) in references.iter().zip(known) {
         let name = reference.feature.as_deref();
         while values.next_if(|(other, _)| *other < name).is_some() {}

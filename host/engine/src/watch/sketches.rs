@@ -16,7 +16,6 @@ use trimtab_types::{Prediction, Timestamp};
 
 use super::{difference::Gap, ks, look::Look, psi};
 use crate::{
-    baseline::quantities,
     config::{Detectors, Duration, SketchSettings},
     detector::DetectorKind,
 };
@@ -59,7 +58,7 @@ pub(super) fn take(
     let settings = &settings.sketches;
     let hour = hour_of(prediction.time);
     let mut is_older_changed = false;
-    for (name, value) in quantities(prediction) {
+    for (name, value) in prediction.quantities() {
         let name = name.unwrap_or_default();
         let place = match open_hours.binary_search_by(|open| open.name.as_str().cmp(name)) {
             Ok(place) => place,

@@ -8,7 +8,7 @@ use super::{
     difference::{Gap, Limits},
     episode::{self, At, Episode, severity_of},
 };
-use crate::{baseline::quantities, detector::DetectorKind};
+use crate::detector::DetectorKind;
 
 /// The newest values of a quantity, by bin of the baseline, with the open episode.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ pub(super) fn take_numbers(
     known: &mut [Distribution],
     edges: impl Fn(&Reference) -> &[f64],
 ) {
-    let mut values = quantities(prediction).peekable();
+    let mut values = prediction.quantities().peekable();
     for (reference, known) in references.iter().zip(known) {
         let name = reference.feature.as_deref();
         while values.next_if(|(other, _)| *other < name).is_some() {}
