@@ -1,19 +1,15 @@
 //! A baseline from what is stored: the numbers over a range of a subject's resolved predictions.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use trimtab_stats::Bins;
 use trimtab_store::{Reader, Resolution};
 use trimtab_types::{
-    Baseline, BaselineSource, CategoryReference, Cut, Entry, Feature, Invalid, Judged, Judging, Outcome,
-    Position, Predicted, Prediction, Reference, Subject, judge,
+    Baseline, BaselineSource, CategoryReference, Cut, Entry, Invalid, Judged, Judging, Outcome, Position,
+    Prediction, Reference, Subject, judge,
 };
 
-use crate::{
-    HostError,
-    config::MetricSettings,
-    metrics::{Metric, Row},
-};
+use crate::{HostError, config::MetricSettings, judged::JudgedRow, measure, metric::Metric};
 
 const STEP: usize = 4_096;
 
@@ -58,7 +54,7 @@ pub fn from_log(
 struct Rows {
     /// Keys in the order in which they were resolved.
     order: Vec<Position>,
-    judged: BTreeMap<Position, (Judged, Row)>,
+    judged: BTreeMap<Position, (Judged, JudgedRow)>,
     /// Scores (under `None`) and features.
     values: BTreeMap<Option<String>, Vec<f64>>,
     /// Predicted classes (under `None`) and categorical features.
@@ -76,11 +72,12 @@ impl Rows {
 
     fn add(&mut self, key: Position, prediction: &Prediction, outcome: &Outcome, rules: &Judging) {
         let judged = judge(prediction, outcome, rules);
-        let row = Row::of(key, prediction, outcome, judged);
+        let row = JudgedRow::of(key, prediction, outcome, judged);
         if judged.right.is_some() && self.judged.insert(key, (judged, row)).is_none() {
             self.order.push(key);
-            quantities(prediction).for_each(|(feature, value)| push(&mut self.values, feature, value));
-            categories(prediction)
+            prediction.quantities().for_each(|(feature, value)| push(&mut self.values, feature, value));
+            prediction
+                .categories()
                 .for_each(|(feature, name)| push(&mut self.categories, feature, name.into_owned()));
         }
     }
@@ -101,10 +98,11 @@ impl Rows {
             return Err(Invalid::new("baseline", problem).into());
         }
         let known = self.order.iter().filter_map(|key| self.judged.get(key));
-        let (judged, rows): (Vec<&Judged>, Vec<&Row>) = known.map(|(judged, row)| (judged, row)).unzip();
+        let (judged, rows): (Vec<&Judged>, Vec<&JudgedRow>) =
+            known.map(|(judged, row)| (judged, row)).unzip();
         let errors: Vec<f64> = judged.iter().filter_map(|judged| judged.error).collect();
         let settings = MetricSettings::default();
-        let of = |metric: Metric| metric.of(&rows, &settings).map(|estimate| estimate.value);
+        let of = |metric: Metric| measure::of(metric, &rows, &settings).map(|estimate| estimate.value);
         let mut metrics: BTreeMap<String, f64> = Metric::ALL
             .into_iter()
             .filter_map(|metric| Some((metric.name().to_owned(), of(metric)?)))
@@ -180,37 +178,4 @@ fn category_reference((feature, values): (&Option<String>, &Vec<String>)) -> Opt
         counts,
         worth: trimtab_stats::dependence::effective_sample_size(&series).ok()?,
     })
-}
-
-/// The numbers whose distribution is watched: the score, under `None`, and then the features by name.
-pub(crate) fn quantities(prediction: &Prediction) -> impl Iterator<Item = (Option<&str>, f64)> {
-    let score = match prediction.predicted {
-        Predicted::Binary(score) | Predicted::Regression(score) => Some(score),
-        Predicted::Direction(direction) => Some(f64::from(direction)),
-        Predicted::Multiclass(_) => None,
-    };
-    let features =
-        prediction.features.names.iter().zip(&prediction.features.values).filter_map(|(name, value)| {
-            match value {
-                Feature::Number(number) => Some((Some(name.as_str()), *number)),
-                Feature::Category(_) => None,
-            }
-        });
-    score.map(|score| (None, score)).into_iter().chain(features)
-}
-
-/// The categories whose shares are watched: the predicted class, under `None`, and then the features by name.
-pub(crate) fn categories(prediction: &Prediction) -> impl Iterator<Item = (Option<&str>, Cow<'_, str>)> {
-    let class = match prediction.predicted {
-        Predicted::Multiclass(class) => Some((None, Cow::Owned(class.to_string()))),
-        _ => None,
-    };
-    let features =
-        prediction.features.names.iter().zip(&prediction.features.values).filter_map(|(name, value)| {
-            match value {
-                Feature::Category(category) => Some((Some(name.as_str()), Cow::Borrowed(category.as_str()))),
-                Feature::Number(_) => None,
-            }
-        });
-    class.into_iter().chain(features)
 }

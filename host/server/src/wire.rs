@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use trimtab_engine::{
     MayTrade, PolicyCalls, PolicyProblem, PolicyVersion, config::ReleaseStage, fold::Fleet,
-    metrics::Confusion,
+    measure::Confusion,
 };
 use trimtab_types::{
     Digest, Estimate, Finding, Metric, Mode, PolicyInForce, PolicyRef, Severity, Subject, Timestamp,

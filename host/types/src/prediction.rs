@@ -1,6 +1,6 @@
 //! Predictions, outcomes, and the rule by which the host judges the one by the other.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +181,35 @@ impl Prediction {
             return Err(Invalid::new("side", "must be -1 (sell) or 1 (buy)"));
         }
         self.features.validate()
+    }
+
+    /// The numbers whose distribution is watched: the score, under `None`, and then the features by name.
+    pub fn quantities(&self) -> impl Iterator<Item = (Option<&str>, f64)> {
+        let score = match self.predicted {
+            Predicted::Binary(score) | Predicted::Regression(score) => Some(score),
+            Predicted::Direction(direction) => Some(f64::from(direction)),
+            Predicted::Multiclass(_) => None,
+        };
+        let features =
+            self.features.names.iter().zip(&self.features.values).filter_map(|(name, value)| match value {
+                Feature::Number(number) => Some((Some(name.as_str()), *number)),
+                Feature::Category(_) => None,
+            });
+        score.map(|score| (None, score)).into_iter().chain(features)
+    }
+
+    /// The categories whose shares are watched: the predicted class, under `None`, and then the features by name.
+    pub fn categories(&self) -> impl Iterator<Item = (Option<&str>, Cow<'_, str>)> {
+        let class = match self.predicted {
+            Predicted::Multiclass(class) => Some((None, Cow::Owned(class.to_string()))),
+            _ => None,
+        };
+        let features =
+            self.features.names.iter().zip(&self.features.values).filter_map(|(name, value)| match value {
+                Feature::Category(category) => Some((Some(name.as_str()), Cow::Borrowed(category.as_str()))),
+                Feature::Number(_) => None,
+            });
+        class.into_iter().chain(features)
     }
 }
 

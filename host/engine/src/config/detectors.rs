@@ -1,18 +1,21 @@
 //! What watches every subject: the detectors' settings, their defaults and their ranges. Not what they do with them;
-//! see `fold`.
+//! see `watch`.
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{
-    AdwinConfig, AdwinVariant, DdmConfig, EddmConfig, HddmAConfig, HddmWConfig, KswinConfig, OwnPastConfig,
-    PageHinkleyConfig, Sides,
+    Adwin, AdwinConfig, AdwinVariant, Ddm, DdmConfig, Eddm, EddmConfig, HddmA, HddmAConfig, HddmW,
+    HddmWConfig, Kswin, KswinConfig, OwnPast, OwnPastConfig, PageHinkley, PageHinkleyConfig, Sides,
+    StatsError,
 };
 use trimtab_types::Invalid;
 
 use super::{
-    CalibrationSettings, CategorySettings, CoverageSettings, Duration, KsSettings, PerformanceSettings,
-    SketchSettings, Span, StalenessSettings, TradingSettings, windowed::is_level,
+    check::{is_default, is_level},
+    distributions::{CategorySettings, KsSettings, PsiSettings, SketchSettings},
+    looks::{CalibrationSettings, CoverageSettings, PerformanceSettings, StalenessSettings, TradingSettings},
+    span::Duration,
 };
-use crate::fold::{DetectorKind, Online};
+use crate::detector::DetectorKind;
 
 /// What watches every subject.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -46,28 +49,28 @@ pub struct Detectors {
     /// A Kolmogorov–Smirnov test on a sliding window of errors.
     pub kswin: KswinSettings,
     /// Kolmogorov–Smirnov distance of score and numeric features against the baseline.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub ks: KsSettings,
     /// Categorical features and predicted classes against the baseline.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub categories: CategorySettings,
     /// Whether stated probabilities come true.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub calibration: CalibrationSettings,
     /// Metrics that fell below the baseline's.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub performance: PerformanceSettings,
     /// Whether trades still go well.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub trading: TradingSettings,
     /// How old the newest prediction is.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub staleness: StalenessSettings,
     /// How many predictions have an outcome.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub coverage: CoverageSettings,
     /// What is kept where a window is a length of time.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub sketches: SketchSettings,
 }
 
@@ -95,41 +98,6 @@ fn off() -> ESrSettings {
 impl Default for ECusumSettings {
     fn default() -> Self {
         Self(ESrSettings { enabled: false, ..ESrSettings::default() })
-    }
-}
-
-/// Population stability index of the score and of each feature, newest predictions against the baseline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PsiSettings {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// What is held against the baseline, as a number; or, as a length of time, against the stretch that `sketches` names.
-    pub window: Span,
-    /// After how many predictions it is tested again; a stretch of time is tested every hour.
-    pub every: u32,
-    /// An index of this much is medium …
-    pub medium: f64,
-    /// … of this much high …
-    pub high: f64,
-    /// … and above this critical.
-    pub critical: f64,
-    /// The index must also be improbable without drift, given the sizes: at this level for all quantities of a subject
-    /// together. Values are taken to be as dependent on each other as the baseline's.
-    pub alpha: f64,
-}
-
-impl Default for PsiSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            window: Span::Rows(500),
-            every: 50,
-            medium: 0.1,
-            high: 0.2,
-            critical: 0.3,
-            alpha: 0.001,
-        }
     }
 }
 
@@ -354,6 +322,63 @@ pub enum Needs {
 }
 
 impl Detectors {
+    /// Whether a detector runs.
+    pub(crate) fn is_enabled(&self, kind: DetectorKind) -> bool {
+        match kind {
+            DetectorKind::ESr => self.e_sr.enabled,
+            DetectorKind::ECusum => self.e_cusum.0.enabled,
+            DetectorKind::OwnPast => self.own_past.enabled,
+            DetectorKind::Adwin => self.adwin.enabled,
+            DetectorKind::AdwinRiver => self.adwin_river.enabled,
+            DetectorKind::PageHinkley => self.page_hinkley.enabled,
+            DetectorKind::Ddm => self.ddm.enabled,
+            DetectorKind::Eddm => self.eddm.enabled,
+            DetectorKind::HddmA => self.hddm_a.enabled,
+            DetectorKind::HddmW => self.hddm_w.enabled,
+            DetectorKind::Kswin => self.kswin.enabled,
+            DetectorKind::AccuracyZ => self.accuracy_z.enabled,
+            DetectorKind::Psi => self.psi.enabled,
+            DetectorKind::Ks => self.ks.enabled,
+            DetectorKind::Categories => self.categories.enabled,
+            DetectorKind::Calibration => self.calibration.enabled,
+            DetectorKind::Performance => self.performance.enabled,
+            DetectorKind::Trading => self.trading.enabled,
+            DetectorKind::Staleness => self.staleness.enabled,
+            DetectorKind::Coverage => self.coverage.enabled,
+        }
+    }
+
+    /// Whether a detector has other settings after a change of the configuration.
+    pub(crate) fn changed(&self, after: &Self, kind: DetectorKind) -> bool {
+        match kind {
+            DetectorKind::ESr => self.e_sr != after.e_sr,
+            DetectorKind::ECusum => self.e_cusum != after.e_cusum,
+            DetectorKind::OwnPast => self.own_past != after.own_past,
+            DetectorKind::Adwin => self.adwin != after.adwin,
+            DetectorKind::AdwinRiver => self.adwin_river != after.adwin_river,
+            DetectorKind::PageHinkley => self.page_hinkley != after.page_hinkley,
+            DetectorKind::Ddm => self.ddm != after.ddm,
+            DetectorKind::Eddm => self.eddm != after.eddm,
+            DetectorKind::HddmA => self.hddm_a != after.hddm_a,
+            DetectorKind::HddmW => self.hddm_w != after.hddm_w,
+            DetectorKind::Kswin => self.kswin != after.kswin,
+            DetectorKind::AccuracyZ => self.accuracy_z != after.accuracy_z,
+            DetectorKind::Psi => {
+                self.psi != after.psi
+                    || (after.psi.window.time().is_some() && self.sketches != after.sketches)
+            }
+            DetectorKind::Ks => {
+                self.ks != after.ks || (after.ks.window.time().is_some() && self.sketches != after.sketches)
+            }
+            DetectorKind::Categories => self.categories != after.categories,
+            DetectorKind::Calibration => self.calibration != after.calibration,
+            DetectorKind::Performance => self.performance != after.performance,
+            DetectorKind::Trading => self.trading != after.trading,
+            DetectorKind::Staleness => self.staleness != after.staleness,
+            DetectorKind::Coverage => self.coverage != after.coverage,
+        }
+    }
+
     /// Whether anything is looked at as time passes.
     pub(super) fn watches_time(&self) -> bool {
         self.staleness.enabled || self.coverage.enabled || self.longest_span().is_some()
@@ -413,18 +438,7 @@ impl Detectors {
             "must be above 0 and not above `high`, which must be below 1",
         );
         need((0.0..=1.0).contains(&z.hysteresis), "accuracy-z.hysteresis", "must lie between 0 and 1");
-        let psi = &self.psi;
-        psi.window.check("psi.window", &mut need);
-        need(psi.every > 0, "psi.every", "must be at least 1");
-        need(
-            psi.medium > 0.0
-                && psi.medium <= psi.high
-                && psi.high <= psi.critical
-                && psi.critical.is_finite(),
-            "psi.medium",
-            "must be above 0, not above `high`, and that not above `critical`",
-        );
-        need(is_level(psi.alpha), "psi.alpha", "must lie between 0 and 1");
+        self.psi.check(&mut need);
         self.ks.check(&mut need);
         self.categories.check(&mut need);
         self.calibration.check(&mut need);
@@ -434,10 +448,39 @@ impl Detectors {
         self.coverage.check(&mut need);
         self.sketches.check(self.longest_span(), &mut need);
         for kind in DetectorKind::ALL {
-            if let Some(Err(error)) = Online::new(kind, self) {
+            if let Some(error) = self.refused(kind) {
                 need(false, kind.name(), &error.to_string());
             }
         }
         problems
+    }
+
+    /// Why a detector of `trimtab-stats` that takes every error cannot be made with its settings.
+    fn refused(&self, kind: DetectorKind) -> Option<StatsError> {
+        match kind {
+            DetectorKind::OwnPast => OwnPast::new(self.own_past.detector()).err(),
+            DetectorKind::Adwin => Adwin::new(self.adwin.detector(AdwinVariant::KeepWindow)).err(),
+            DetectorKind::AdwinRiver => {
+                Adwin::new(self.adwin_river.detector(AdwinVariant::ResetOnDrift)).err()
+            }
+            DetectorKind::PageHinkley => PageHinkley::new(self.page_hinkley.detector()).err(),
+            DetectorKind::Ddm => Ddm::new(self.ddm.detector()).err(),
+            DetectorKind::Eddm => Eddm::new(self.eddm.detector()).err(),
+            DetectorKind::HddmA => HddmA::new(self.hddm_a.detector()).err(),
+            DetectorKind::HddmW => HddmW::new(self.hddm_w.detector()).err(),
+            DetectorKind::Kswin => Kswin::new(self.kswin.detector()).err(),
+            // Their ranges are checked here.
+            DetectorKind::ESr
+            | DetectorKind::ECusum
+            | DetectorKind::AccuracyZ
+            | DetectorKind::Psi
+            | DetectorKind::Ks
+            | DetectorKind::Categories
+            | DetectorKind::Calibration
+            | DetectorKind::Performance
+            | DetectorKind::Trading
+            | DetectorKind::Staleness
+            | DetectorKind::Coverage => None,
+        }
     }
 }

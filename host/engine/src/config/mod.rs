@@ -6,22 +6,27 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-pub use trimtab_types::Glob;
-use trimtab_types::{
-    Digest, Invalid, Judging, Mode, ModelKey, Seconds, Severity, Trust, format_duration, parse_duration,
-};
+use serde::{Deserialize, Serialize};
+use trimtab_types::{Digest, Invalid, Judging, ModelKey, Trust};
 
+pub use trimtab_types::Glob;
+
+mod check;
 mod detectors;
-mod windowed;
+mod distributions;
+mod looks;
+mod metrics;
+mod rules;
+mod span;
 
 pub use detectors::*;
-pub use windowed::*;
+pub use distributions::*;
+pub use looks::*;
+pub use metrics::*;
+pub use rules::*;
+pub use span::*;
 
-/// Whether a table says nothing that was not so before there was one.
-fn is_default<T: Default + PartialEq>(table: &T) -> bool {
-    *table == T::default()
-}
+use check::{is_default, is_level};
 
 /// Everything that an operator configures.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -67,168 +72,6 @@ pub struct HostSettings {
     pub policies: Option<String>,
     /// Address on loopback to serve HTTP on, besides the local socket.
     pub listen: Option<String>,
-}
-
-/// A length of time, written as `24h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Duration(pub Seconds);
-
-impl Serialize for Duration {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format_duration(u64::from(self.0)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_duration(&text).map(Self).map_err(|invalid| D::Error::custom(invalid.problem))
-    }
-}
-
-/// How far a decision may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReleaseStage {
-    /// Findings only; no policy is asked.
-    Observe,
-    /// Policies are asked; of their actions only alerts happen.
-    #[default]
-    Alert,
-    /// Actions happen as far as the other safeguards allow.
-    Act,
-}
-
-/// What may be done to the models that match.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ModelRule {
-    /// Which tenants.
-    #[serde(default = "Glob::any")]
-    pub tenant: Glob,
-    /// Which models.
-    pub model: Glob,
-    /// How far a decision may go.
-    #[serde(default)]
-    pub stage: ReleaseStage,
-    /// The model's own switch for retrains that a drift triggers.
-    #[serde(default)]
-    pub retrain: bool,
-    /// Accuracy that pure chance gives; 0.5 for binary tasks and directions where nothing is said.
-    #[serde(default)]
-    pub chance: Option<f64>,
-    /// What watches these models, in place of the general `detectors`; a key that is not there has its default.
-    #[serde(default)]
-    pub detectors: Option<Detectors>,
-}
-
-/// What no policy can switch off.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Safeguards {
-    /// Before a drift-triggered retrain may start.
-    pub retrain: RetrainSafeguards,
-}
-
-/// Before a drift-triggered retrain may start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RetrainSafeguards {
-    /// The master switch.
-    pub enabled: bool,
-    /// The tenants that may; `*` for all.
-    pub tenants: Vec<Glob>,
-    /// Time between two retrains of a model.
-    pub cooldown: Duration,
-    /// Resolved predictions since the last retrain.
-    pub minimum_samples: u64,
-    /// Whether a person has to approve each.
-    pub approval: bool,
-}
-
-impl Default for RetrainSafeguards {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            tenants: Vec::new(),
-            cooldown: Duration(7 * 86_400),
-            minimum_samples: 100,
-            approval: false,
-        }
-    }
-}
-
-/// Who hears what how often.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct AlertRules {
-    /// Channels that every alert goes to.
-    pub channels: Vec<String>,
-    /// Milder ones are suppressed.
-    pub minimum: Severity,
-    /// At most one alert per model, segment and kind in this time, unless the severity rises.
-    pub interval: Duration,
-}
-
-impl Default for AlertRules {
-    fn default() -> Self {
-        Self { channels: vec!["chat".to_owned()], minimum: Severity::Medium, interval: Duration(86_400) }
-    }
-}
-
-/// How several policies decide together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct DecisionRules {
-    /// Who is asked about a finding.
-    pub policies: Composition,
-}
-
-/// Which of the policies that apply to a finding are asked about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Composition {
-    /// The first in order.
-    #[default]
-    First,
-    /// All of them; of proposals that contradict each other the safest stands.
-    All,
-}
-
-/// When a policy that fails again and again is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct BreakerRules {
-    /// After so many failures in a row.
-    pub failures: u32,
-    /// For so long, and twice as long each time that it fails again …
-    pub pause: Duration,
-    /// … up to this.
-    pub longest: Duration,
-}
-
-impl Default for BreakerRules {
-    fn default() -> Self {
-        Self { failures: 5, pause: Duration(60), longest: Duration(3_600) }
-    }
-}
-
-/// The operator's say about one policy.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PolicyRule {
-    /// Overrides the manifest's mode.
-    pub mode: Option<Mode>,
-    /// Overrides the manifest's order.
-    pub order: Option<i32>,
-    /// A new version decides for this share of the subjects, 0..1; the version before it for the others.
-    #[serde(skip_serializing_if = "is_default")]
-    pub rollout: Option<f64>,
-    /// The only version that may be put in force.
-    #[serde(skip_serializing_if = "is_default")]
-    pub digest: Option<Digest>,
-    /// Values of settings that the manifest declares.
-    pub settings: BTreeMap<String, serde_json::Value>,
 }
 
 /// A configuration that cannot be used.
@@ -288,7 +131,12 @@ impl Configuration {
 
     /// What watches a model.
     pub fn detectors(&self, model: &ModelKey) -> &Detectors {
-        self.rule(model).and_then(|rule| rule.detectors.as_ref()).unwrap_or(&self.detectors)
+        self.detectors_by(self.rule(model))
+    }
+
+    /// What watches the models of a rule, or of none.
+    pub(crate) fn detectors_by<'a>(&'a self, rule: Option<&'a ModelRule>) -> &'a Detectors {
+        rule.and_then(|rule| rule.detectors.as_ref()).unwrap_or(&self.detectors)
     }
 
     /// Whether anything is looked at as time passes.

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use trimtab_stats::{calibration::Recalibration, cbpe::EstimatedPerformance};
 use trimtab_types::{Estimate, Interval, Position};
 
-use super::state::SubjectState;
-use crate::metrics::{Metric, SPREAD, scored};
+use crate::{
+    judged::JudgedRows,
+    measure::{SPREAD, scored},
+    metric::Metric,
+};
 
 /// Scores are recalibrated from so many judged ones or more; the newest third says whether that helps.
 const ENOUGH_TO_RECALIBRATE: usize = 150;
@@ -24,7 +27,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// Takes the score of a prediction and keeps the newest `most`.
-    pub(crate) fn push(&mut self, at: Position, score: f64, most: usize) {
+    pub(super) fn push(&mut self, at: Position, score: f64, most: usize) {
         if most > 0 {
             self.scores.push_back((at, score));
         }
@@ -34,20 +37,26 @@ impl Waiting {
     }
 
     /// The outcome has come.
-    pub(crate) fn resolved(&mut self, at: Position) {
+    pub(super) fn resolved(&mut self, at: Position) {
         if let Ok(place) = self.scores.binary_search_by_key(&at, |(at, _)| *at) {
             self.scores.remove(place);
         }
     }
-}
 
-impl SubjectState {
     /// Accuracy, precision, recall or F1 of the newest `last` predictions without an outcome, as their scores suggest:
     /// recalibrated by the judged ones where that helps. `None`: fewer wait, or another metric.
-    pub fn estimated(&self, metric: Metric, last: usize, threshold: f64) -> Option<Estimate> {
-        let scores = &self.waiting.scores;
+    ///
+    /// `rows` are the judged ones; a score from `threshold` on predicts the positive class.
+    pub(super) fn estimated(
+        &self,
+        rows: &JudgedRows,
+        metric: Metric,
+        last: usize,
+        threshold: f64,
+    ) -> Option<Estimate> {
+        let scores = &self.scores;
         let first = scores.len().checked_sub(last.max(1))?;
-        let (actual, judged) = scored(&self.rows.newest(self.rows.len()));
+        let (actual, judged) = scored(&rows.newest(rows.len()));
         let map = (judged.len() >= ENOUGH_TO_RECALIBRATE)
             .then(|| Recalibration::fit(&actual, &judged, judged.len() / 3).ok())
             .flatten()
@@ -77,15 +86,15 @@ impl SubjectState {
     }
 
     /// What can be estimated of all predictions that wait and are kept; nothing where it is too few of them.
-    pub fn estimates(&self, threshold: f64) -> Vec<trimtab_types::Metric> {
-        let waiting = self.waiting.scores.len();
+    pub(super) fn estimates(&self, rows: &JudgedRows, threshold: f64) -> Vec<trimtab_types::Metric> {
+        let waiting = self.scores.len();
         if waiting < ENOUGH_TO_SHOW {
             return Vec::new();
         }
         [Metric::Accuracy, Metric::Precision, Metric::Recall, Metric::F1]
             .into_iter()
             .filter_map(|metric| {
-                let estimate = self.estimated(metric, waiting, threshold)?;
+                let estimate = self.estimated(rows, metric, waiting, threshold)?;
                 Some(trimtab_types::Metric { name: metric.name().to_owned(), estimate })
             })
             .collect()

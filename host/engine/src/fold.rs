@@ -1,32 +1,25 @@
 //! The fold: log entries in, state and findings out. Pure: no I/O, no clock, no randomness, so that the same log gives
 //! the same findings on every machine. What to do about a finding is not decided here.
 
-mod breaker;
-mod detect;
-mod distribution;
-mod episode;
-mod fleet;
-mod health;
-mod schedule;
-mod state;
 #[cfg(test)]
 mod tests;
-mod timelines;
-mod times;
-mod view;
-mod waiting;
-
-pub use breaker::Breaker;
-pub use detect::{DetectorKind, Online};
-pub use fleet::Fleet;
-pub use state::{BadState, KillNote, ModelState, SentAlert, State, StateKey, SubjectState};
-pub use view::SubjectView;
-
-use episode::Moment;
 
 use trimtab_store::{LogRecord, Resolution};
-use trimtab_types::{
-    Act, Baseline, Entry, Finding, Judged, Outcome, Phase, Position, Predicted, Prediction, Subject, judge,
+use trimtab_types::{Act, Baseline, Entry, Finding, Outcome, Phase, Position, Prediction, Subject, judge};
+
+use crate::{
+    tick,
+    watch::{At, Pair, Settings},
+};
+
+// What was found here before it had a place of its own.
+pub use crate::{
+    detector::DetectorKind,
+    fleet::Fleet,
+    ledger::{Breaker, KillNote, ModelState, SentAlert},
+    state::{BadState, State, StateKey},
+    view::SubjectView,
+    watch::SubjectState,
 };
 
 /// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
@@ -54,7 +47,7 @@ pub fn apply(state: &mut State, record: &LogRecord) -> Vec<Finding> {
             Vec::new()
         }
         Entry::Reset(reset) => state.reset(&reset.subject, reset.detector.as_deref()),
-        Entry::Tick(_) => schedule::tick(state),
+        Entry::Tick(_) => tick::tick(state),
         Entry::VersionTransition(transition) => {
             state.model_mut(&transition.model).transition(transition);
             Vec::new()
@@ -90,17 +83,11 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let model = prediction.subject.model_key();
     state.model_mut(&model).predictions += 1;
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let position = state.position;
-    let moment = Moment { subject: &prediction.subject, position, clock: state.clock };
+    let at = At { subject: &prediction.subject, position: state.position, clock: state.clock };
     let subject = state.subject_mut(&prediction.subject);
-    subject.predictions += 1;
-    if let Predicted::Binary(score) = prediction.predicted {
-        subject.waiting.push(position, score, configuration.metrics.window as usize);
-    }
-    let detectors = configuration.detectors(&model);
-    let mut findings = subject.arrived(detectors, prediction, moment);
-    findings.extend(subject.distribute(detectors, prediction, moment));
-    if subject.sketch(detectors, prediction, moment.clock) {
+    let (findings, is_older_changed) = subject.arrive(Settings::of(&configuration, &model), prediction, at);
+    subject.note(&findings);
+    if is_older_changed {
         state.touch_timelines(&prediction.subject);
     }
     findings
@@ -109,57 +96,48 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
 /// A prediction and its outcome meet.
 fn resolve(
     state: &mut State,
-    prediction_at: Position,
+    position: Position,
     prediction: &Prediction,
     outcome: &Outcome,
     previous: Option<&Outcome>,
 ) -> Vec<Finding> {
     let rules = state.configuration.judging;
-    let judged = judge(prediction, outcome, &rules);
+    let pair = |outcome| Pair { position, prediction, outcome, judged: judge(prediction, outcome, &rules) };
     match previous {
         Some(previous) => {
-            let before = judge(prediction, previous, &rules);
             let now = state.clock;
-            let subject = state.subject_mut(&prediction.subject);
-            subject.correct(prediction_at, prediction, (before, previous), (judged, outcome), now);
+            state.subject_mut(&prediction.subject).correct(pair(previous), pair(outcome), now);
             Vec::new()
         }
-        None => observe(state, prediction_at, prediction, outcome, judged),
+        None => observe(state, pair(outcome)),
     }
 }
 
-fn observe(
-    state: &mut State,
-    prediction_at: Position,
-    prediction: &Prediction,
-    outcome: &Outcome,
-    judged: Judged,
-) -> Vec<Finding> {
-    let model = prediction.subject.model_key();
+fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
+    let about = &pair.prediction.subject;
+    let model = about.model_key();
     state.model_mut(&model).resolved += 1;
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let (position, clock) = (state.position, state.clock);
-    let chance = configuration.rule(&model).and_then(|rule| rule.chance);
-    let detectors = configuration.detectors(&model);
-    let subject = state.subject_mut(&prediction.subject);
-    subject.count(prediction_at, prediction, outcome, judged, clock, configuration.rows_kept(detectors));
-    if detectors.coverage.enabled {
-        subject.due.resolved(prediction);
-    }
-    let moment = Moment { subject: &prediction.subject, position, clock };
-    let mut findings = match judged.error {
-        Some(error) => subject.detect(detectors, chance, error, moment),
-        None => Vec::new(),
-    };
-    findings.extend(subject.examine(detectors, &configuration.metrics, judged, moment));
+    let at = At { subject: about, position: state.position, clock: state.clock };
+    let subject = state.subject_mut(about);
+    let findings = subject.resolve(Settings::of(&configuration, &model), pair, at);
+    subject.note(&findings);
     findings
 }
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
-    let moment = Moment { subject: &baseline.subject, position: state.position, clock: state.clock };
     state.hold_against(baseline);
     let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(|kind| kind.needs_baseline()).collect();
-    state.subject_mut(&baseline.subject).restart(&kinds, moment)
+    restart(state, &baseline.subject, &kinds)
+}
+
+/// Starts detectors of a subject anew. Returns the episodes that this closed.
+fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<Finding> {
+    let at = At { subject, position: state.position, clock: state.clock };
+    let known = state.subject_mut(subject);
+    let closed = known.restart(kinds, at);
+    known.note(&closed);
+    closed
 }
 
 fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
@@ -180,31 +158,28 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
 impl State {
     /// Starts detectors of a subject anew. Returns the episodes that this closed.
     pub fn reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
-        let moment = Moment { subject, position: self.position, clock: self.clock };
-        let state = self.subject_mut(subject);
         let named = |kind: &DetectorKind| detector.is_none_or(|name| name == kind.name());
         let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(named).collect();
+        let known = self.subject_mut(subject);
         for kind in &kinds {
-            state.drift_counts.remove(kind.name());
+            known.drift_counts.remove(kind.name());
         }
-        state.restart(&kinds, moment)
+        restart(self, subject, &kinds)
     }
 
     /// Puts another configuration in force. Detectors whose settings changed start anew.
     pub fn put_in_force(&mut self, configuration: std::sync::Arc<crate::Configuration>) -> Vec<Finding> {
         let before = std::mem::replace(&mut self.configuration, configuration);
         let after = std::sync::Arc::clone(&self.configuration);
-        let (position, clock) = (self.position, self.clock);
         let subjects: Vec<_> = self.subjects.keys().cloned().collect();
         let mut closed = Vec::new();
         for subject in &subjects {
             let model = subject.model_key();
             let (before, after) = (before.detectors(&model), after.detectors(&model));
             let changed: Vec<_> =
-                DetectorKind::ALL.into_iter().filter(|kind| kind.changed(before, after)).collect();
+                DetectorKind::ALL.into_iter().filter(|kind| before.changed(after, *kind)).collect();
             if !changed.is_empty() {
-                closed
-                    .extend(self.subject_mut(subject).restart(&changed, Moment { subject, position, clock }));
+                closed.extend(restart(self, subject, &changed));
             }
         }
         closed

@@ -6,10 +6,12 @@ use trimtab_policy::View;
 use trimtab_stats::Window;
 use trimtab_types::{Estimate, Finding, ModelVersion, Seconds, Severity, Subject, Timestamp};
 
-use super::state::{State, SubjectState};
 use crate::{
     config::MetricSettings,
-    metrics::{Metric, rate},
+    measure::{self, rate},
+    metric::Metric,
+    state::State,
+    watch::SubjectState,
 };
 
 /// A subject as of a position.
@@ -65,7 +67,7 @@ impl View for SubjectView {
         };
         let measured = counted.or_else(|| {
             let is_kept = (1..=self.kept()).contains(&last) && subject.rows.len() >= last;
-            is_kept.then(|| metric.of(&subject.rows.newest(last), &self.metrics))?
+            is_kept.then(|| measure::of(metric, &subject.rows.newest(last), &self.metrics))?
         });
         // While outcomes are missing scores say what they can.
         measured.or_else(|| subject.estimated(metric, last, self.threshold))
@@ -86,12 +88,12 @@ impl View for SubjectView {
         }
         // What becomes known now counts, too.
         let until = if until_ago == 0 { Some(self.now.plus(1)) } else { ago(until_ago) };
-        metric.of(&self.subject.rows.between(ago(from_ago)?, until?)?, &self.metrics)
+        measure::of(metric, &self.subject.rows.between(ago(from_ago)?, until?)?, &self.metrics)
     }
 
     fn baseline(&self, metric: &str) -> Option<Estimate> {
         let baseline = self.subject.baseline.as_ref()?;
-        let value = Metric::from_name(metric)?.of_baseline(baseline, &self.metrics)?;
+        let value = measure::of_baseline(Metric::from_name(metric)?, baseline, &self.metrics)?;
         let samples = u32::try_from(baseline.samples).unwrap_or(u32::MAX);
         Some(Estimate { value, samples, interval: None, from_outcomes: true })
     }

@@ -1,7 +1,7 @@
 //! Episodes: how what a detector says becomes findings that open, rise and close. What a detector watches and when it
 //! speaks is not decided here.
 
-use trimtab_types::{Estimate, Finding, Phase, Position, Severity, Subject, Timestamp};
+use trimtab_types::{Baseline, Estimate, Finding, Interval, Phase, Position, Severity, Subject, Timestamp};
 
 /// What a detector says about its episode.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(crate) struct Evidence {
 
 /// Where and about whom.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment<'a> {
+pub(crate) struct At<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) position: Position,
     pub(crate) clock: Timestamp,
@@ -62,7 +62,7 @@ pub(crate) fn advance(
     episode: &mut Episode,
     (detector, quantity): (&str, &str),
     change: Change,
-    moment: Moment<'_>,
+    at: At<'_>,
 ) -> Vec<Finding> {
     let open = episode.take();
     let (phase, severity, evidence, ends) = match change {
@@ -78,13 +78,13 @@ pub(crate) fn advance(
     let finding = Finding {
         id: match &open {
             Some(open) => open.id.clone(),
-            None => Finding::episode_id(moment.subject, detector, quantity, moment.position),
+            None => Finding::episode_id(at.subject, detector, quantity, at.position),
         },
-        subject: moment.subject.clone(),
+        subject: at.subject.clone(),
         phase,
-        position: moment.position,
-        at: moment.clock,
-        opened: open.as_ref().map_or(moment.clock, |open| open.opened),
+        position: at.position,
+        at: at.clock,
+        opened: open.as_ref().map_or(at.clock, |open| open.opened),
         detector: detector.to_owned(),
         quantity: quantity.to_owned(),
         severity: severity.or(open.map(|open| open.severity)).unwrap_or(Severity::Info),
@@ -108,12 +108,38 @@ pub(crate) fn advance(
 }
 
 /// Ends an episode because its detector starts anew.
-pub(crate) fn end(episode: Episode, moment: Moment<'_>) -> Option<Finding> {
+pub(crate) fn end(episode: Episode, at: At<'_>) -> Option<Finding> {
     episode.map(|open| Finding {
         phase: Phase::Closed,
-        position: moment.position,
-        at: moment.clock,
+        position: at.position,
+        at: at.clock,
         window: "closed because the detector was started anew".to_owned(),
         ..*open
     })
+}
+
+/// The baseline's accuracy, as evidence shows it.
+pub(super) fn accuracy_of(baseline: &Baseline) -> Estimate {
+    Estimate {
+        value: baseline.accuracy,
+        samples: u32::try_from(baseline.samples).unwrap_or(u32::MAX),
+        interval: None,
+        from_outcomes: true,
+    }
+}
+
+/// The baseline's error rate, as evidence shows it.
+pub(super) fn error_of(baseline: &Baseline) -> Estimate {
+    complement(accuracy_of(baseline))
+}
+
+/// The error rate of an accuracy.
+pub(super) fn complement(estimate: Estimate) -> Estimate {
+    Estimate {
+        value: 1.0 - estimate.value,
+        interval: estimate
+            .interval
+            .map(|interval| Interval { lower: 1.0 - interval.upper, upper: 1.0 - interval.lower }),
+        ..estimate
+    }
 }

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use trimtab_stats::multiplicity::{Correction, FalseAlarmBudget, e_detector_bh, reject};
 use trimtab_types::{Subject, Timestamp};
 
-use super::{
-    detect::DetectorKind,
-    state::{State, SubjectState},
+use crate::{
+    config::{Detectors, Span},
+    detector::DetectorKind,
+    state::State,
+    watch::SubjectState,
 };
-use crate::config::{Detectors, Span};
 
 const WEEK: f64 = 7.0 * 86_400.0;
 const DAY: f64 = 86_400.0;
@@ -67,10 +68,10 @@ impl Gathered {
         for (kind, quantity, p_value) in known.p_values(settings, now) {
             self.tests.push((format!("{subject} {} {quantity}", kind.name()), p_value));
         }
-        let judged = known.judged_a_week(now);
+        let judged = judged_a_week(known, now);
         let predicted = judged * known.predictions as f64 / known.resolved.max(1) as f64;
         for kind in DetectorKind::ALL {
-            let runs = kind.is_enabled(settings) && (!kind.needs_baseline() || known.baseline.is_some());
+            let runs = settings.is_enabled(kind) && (!kind.needs_baseline() || known.baseline.is_some());
             if runs && !self.promise(kind, settings, judged, predicted) {
                 self.without_promise.insert(kind.name());
             }
@@ -142,44 +143,12 @@ impl Gathered {
     }
 }
 
-impl SubjectState {
-    /// The newest p-value of each quantity that is tested.
-    fn p_values(&self, settings: &Detectors, now: Timestamp) -> Vec<(DetectorKind, String, f64)> {
-        let mut found = Vec::new();
-        for (kind, known) in &self.distributions {
-            let quantity = |index: usize| -> Option<String> {
-                let baseline = self.baseline.as_ref()?;
-                match kind {
-                    DetectorKind::Categories => baseline.categories.get(index).map(|known| known.quantity()),
-                    _ => baseline.distributions.get(index).map(|known| known.quantity()),
-                }
-            };
-            found.extend(
-                known
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(index, known)| Some((*kind, quantity(index)?, known.p_value?))),
-            );
-        }
-        let mut looks = self.over_time(settings, now);
-        if settings.calibration.enabled {
-            looks.extend(self.calibration(&settings.calibration));
-        }
-        found.extend(
-            looks
-                .into_iter()
-                .filter_map(|look| Some((look.kind, look.quantity.into_owned(), look.evidence.p_value?))),
-        );
-        found
-    }
-
-    /// Judged predictions a week, by the last seven days, or as many as there are, at least one.
-    fn judged_a_week(&self, now: Timestamp) -> f64 {
-        let Some(first) = self.times.first_day() else { return 0.0 };
-        let count = f64::from(self.times.between(now, WEEK as u32, 0).all);
-        let span = (now.since(first) as f64).clamp(DAY, WEEK);
-        count * WEEK / span
-    }
+/// Judged predictions a week, by the last seven days, or as many as there are, at least one.
+fn judged_a_week(known: &SubjectState, now: Timestamp) -> f64 {
+    let Some(first) = known.times.first_day() else { return 0.0 };
+    let count = f64::from(known.times.between(now, WEEK as u32, 0).all);
+    let span = (now.since(first) as f64).clamp(DAY, WEEK);
+    count * WEEK / span
 }
 
 #[cfg(test)]

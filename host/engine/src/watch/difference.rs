@@ -1,0 +1,76 @@
+//! How far two distributions are apart, and what that does to an episode. Not how it is measured; see `psi`, `ks`,
+//! `categories` and `sketches`.
+
+use trimtab_types::Severity;
+
+use super::{
+    episode::{self, Change, Evidence},
+    look::{HYSTERESIS, Look},
+};
+use crate::detector::DetectorKind;
+
+/// An episode is over when its difference is this probable without drift, or below a share of `medium`.
+pub(super) const RECOVERED: f64 = 0.05;
+
+/// A difference between now and before, and how probable one as large is without drift.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gap {
+    pub(super) statistic: f64,
+    pub(super) p_value: f64,
+}
+
+/// What a difference must be to count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) medium: f64,
+    pub(super) high: f64,
+    /// Above it; medium and high are reached.
+    pub(super) critical: f64,
+    /// For one quantity.
+    pub(super) alpha: f64,
+}
+
+impl Limits {
+    /// How grave a difference is, and whether it is over.
+    fn weigh(&self, Gap { statistic, p_value }: Gap) -> (Option<Severity>, bool) {
+        let level = if statistic > self.critical {
+            Some(Severity::Critical)
+        } else if statistic >= self.high {
+            Some(Severity::High)
+        } else if statistic >= self.medium {
+            Some(Severity::Medium)
+        } else {
+            None
+        };
+        let recovered = p_value > RECOVERED || statistic < self.medium * HYSTERESIS;
+        (level.filter(|_| p_value < self.alpha), recovered)
+    }
+
+    fn evidence(&self, Gap { statistic, p_value }: Gap, window: String) -> Evidence {
+        Evidence {
+            statistic,
+            threshold: self.medium,
+            p_value: Some(p_value),
+            significant: p_value < self.alpha,
+            window,
+            ..Evidence::default()
+        }
+    }
+
+    /// What a difference does to an episode.
+    pub(super) fn judge(
+        &self,
+        open: Option<Severity>,
+        found: Gap,
+        window: impl FnOnce() -> String,
+    ) -> Option<Change> {
+        let (level, recovered) = self.weigh(found);
+        episode::change(open, level, recovered, || self.evidence(found, window()))
+    }
+
+    /// What was found of a quantity.
+    pub(super) fn look(&self, kind: DetectorKind, quantity: String, found: Gap, window: String) -> Look {
+        let (level, recovered) = self.weigh(found);
+        Look { kind, quantity: quantity.into(), level, recovered, evidence: self.evidence(found, window) }
+    }
+}

@@ -1,0 +1,30 @@
+//! The watch: what the rows of a subject lead to. Detectors with their open episodes, windows, kept rows, sketches, scores
+//! that wait, and what is due. A file for each detector that has something of its own; each takes the parts that it
+//! looks at and nothing else. Reads nothing of what is decided; see `ledger`.
+
+mod accuracy_z;
+mod calibration;
+mod categories;
+mod coverage;
+mod difference;
+mod e_process;
+mod episode;
+mod feed;
+mod ks;
+mod look;
+mod online;
+mod performance;
+mod psi;
+mod running;
+mod sketches;
+mod staleness;
+mod subject;
+mod times;
+mod trading;
+mod waiting;
+mod window;
+
+pub(crate) use episode::At;
+pub(crate) use feed::{Pair, Settings};
+pub(crate) use look::Look;
+pub use subject::SubjectState;

@@ -1,0 +1,196 @@
+//! What is known of a subject. Detectors do not know it: `feed` hands each the parts that it looks at.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use trimtab_stats::Window;
+use trimtab_types::{Baseline, Estimate, Finding, Metric, Phase, Severity, Timestamp};
+
+use super::{
+    coverage::Due,
+    running::Running,
+    sketches::{Open, Timelines},
+    times::TimeCounts,
+    waiting::Waiting,
+    window::Distribution,
+};
+use crate::{
+    config::MetricSettings,
+    detector::DetectorKind,
+    judged::JudgedRows,
+    measure::{self, share_of},
+    metric,
+};
+
+/// Findings that a subject remembers for policies that ask.
+const FINDINGS_KEPT: usize = 32;
+
+/// What is known of a subject. `paused`, `drift_counts`, `findings` and `notebooks` are its diary, which no detector reads;
+/// everything else is the watch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubjectState {
+    /// Predictions logged.
+    pub predictions: u64,
+    /// Predictions resolved and judged.
+    pub resolved: u64,
+    /// Whether the newest judged predictions were right, by their position.
+    pub right: Window,
+    /// Whether the newest trades won.
+    pub won: Window,
+    /// Right ones by time.
+    pub(crate) times: TimeCounts,
+    /// When the newest prediction was made.
+    pub newest: Option<Timestamp>,
+    /// The newest judged rows, as far as metrics are kept.
+    pub(crate) rows: JudgedRows,
+    /// Scores of the newest predictions without an outcome, as far as metrics are kept.
+    pub(crate) waiting: Waiting,
+    /// What it is held against. Stored by itself, because it is large and hardly ever changes.
+    #[serde(skip)]
+    pub baseline: Option<Arc<Baseline>>,
+    /// Findings kept and not decided on.
+    pub paused: bool,
+    /// The detectors that run, with their open episodes.
+    pub(crate) detectors: BTreeMap<DetectorKind, Running>,
+    /// Score and features by detector, in the order of the baseline's distributions or categories.
+    pub(crate) distributions: BTreeMap<DetectorKind, Vec<Distribution>>,
+    /// Sketches of the hour that each quantity is in, by name.
+    pub(crate) open_hours: Vec<Open>,
+    /// Sketches of hours and days before. Stored by themselves, because they are large and change once an hour.
+    #[serde(skip)]
+    pub(crate) timelines: Arc<Timelines>,
+    /// Open episodes of detectors that look now and then, by quantity.
+    pub(crate) episodes: BTreeMap<DetectorKind, BTreeMap<String, Box<Finding>>>,
+    /// Which predictions came due and have an outcome, where that is watched.
+    pub(crate) due: Due,
+    /// Findings since the detector was last reset.
+    pub drift_counts: BTreeMap<String, u32>,
+    /// The newest findings, oldest first.
+    pub findings: VecDeque<Finding>,
+    /// Notebooks of the policies that keep one about this subject.
+    pub notebooks: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether the task has the usual chance level of one half.
+    pub two_sided: bool,
+}
+
+impl Default for SubjectState {
+    fn default() -> Self {
+        Self {
+            predictions: 0,
+            resolved: 0,
+            right: window(),
+            won: window(),
+            times: TimeCounts::default(),
+            newest: None,
+            rows: JudgedRows::default(),
+            waiting: Waiting::default(),
+            baseline: None,
+            paused: false,
+            detectors: BTreeMap::new(),
+            distributions: BTreeMap::new(),
+            open_hours: Vec::new(),
+            timelines: Arc::default(),
+            episodes: BTreeMap::new(),
+            due: Due::default(),
+            drift_counts: BTreeMap::new(),
+            findings: VecDeque::new(),
+            notebooks: BTreeMap::new(),
+            two_sided: true,
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the constant capacity is within the documented range")]
+fn window() -> Window {
+    Window::new(Window::DEFAULT_CAPACITY).expect("a valid capacity")
+}
+
+impl SubjectState {
+    /// Accuracy over the newest `last` judged predictions (all, if there are fewer).
+    pub fn accuracy(&self, last: usize) -> Option<Estimate> {
+        share_of(&self.right, last)
+    }
+
+    /// Share of won trades among the newest `last`.
+    pub fn win_rate(&self, last: usize) -> Option<Estimate> {
+        share_of(&self.won, last)
+    }
+
+    /// Metrics of the newest judged predictions that are kept, by their names.
+    pub fn metrics(&self, settings: &MetricSettings) -> Vec<Metric> {
+        let rows = self.rows.newest(settings.window as usize);
+        metric::Metric::ALL
+            .into_iter()
+            .filter_map(|metric| {
+                Some(Metric {
+                    name: metric.name().to_owned(),
+                    estimate: measure::of(metric, &rows, settings)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Right and wrong ones among the newest judged predictions that are kept.
+    pub fn confusion(&self, settings: &MetricSettings) -> Option<measure::Confusion> {
+        measure::confusion(&self.rows.newest(settings.window as usize))
+    }
+
+    /// The newest change of each open episode.
+    pub fn open_findings(&self) -> impl Iterator<Item = (DetectorKind, &Finding)> {
+        let errors = self.detectors.iter().filter_map(|(kind, running)| Some((*kind, running.episode()?)));
+        let distributions = self.distributions.iter().flat_map(|(kind, known)| {
+            known.iter().filter_map(|known| Some((*kind, known.episode.as_deref()?)))
+        });
+        let others = self
+            .episodes
+            .iter()
+            .flat_map(|(kind, open)| open.values().map(|finding| (*kind, finding.as_ref())));
+        errors.chain(distributions).chain(others)
+    }
+
+    /// The gravest open episode.
+    pub fn worst(&self) -> Option<Severity> {
+        self.open_findings().map(|(_, finding)| finding.severity).max()
+    }
+
+    /// How grave an open episode of a detector that looks now and then is.
+    pub(crate) fn severity(&self, kind: DetectorKind, quantity: &str) -> Option<Severity> {
+        Some(self.episodes.get(&kind)?.get(quantity)?.severity)
+    }
+
+    /// Betting evidence against "nothing changed" of each detector that bets, with the run length in bets that it is for.
+    pub(crate) fn evidence(&self) -> impl Iterator<Item = (DetectorKind, f64, f64)> {
+        self.detectors.iter().filter_map(|(kind, running)| {
+            let (e_value, run_length) = running.evidence()?;
+            Some((*kind, e_value, run_length))
+        })
+    }
+
+    /// What the scores of the newest `last` predictions without an outcome suggest; `None`: fewer wait, or another metric.
+    /// A score from `threshold` on predicts the positive class.
+    pub fn estimated(&self, metric: metric::Metric, last: usize, threshold: f64) -> Option<Estimate> {
+        self.waiting.estimated(&self.rows, metric, last, threshold)
+    }
+
+    /// What can be estimated of all predictions that wait and are kept; nothing where it is too few of them.
+    pub fn estimates(&self, threshold: f64) -> Vec<Metric> {
+        self.waiting.estimates(&self.rows, threshold)
+    }
+
+    /// Writes findings into the diary, for policies that ask, and counts those that opened.
+    pub(crate) fn note(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            if finding.phase == Phase::Opened {
+                let count = self.drift_counts.entry(finding.detector.clone()).or_default();
+                *count = count.saturating_add(1);
+            }
+            if self.findings.len() == FINDINGS_KEPT {
+                self.findings.pop_front();
+            }
+            self.findings.push_back(finding.clone());
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! How the newest trades go, against the baseline and by fixed limits: Sharpe ratio, win rate, losses in a row, drawdown.
+//! The metrics are in `measure`.
+
+use trimtab_stats::Window;
+use trimtab_types::{Baseline, Severity};
+
+use super::{
+    episode::Evidence,
+    look::{HYSTERESIS, Look, ROUNDING, number},
+};
+use crate::{
+    config::{MetricSettings, TradingSettings},
+    detector::DetectorKind,
+    judged::JudgedRows,
+    measure,
+    metric::Metric,
+};
+
+/// `won` says which of the newest trades won.
+pub(super) fn looks(
+    settings: &TradingSettings,
+    metrics: &MetricSettings,
+    (rows, won): (&JudgedRows, &Window),
+    baseline: Option<&Baseline>,
+) -> Vec<Look> {
+    let rows = rows.newest(settings.window as usize);
+    let of =
+        |metric: Metric| measure::of(metric, &rows, metrics).filter(|now| now.samples >= settings.minimum);
+    let mut looks = Vec::new();
+    let against_baseline = [
+        (Metric::Sharpe, settings.sharpe_drop, settings.least_sharpe),
+        (Metric::WinRate, settings.win_rate_drop, settings.least_win_rate),
+    ];
+    for (metric, limit, floor) in against_baseline {
+        let Some(now) = of(metric) else { continue };
+        let before = baseline.and_then(|baseline| {
+            Some(number(measure::of_baseline(metric, baseline, metrics)?, baseline.samples))
+        });
+        let drop = before.map(|before| before.value - now.value);
+        let below = floor.is_some_and(|floor| now.value < floor);
+        let dropped = drop.is_some_and(|drop| drop + ROUNDING >= limit);
+        let (statistic, threshold, window) = match (drop, floor) {
+            (Some(drop), _) if dropped || !below => (drop, limit, "a drop below the baseline"),
+            (_, Some(floor)) => (now.value, floor, "below the least that is allowed"),
+            _ => continue,
+        };
+        looks.push(Look {
+            kind: DetectorKind::Trading,
+            quantity: metric.name().into(),
+            level: (dropped || below).then_some(Severity::High),
+            recovered: !below && drop.is_none_or(|drop| drop < limit * HYSTERESIS),
+            evidence: Evidence {
+                statistic,
+                threshold,
+                baseline: before,
+                current: Some(now),
+                window: format!("{window}; the newest {} trades", now.samples),
+                ..Evidence::default()
+            },
+        });
+    }
+    let run = won.losing_run() as u64;
+    looks.push(Look {
+        kind: DetectorKind::Trading,
+        quantity: "losing-run".into(),
+        level: (run >= u64::from(settings.losses)).then_some(Severity::Medium),
+        recovered: run == 0,
+        evidence: Evidence {
+            statistic: run as f64,
+            threshold: f64::from(settings.losses),
+            window: "losses in a row".to_owned(),
+            ..Evidence::default()
+        },
+    });
+    if let Some(now) = of(Metric::Drawdown) {
+        looks.push(Look {
+            kind: DetectorKind::Trading,
+            quantity: Metric::Drawdown.name().into(),
+            level: (now.value + ROUNDING >= settings.drawdown).then_some(Severity::High),
+            recovered: now.value < settings.drawdown * HYSTERESIS,
+            evidence: Evidence {
+                statistic: now.value,
+                threshold: settings.drawdown,
+                current: Some(now),
+                window: format!("deepest fall over the newest {} trades", now.samples),
+                ..Evidence::default()
+            },
+        });
+    }
+    looks
+}
