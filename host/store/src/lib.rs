@@ -1,26 +1,31 @@
 //! Storage: the log, the state folded from it, and what was found, decided and is to be sent.
 //!
-//! Two narrow traits, [`Writer`] and [`Reader`], are all that the layers above know. [`sqlite`] implements them in one
-//! file database; [`group::GroupWriter`] is the one writer thread that gathers what many callers want written into
-//! shared, durable transactions. Nothing here knows what an entry means.
+//! Two narrow traits, [`Writer`] and [`Reader`], are all that the layers above know. [`SqliteWriter`] and
+//! [`SqliteReader`] implement them in one file database; [`GroupWriter`] is the one writer thread that gathers what many
+//! callers want written into shared, durable transactions. Nothing here knows what an entry means.
 
+mod bodies;
 mod codec;
 #[cfg(test)]
 mod conformance;
+mod difference;
 mod error;
 mod group;
 mod lock;
 mod names;
+mod reader;
 mod schema;
-mod sqlite;
+mod writer;
 
 use trimtab_types::{DecisionRecord, Digest, Entry, Finding, Outcome, Position, Prediction, Timestamp};
 
+pub use difference::first_difference;
 pub use error::StoreError;
 pub use group::GroupWriter;
 pub use lock::DirectoryLock;
+pub use reader::SqliteReader;
 pub use schema::SCHEMA_VERSION;
-pub use sqlite::{SqliteReader, SqliteWriter, first_difference};
+pub use writer::SqliteWriter;
 
 /// Entries that are kept together or not at all, with the contents that they name by digest.
 #[derive(Debug, Clone, Default)]
