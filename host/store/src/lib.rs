@@ -25,6 +25,7 @@ pub use group::GroupWriter;
 pub use lock::DirectoryLock;
 pub use reader::SqliteReader;
 pub use schema::SCHEMA_VERSION;
+pub use trimtab_types::{Counts, Effect, Record as LogRecord, Resolution};
 pub use writer::SqliteWriter;
 
 /// Entries that are kept together or not at all, with the contents that they name by digest.
@@ -61,33 +62,6 @@ impl Appended {
     }
 }
 
-/// An entry of the log with the row that it completes, as of its position.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LogRecord {
-    /// Where.
-    pub position: Position,
-    /// What.
-    pub entry: Entry,
-    /// The other half, if the entry resolves a prediction.
-    pub resolves: Option<Resolution>,
-}
-
-/// The other half of a resolved prediction.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Resolution {
-    /// The entry is an outcome; this is its prediction.
-    Of {
-        /// The prediction's position.
-        position: Position,
-        /// The prediction.
-        prediction: Box<Prediction>,
-        /// For a correction: what counted until now.
-        previous: Option<Box<Outcome>>,
-    },
-    /// The entry is a prediction whose outcome came first; this is the newest one.
-    By(Box<Outcome>),
-}
-
 /// What one step of the fold writes, in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FoldCommit {
@@ -103,21 +77,6 @@ pub struct FoldCommit {
     pub decisions: Vec<DecisionRecord>,
     /// Effects that somebody has to carry out, in their order.
     pub effects: Vec<Effect>,
-}
-
-/// Something that is to happen outside, persisted before it does.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Effect {
-    /// Derived from content: the idempotency key of every try.
-    pub key: String,
-    /// Where it was decided.
-    pub position: Position,
-    /// What kind: `alert`.
-    pub kind: String,
-    /// For an alert: its channel.
-    pub channel: String,
-    /// What is to be sent, as JSON.
-    pub body: serde_json::Value,
 }
 
 /// An effect and what has become of it.
@@ -213,19 +172,4 @@ pub struct Folded {
     pub decisions: Vec<DecisionRecord>,
     /// In order.
     pub effects: Vec<Effect>,
-}
-
-/// How much there is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Counts {
-    /// Predictions.
-    pub predictions: u64,
-    /// Ids that have an outcome; corrections do not count again.
-    pub outcomes: u64,
-    /// Findings: openings, raises and closings.
-    pub findings: u64,
-    /// Decisions.
-    pub decisions: u64,
-    /// Effects.
-    pub effects: u64,
 }

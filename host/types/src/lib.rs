@@ -4,23 +4,28 @@
 
 mod alert;
 mod baseline;
+mod counts;
 mod decision;
 mod digest;
+mod effect;
 mod entry;
 mod estimate;
 mod finding;
 mod lifecycle;
 mod prediction;
+mod record;
 mod subject;
 mod time;
 
 pub use alert::{Alert, Message, Occasion};
 pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Reference};
+pub use counts::Counts;
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
     Question, Read, StateChange, Verdict,
 };
 pub use digest::{Digest, DigestBuilder};
+pub use effect::Effect;
 pub use entry::{
     Act, Approval, Change, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry,
     Position, Redaction, Reset, Rollout, Signed, TrainerResult, VersionTransition,
@@ -34,6 +39,7 @@ pub use lifecycle::{
 pub use prediction::{
     Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
 };
+pub use record::{Record, Resolution};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};
 
