@@ -4,12 +4,16 @@ use std::{cell::RefCell, path::Path};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::de::DeserializeOwned;
-use trimtab_types::{DecisionRecord, Digest, Entry, Finding, Outcome, Position, Prediction, Timestamp};
+use trimtab_log::{Folded, FoldedState, Listing, Reader, StoreError, StoredEffect};
+use trimtab_types::{
+    Counts, DecisionRecord, Digest, Effect, Entry, Finding, Outcome, Position, Prediction, Record,
+    Resolution, Timestamp,
+};
 
 use crate::{
-    Counts, Effect, Folded, FoldedState, Listing, LogRecord, Reader, Resolution, StoreError, StoredEffect,
     bodies::{FILE, connect, damaged, from_json, head, read_outcome, read_prediction},
     codec::{self, Kind},
+    failed::Failed,
     names::{DatabaseNames, NameCache},
     schema,
 };
@@ -23,9 +27,13 @@ pub struct SqliteReader {
 impl SqliteReader {
     /// Opens the database of a data directory for reading.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        Ok(Self::opened(directory)?)
+    }
+
+    fn opened(directory: &Path) -> Result<Self, Failed> {
         let path = directory.join(FILE);
         if !path.exists() {
-            return Err(StoreError::Missing(directory.into()));
+            return Err(StoreError::Missing(directory.into()).into());
         }
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.pragma_update(None, "query_only", true)?;
@@ -47,7 +55,7 @@ impl SqliteReader {
         what: &'static str,
         sql: &str,
         parameters: impl rusqlite::Params,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, Failed> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;
         let mut found = Vec::new();
@@ -62,18 +70,14 @@ impl SqliteReader {
         table: &'static str,
         after: Position,
         until: Position,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, Failed> {
         let sql = format!(
             "SELECT body, position FROM {table} WHERE position > ? AND position <= ? ORDER BY position, ordinal"
         );
         self.bodies(table, &sql, params![after.0, until.0])
     }
 
-    fn listed<T: DeserializeOwned>(
-        &self,
-        table: &'static str,
-        listing: &Listing,
-    ) -> Result<Vec<T>, StoreError> {
+    fn listed<T: DeserializeOwned>(&self, table: &'static str, listing: &Listing) -> Result<Vec<T>, Failed> {
         let until = listing.until.map_or(i64::MAX, |position| i64::try_from(position.0).unwrap_or(i64::MAX));
         let mut sql = format!("SELECT body, position FROM {table} WHERE position <= ?");
         let mut values: Vec<&dyn rusqlite::ToSql> = vec![&until];
@@ -88,13 +92,7 @@ impl SqliteReader {
         self.bodies(table, &sql, values.as_slice())
     }
 
-    fn record(
-        &self,
-        position: u64,
-        kind: i64,
-        link: Option<u64>,
-        body: &[u8],
-    ) -> Result<LogRecord, StoreError> {
+    fn record(&self, position: u64, kind: i64, link: Option<u64>, body: &[u8]) -> Result<Record, Failed> {
         let names = self.names();
         let bad = |problem| damaged("entry", position, problem);
         let kind = Kind::from_number(kind).ok_or_else(|| bad(format!("kind {kind} is unknown")))?;
@@ -124,10 +122,10 @@ impl SqliteReader {
             }
             Kind::Other => (codec::decode_other(body).map_err(bad)?, None),
         };
-        Ok(LogRecord { position: Position(position), entry, resolves })
+        Ok(Record { position: Position(position), entry, resolves })
     }
 
-    fn outcome_before(&self, outcome: &Outcome, position: u64) -> Result<Option<Outcome>, StoreError> {
+    fn outcome_before(&self, outcome: &Outcome, position: u64) -> Result<Option<Outcome>, Failed> {
         let earlier: Option<u64> = self
             .connection
             .prepare_cached(
@@ -139,12 +137,9 @@ impl SqliteReader {
     }
 }
 
-impl Reader for SqliteReader {
-    fn head(&self) -> Result<Position, StoreError> {
-        head(&self.connection).map(Position)
-    }
-
-    fn scan(&self, after: Position, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
+/// The questions of the port that take a statement of their own.
+impl SqliteReader {
+    fn records(&self, after: Position, limit: usize) -> Result<Vec<Record>, Failed> {
         let mut statement = self.connection.prepare_cached(
             "SELECT position, kind, link, body FROM log WHERE position > ? ORDER BY position LIMIT ?",
         )?;
@@ -157,7 +152,7 @@ impl Reader for SqliteReader {
         Ok(records)
     }
 
-    fn changes(&self, after: Position, until: Position) -> Result<Vec<(Position, Entry)>, StoreError> {
+    fn changed(&self, after: Position, until: Position) -> Result<Vec<(Position, Entry)>, Failed> {
         // The number of the kind stands in the text, or SQLite would not use the index of just this kind.
         let mut statement = self.connection.prepare_cached(
             "SELECT position, body FROM log
@@ -175,7 +170,7 @@ impl Reader for SqliteReader {
         Ok(changes)
     }
 
-    fn folded_state(&self) -> Result<FoldedState, StoreError> {
+    fn state(&self) -> Result<FoldedState, Failed> {
         let moment = self.connection.unchecked_transaction()?;
         let (cursor, format) = moment.query_row("SELECT cursor, format FROM fold", [], |row| {
             Ok((Position(row.get(0)?), row.get(1)?))
@@ -186,7 +181,7 @@ impl Reader for SqliteReader {
         Ok((cursor, format, states))
     }
 
-    fn content(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+    fn bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Failed> {
         Ok(self
             .connection
             .prepare_cached("SELECT bytes FROM content WHERE digest = ?")?
@@ -194,12 +189,12 @@ impl Reader for SqliteReader {
             .optional()?)
     }
 
-    fn prediction(
+    fn row(
         &self,
         tenant: &str,
         model: &str,
         id: &str,
-    ) -> Result<Option<(Prediction, Option<Outcome>)>, StoreError> {
+    ) -> Result<Option<(Prediction, Option<Outcome>)>, Failed> {
         let found: Option<(Option<u64>, Option<u64>)> = self
             .connection
             .prepare_cached(
@@ -215,31 +210,7 @@ impl Reader for SqliteReader {
         Ok(prediction.map(|prediction| (prediction, outcome)))
     }
 
-    fn findings(&self, listing: &Listing) -> Result<Vec<Finding>, StoreError> {
-        self.listed("finding", listing)
-    }
-
-    fn decisions(&self, listing: &Listing) -> Result<Vec<DecisionRecord>, StoreError> {
-        self.listed("decision", listing)
-    }
-
-    fn folded(&self, after: Position, until: Position) -> Result<Folded, StoreError> {
-        Ok(Folded {
-            findings: self.between("finding", after, until)?,
-            decisions: self.between("decision", after, until)?,
-            effects: self.between("effect", after, until)?,
-        })
-    }
-
-    fn decided(&self, after: Position, until: Position) -> Result<Vec<DecisionRecord>, StoreError> {
-        self.between("decision", after, until)
-    }
-
-    fn decision(&self, id: &str) -> Result<Option<DecisionRecord>, StoreError> {
-        Ok(self.bodies("decision", "SELECT body, position FROM decision WHERE id = ?", [id])?.pop())
-    }
-
-    fn effects(&self, pending_only: bool, limit: u32) -> Result<Vec<StoredEffect>, StoreError> {
+    fn stored_effects(&self, pending_only: bool, limit: u32) -> Result<Vec<StoredEffect>, Failed> {
         let sql = if pending_only {
             "SELECT body, position, delivered FROM effect WHERE delivered IS NULL
              ORDER BY position DESC, ordinal DESC LIMIT ?"
@@ -258,7 +229,7 @@ impl Reader for SqliteReader {
         Ok(effects)
     }
 
-    fn counts(&self) -> Result<Counts, StoreError> {
+    fn counted(&self) -> Result<Counts, Failed> {
         let count = |sql| self.connection.query_row(sql, [], |row| row.get::<_, u64>(0));
         Ok(Counts {
             predictions: count("SELECT count(prediction) FROM row_key")?,
@@ -267,5 +238,68 @@ impl Reader for SqliteReader {
             decisions: count("SELECT count(*) FROM decision")?,
             effects: count("SELECT count(*) FROM effect")?,
         })
+    }
+}
+
+impl Reader for SqliteReader {
+    fn head(&self) -> Result<Position, StoreError> {
+        Ok(Position(head(&self.connection)?))
+    }
+
+    fn scan(&self, after: Position, limit: usize) -> Result<Vec<Record>, StoreError> {
+        Ok(self.records(after, limit)?)
+    }
+
+    fn changes(&self, after: Position, until: Position) -> Result<Vec<(Position, Entry)>, StoreError> {
+        Ok(self.changed(after, until)?)
+    }
+
+    fn folded_state(&self) -> Result<FoldedState, StoreError> {
+        Ok(self.state()?)
+    }
+
+    fn content(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.bytes(digest)?)
+    }
+
+    fn prediction(
+        &self,
+        tenant: &str,
+        model: &str,
+        id: &str,
+    ) -> Result<Option<(Prediction, Option<Outcome>)>, StoreError> {
+        Ok(self.row(tenant, model, id)?)
+    }
+
+    fn findings(&self, listing: &Listing) -> Result<Vec<Finding>, StoreError> {
+        Ok(self.listed("finding", listing)?)
+    }
+
+    fn decisions(&self, listing: &Listing) -> Result<Vec<DecisionRecord>, StoreError> {
+        Ok(self.listed("decision", listing)?)
+    }
+
+    fn folded(&self, after: Position, until: Position) -> Result<Folded, StoreError> {
+        Ok(Folded {
+            findings: self.between("finding", after, until)?,
+            decisions: self.between("decision", after, until)?,
+            effects: self.between("effect", after, until)?,
+        })
+    }
+
+    fn decided(&self, after: Position, until: Position) -> Result<Vec<DecisionRecord>, StoreError> {
+        Ok(self.between("decision", after, until)?)
+    }
+
+    fn decision(&self, id: &str) -> Result<Option<DecisionRecord>, StoreError> {
+        Ok(self.bodies("decision", "SELECT body, position FROM decision WHERE id = ?", [id])?.pop())
+    }
+
+    fn effects(&self, pending_only: bool, limit: u32) -> Result<Vec<StoredEffect>, StoreError> {
+        Ok(self.stored_effects(pending_only, limit)?)
+    }
+
+    fn counts(&self) -> Result<Counts, StoreError> {
+        Ok(self.counted()?)
     }
 }

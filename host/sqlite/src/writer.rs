@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use trimtab_log::{
+    Appended, Batch, FoldCommit, StoreError, Transaction, Writer, conflicting_outcome, conflicting_prediction,
+};
 use trimtab_types::{Entry, Outcome, Position, Prediction, Timestamp};
 
 use crate::{
-    Appended, Batch, FoldCommit, StoreError, Transaction, Writer,
     bodies::{FILE, connect, damaged, head, json, read_outcome, read_prediction},
     codec::{self, Kind},
-    difference::first_difference,
+    failed::Failed,
     names::{DatabaseNames, Numbers},
     schema,
 };
@@ -24,6 +26,10 @@ pub struct SqliteWriter {
 impl SqliteWriter {
     /// Opens the database of a data directory, creating or migrating it where needed.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        Ok(Self::opened(directory)?)
+    }
+
+    fn opened(directory: &Path) -> Result<Self, Failed> {
         let path = directory.join(FILE);
         let mut connection = connect(&path, OpenFlags::default())?;
         schema::check_before_writing(&connection, &path)?;
@@ -39,12 +45,12 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     fn transaction(&mut self, work: &mut dyn FnMut(&mut dyn Transaction)) -> Result<(), StoreError> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Failed::from)?;
         let mut open = Open { writer: self, lost: None };
         work(&mut open);
         let committed = match open.lost {
             Some(error) => Err(error),
-            None => self.connection.execute_batch("COMMIT").map_err(StoreError::from),
+            None => self.connection.execute_batch("COMMIT").map_err(|error| Failed::from(error).0),
         };
         if committed.is_err() {
             // What SQLite itself has rolled back already answers this with an error that says nothing new.
@@ -57,7 +63,7 @@ impl Writer for SqliteWriter {
 
 impl SqliteWriter {
     /// Numbers and the next position are read again: what was rolled back may have handed some out.
-    fn after_rollback(&mut self) -> Result<(), StoreError> {
+    fn after_rollback(&mut self) -> Result<(), Failed> {
         self.numbers = Numbers::default();
         self.next = head(&self.connection)? + 1;
         Ok(())
@@ -75,17 +81,21 @@ impl Open<'_> {
     /// Runs `work` so that it is kept whole or undone whole.
     fn whole<T>(
         &mut self,
-        work: impl FnOnce(&mut SqliteWriter) -> Result<T, StoreError>,
+        work: impl FnOnce(&mut SqliteWriter) -> Result<T, Failed>,
     ) -> Result<T, StoreError> {
         if let Some(error) = &self.lost {
             return Err(error.repeated());
         }
+        Ok(self.part(work)?)
+    }
+
+    fn part<T>(&mut self, work: impl FnOnce(&mut SqliteWriter) -> Result<T, Failed>) -> Result<T, Failed> {
         self.writer.connection.execute_batch("SAVEPOINT part")?;
         let result = work(self.writer);
         if let Err(error) = &result
             && self.writer.connection.is_autocommit()
         {
-            self.lost = Some(error.repeated());
+            self.lost = Some(error.0.repeated());
         } else if result.is_ok() {
             self.writer.connection.execute_batch("RELEASE part")?;
         } else {
@@ -137,7 +147,7 @@ impl Transaction for Open<'_> {
 }
 
 impl SqliteWriter {
-    fn append_entry(&mut self, index: usize, entry: &Entry) -> Result<Appended, StoreError> {
+    fn append_entry(&mut self, index: usize, entry: &Entry) -> Result<Appended, Failed> {
         match entry {
             Entry::Prediction(prediction) => self.append_prediction(index, prediction),
             Entry::Outcome(outcome) => self.append_outcome(index, outcome),
@@ -149,7 +159,7 @@ impl SqliteWriter {
         }
     }
 
-    fn append_prediction(&mut self, index: usize, prediction: &Prediction) -> Result<Appended, StoreError> {
+    fn append_prediction(&mut self, index: usize, prediction: &Prediction) -> Result<Appended, Failed> {
         let (model, subject) = self.numbers.subject(&self.connection, &prediction.subject)?;
         let inserted = self
             .connection
@@ -173,7 +183,7 @@ impl SqliteWriter {
     }
 
     /// Where the prediction of an id is, and what counts as its outcome.
-    fn key(&self, model: u32, id: &str) -> Result<(Option<u64>, Option<u64>), StoreError> {
+    fn key(&self, model: u32, id: &str) -> Result<(Option<u64>, Option<u64>), Failed> {
         let found = self
             .connection
             .prepare_cached("SELECT prediction, outcome FROM row_key WHERE model = ? AND id = ?")?
@@ -187,23 +197,16 @@ impl SqliteWriter {
         index: usize,
         position: u64,
         prediction: &Prediction,
-    ) -> Result<Appended, StoreError> {
+    ) -> Result<Appended, Failed> {
         let names = DatabaseNames::new(&self.connection);
         let stored = read_prediction(&self.connection, &names, position)?;
-        match first_difference(&stored, prediction) {
+        match conflicting_prediction(index, &stored, prediction) {
             None => Ok(Appended::Unchanged(Position(position))),
-            Some(difference) => Err(StoreError::Conflict {
-                index,
-                what: "prediction",
-                model: prediction.subject.model.clone(),
-                id: prediction.id.clone(),
-                difference,
-                fix: "a prediction never changes; give the new one an id of its own",
-            }),
+            Some(conflict) => Err(conflict.into()),
         }
     }
 
-    fn append_outcome(&mut self, index: usize, outcome: &Outcome) -> Result<Appended, StoreError> {
+    fn append_outcome(&mut self, index: usize, outcome: &Outcome) -> Result<Appended, Failed> {
         let model = self.numbers.model(&self.connection, &outcome.tenant, &outcome.model)?;
         let (prediction, current) = self.key(model, &outcome.id)?;
         if let Some(current) = current {
@@ -236,7 +239,7 @@ impl SqliteWriter {
         model: u32,
         current: u64,
         outcome: &Outcome,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Option<u64>, Failed> {
         let names = DatabaseNames::new(&self.connection);
         let stored = read_outcome(&self.connection, &names, current)?;
         if stored == *outcome {
@@ -256,18 +259,10 @@ impl SqliteWriter {
                 return Ok(Some(position));
             }
         }
-        Err(StoreError::Conflict {
-            index,
-            what: "outcome",
-            model: outcome.model.clone(),
-            id: outcome.id.clone(),
-            difference: first_difference(&stored, outcome)
-                .unwrap_or_else(|| "an earlier revision".to_owned()),
-            fix: "to replace it, send it with `correction` true",
-        })
+        Err(conflicting_outcome(index, &stored, outcome).into())
     }
 
-    fn insert(&mut self, kind: Kind, link: Option<u64>, body: &[u8]) -> Result<Appended, StoreError> {
+    fn insert(&mut self, kind: Kind, link: Option<u64>, body: &[u8]) -> Result<Appended, Failed> {
         let position = self.next;
         self.connection
             .prepare_cached("INSERT INTO log (position, kind, link, body) VALUES (?, ?, ?, ?)")?
@@ -276,14 +271,14 @@ impl SqliteWriter {
         Ok(Appended::New(Position(position)))
     }
 
-    fn write_fold(&self, commit: &FoldCommit) -> Result<(), StoreError> {
+    fn write_fold(&self, commit: &FoldCommit) -> Result<(), Failed> {
         let connection = &self.connection;
         let moved = connection
             .prepare_cached("UPDATE fold SET cursor = ?2 WHERE cursor = ?1")?
             .execute(params![commit.from.0, commit.to.0])?;
         if moved == 0 {
             let found = connection.query_row("SELECT cursor FROM fold", [], |row| row.get(0))?;
-            return Err(StoreError::CursorMoved { expected: commit.from.0, found });
+            return Err(StoreError::CursorMoved { expected: commit.from.0, found }.into());
         }
         for (key, bytes) in &commit.states {
             match bytes {
