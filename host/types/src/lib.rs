@@ -14,6 +14,7 @@ mod finding;
 mod lifecycle;
 mod prediction;
 mod record;
+mod shard;
 mod subject;
 mod time;
 
@@ -40,6 +41,7 @@ pub use prediction::{
     Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
 };
 pub use record::{Record, Resolution};
+pub use shard::{Place, Shard};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};
 
