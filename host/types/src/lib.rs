@@ -5,8 +5,10 @@
 mod alert;
 mod ask;
 mod baseline;
+mod counts;
 mod decision;
 mod digest;
+mod effect;
 mod entry;
 mod error;
 mod estimate;
@@ -14,7 +16,9 @@ mod finding;
 mod glob;
 mod lifecycle;
 mod prediction;
+mod record;
 mod rules;
+mod shard;
 mod subject;
 mod time;
 mod trust;
@@ -23,11 +27,13 @@ mod view;
 pub use alert::{Alert, Message, Occasion};
 pub use ask::{Ask, Asked, Asking};
 pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Reference};
+pub use counts::Counts;
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
     Question, Read, StateChange, Verdict,
 };
 pub use digest::{Digest, DigestBuilder};
+pub use effect::Effect;
 pub use entry::{
     Act, Approval, Change, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry,
     Position, Redaction, Reset, Rollout, Signed, TrainerResult, VersionTransition,
@@ -43,7 +49,9 @@ pub use lifecycle::{
 pub use prediction::{
     Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
 };
+pub use record::{Record, Resolution};
 pub use rules::{AppliesTo, PolicyKind, Rules};
+pub use shard::{Place, Shard};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};
 pub use trust::{Trust, TrustedKey, key_id};

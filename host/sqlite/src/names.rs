@@ -6,7 +6,7 @@ use std::{cell::RefCell, collections::HashMap, sync::Arc};
 use rusqlite::{Connection, params};
 use trimtab_types::Subject;
 
-use crate::{StoreError, codec::Names};
+use crate::{codec::Names, failed::Failed};
 
 /// Numbers that stand for names in rows; the writer's copy, filled as names are used.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl Numbers {
         connection: &Connection,
         tenant: &str,
         model: &str,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<u32, Failed> {
         if let Some(number) = self.models.get(tenant).and_then(|models| models.get(model)) {
             return Ok(*number);
         }
@@ -41,7 +41,7 @@ impl Numbers {
         &mut self,
         connection: &Connection,
         subject: &Arc<Subject>,
-    ) -> Result<(u32, u32), StoreError> {
+    ) -> Result<(u32, u32), Failed> {
         if let Some(numbers) = self.subjects.get(subject) {
             return Ok(*numbers);
         }
@@ -58,11 +58,7 @@ impl Numbers {
         Ok((model, number))
     }
 
-    pub(crate) fn features(
-        &mut self,
-        connection: &Connection,
-        names: &Arc<[String]>,
-    ) -> Result<u32, StoreError> {
+    pub(crate) fn features(&mut self, connection: &Connection, names: &Arc<[String]>) -> Result<u32, Failed> {
         if let Some(number) = self.features.get(names) {
             return Ok(*number);
         }

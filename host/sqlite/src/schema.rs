@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use trimtab_log::StoreError;
 
-use crate::StoreError;
+use crate::failed::Failed;
 
 /// "TrTb": marks a database as ours.
 const APPLICATION_ID: i64 = 0x5472_5462;
@@ -69,7 +70,7 @@ const MIGRATIONS: &[&str] = &["
 ];
 
 /// Refuses what is not ours before anything is written to it. An empty file is ours to fill.
-pub(crate) fn check_before_writing(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn check_before_writing(connection: &Connection, path: &Path) -> Result<(), Failed> {
     let (found, application) = identity(connection, path)?;
     if (found, application) != (0, 0) {
         return check_identity(found, application, path);
@@ -77,13 +78,13 @@ pub(crate) fn check_before_writing(connection: &Connection, path: &Path) -> Resu
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 {
         let problem = "it has tables of another program".to_owned();
-        return Err(StoreError::Foreign { path: path.into(), problem });
+        return Err(StoreError::Foreign { path: path.into(), problem }.into());
     }
     Ok(())
 }
 
 /// Brings a database that was checked to this build's schema.
-pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Failed> {
     let (found, _) = identity(connection, path)?;
     let transaction = connection.transaction()?;
     for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
@@ -96,12 +97,12 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
 }
 
 /// Refuses what this build cannot read; for connections that must not write.
-pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), Failed> {
     let (found, application) = identity(connection, path)?;
     check_identity(found, application, path)
 }
 
-fn identity(connection: &Connection, path: &Path) -> Result<(i64, i64), StoreError> {
+fn identity(connection: &Connection, path: &Path) -> Result<(i64, i64), Failed> {
     let pragma = |name| {
         let value = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         value.map_err(|error| unreadable(error, path))
@@ -110,22 +111,22 @@ fn identity(connection: &Connection, path: &Path) -> Result<(i64, i64), StoreErr
 }
 
 /// Why the first look into a file failed.
-pub(crate) fn unreadable(error: rusqlite::Error, path: &Path) -> StoreError {
+pub(crate) fn unreadable(error: rusqlite::Error, path: &Path) -> Failed {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => {
-            StoreError::Foreign { path: path.into(), problem: "it is not an SQLite file".to_owned() }
+            StoreError::Foreign { path: path.into(), problem: "it is not an SQLite file".to_owned() }.into()
         }
         _ => error.into(),
     }
 }
 
-fn check_identity(found: i64, application: i64, path: &Path) -> Result<(), StoreError> {
+fn check_identity(found: i64, application: i64, path: &Path) -> Result<(), Failed> {
     if application != APPLICATION_ID {
         let problem = format!("its application id is {application:#x}");
-        return Err(StoreError::Foreign { path: path.into(), problem });
+        return Err(StoreError::Foreign { path: path.into(), problem }.into());
     }
     if found > SCHEMA_VERSION {
-        return Err(StoreError::Newer { path: path.into(), found, known: SCHEMA_VERSION });
+        return Err(StoreError::Newer { path: path.into(), found, known: SCHEMA_VERSION }.into());
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::StoreError;
+use trimtab_log::StoreError;
 
 /// Held as long as this value lives.
 #[derive(Debug)]

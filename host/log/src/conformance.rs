@@ -1,30 +1,66 @@
-//! What every store must do, whatever it is made of: one suite, run on each implementation.
+//! What every log must do, whatever it is made of: one suite, run on each implementation by `conformance!`.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use trimtab_types::{
-    Actual, Digest, Entry, Feature, Features, Outcome, Position, Predicted, Prediction, Subject, Timestamp,
-    Trade,
+    Actual, Digest, Effect, Entry, Feature, Features, Outcome, Position, Predicted, Prediction, Record,
+    Resolution, Subject, Timestamp, Trade,
 };
 
 use crate::{
-    Appended, Batch, Effect, FoldCommit, GroupWriter, Listing, LogRecord, Reader, Resolution, SqliteReader,
-    SqliteWriter, StoreError, Transaction, Writer,
+    Appended, Batch, FoldCommit, Folded, GroupWriter, Listing, Reader, StoreError, Transaction, Writer,
 };
 
-/// A store in a directory of its own.
+/// Where a log is kept. What is opened from one place sees the same log.
+pub trait Place {
+    /// Opens it for writing; one at a time.
+    fn writer(&self) -> Box<dyn Writer>;
+    /// Opens it for reading.
+    fn reader(&self) -> Box<dyn Reader>;
+}
+
+/// Makes an empty place.
+pub type Make<'a> = &'a dyn Fn() -> Box<dyn Place>;
+
+/// Makes a test of each check; takes an expression that is a `Fn() -> Box<dyn Place>`.
+#[macro_export]
+macro_rules! conformance {
+    ($new:expr) => {
+        $crate::conformance!(@ $new;
+            what_is_appended_reads_back_in_order
+            ids_make_doing_it_twice_harmless_and_doing_it_differently_a_conflict
+            a_batch_is_kept_whole_or_not_at_all
+            one_refused_batch_does_not_touch_others_of_its_transaction
+            a_record_carries_what_it_resolves_as_of_its_position
+            models_and_tenants_have_ids_of_their_own
+            the_fold_commits_in_order_and_once
+            contents_are_kept_by_digest
+            what_was_written_is_there_after_reopening
+            the_writer_thread_answers_everybody_and_finishes_what_it_took
+        );
+    };
+    (@ $new:expr; $($check:ident)+) => {
+        $(
+            #[test]
+            fn $check() {
+                $crate::conformance::$check(&$new);
+            }
+        )+
+    };
+}
+
+/// A log that was just made, open.
 struct Store {
-    directory: tempfile::TempDir,
-    writer: SqliteWriter,
-    reader: SqliteReader,
+    place: Box<dyn Place>,
+    writer: Box<dyn Writer>,
+    reader: Box<dyn Reader>,
 }
 
 impl Store {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let writer = SqliteWriter::open(directory.path()).expect("opens");
-        let reader = SqliteReader::open(directory.path()).expect("opens");
-        Self { directory, writer, reader }
+    fn new(new: Make<'_>) -> Self {
+        let place = new();
+        let (writer, reader) = (place.writer(), place.reader());
+        Self { place, writer, reader }
     }
 
     fn within<T>(&mut self, work: impl FnOnce(&mut dyn Transaction) -> T) -> T {
@@ -40,7 +76,7 @@ impl Store {
         self.within(|transaction| transaction.append(&Batch::of(entries)))
     }
 
-    fn log(&self) -> Vec<LogRecord> {
+    fn log(&self) -> Vec<Record> {
         self.reader.scan(Position(0), 1_000).expect("scans")
     }
 }
@@ -95,9 +131,9 @@ fn c(id: &str, label: i64) -> Entry {
 
 use Appended::{New, Unchanged};
 
-#[test]
-fn what_is_appended_reads_back_in_order() {
-    let mut store = Store::new();
+/// Positions rise by one from 1, and a scan gives them in that order.
+pub fn what_is_appended_reads_back_in_order(new: Make<'_>) {
+    let mut store = Store::new(new);
     let entries = vec![p("a", 0.5), o("a", 1), Entry::Tick(Timestamp::EPOCH), p("b", 0.25)];
     let positions = store.append(entries.clone()).expect("appends");
     assert_eq!(positions, (1..=4).map(|n| New(Position(n))).collect::<Vec<_>>());
@@ -108,11 +144,11 @@ fn what_is_appended_reads_back_in_order() {
     assert_eq!(store.reader.scan(Position(0), 2).expect("scans").len(), 2);
 }
 
-#[test]
-fn ids_make_doing_it_twice_harmless_and_doing_it_differently_a_conflict() {
+/// The same id with the same content is unchanged; with other content it is a conflict, unless it is a correction.
+pub fn ids_make_doing_it_twice_harmless_and_doing_it_differently_a_conflict(new: Make<'_>) {
     /// Appends one after the other; the last answer, in words.
-    fn check(entries: &[Entry], expected: &str) {
-        let mut store = Store::new();
+    fn check(new: Make<'_>, entries: &[Entry], expected: &str) {
+        let mut store = Store::new(new);
         let mut last = String::new();
         for entry in entries {
             last = match store.append(vec![entry.clone()]) {
@@ -122,27 +158,29 @@ fn ids_make_doing_it_twice_harmless_and_doing_it_differently_a_conflict() {
         }
         assert!(last.contains(expected), "{entries:?}\n  gave: {last}\n  expected: {expected}");
     }
-    check(&[p("a", 0.5), p("a", 0.5)], "Unchanged(Position(1))");
+    check(new, &[p("a", 0.5), p("a", 0.5)], "Unchanged(Position(1))");
     check(
+        new,
         &[p("a", 0.5), p("a", 0.6)],
         "prediction `a` of model `m` exists with other content (`predicted.binary` is 0.5, not 0.6)",
     );
-    check(&[o("a", 1), o("a", 1)], "Unchanged(Position(1))");
+    check(new, &[o("a", 1), o("a", 1)], "Unchanged(Position(1))");
     check(
+        new,
         &[o("a", 1), o("a", 0)],
         "outcome `a` of model `m` exists with other content (`actual.label` is 1, not 0); to replace it, send it with `correction` true",
     );
-    check(&[o("a", 1), c("a", 0)], "New(Position(2))");
-    check(&[o("a", 1), c("a", 0), c("a", 0)], "Unchanged(Position(2))");
-    check(&[o("a", 1), c("a", 0), o("a", 1)], "Unchanged(Position(1))");
-    check(&[o("a", 1), c("a", 0), c("a", 1)], "New(Position(3))");
-    check(&[o("a", 1), c("a", 0), c("a", 1), c("a", 0)], "New(Position(4))");
-    check(&[c("a", 1)], "New(Position(1))");
+    check(new, &[o("a", 1), c("a", 0)], "New(Position(2))");
+    check(new, &[o("a", 1), c("a", 0), c("a", 0)], "Unchanged(Position(2))");
+    check(new, &[o("a", 1), c("a", 0), o("a", 1)], "Unchanged(Position(1))");
+    check(new, &[o("a", 1), c("a", 0), c("a", 1)], "New(Position(3))");
+    check(new, &[o("a", 1), c("a", 0), c("a", 1), c("a", 0)], "New(Position(4))");
+    check(new, &[c("a", 1)], "New(Position(1))");
 }
 
-#[test]
-fn a_batch_is_kept_whole_or_not_at_all() {
-    let mut store = Store::new();
+/// Nothing of a refused batch stays, also no name and no position.
+pub fn a_batch_is_kept_whole_or_not_at_all(new: Make<'_>) {
+    let mut store = Store::new(new);
     store.append(vec![p("a", 0.5)]).expect("appends");
     let refused = store.append(vec![p("b", 0.5), p("c", 0.5), p("a", 0.9), p("d", 0.5)]);
     assert!(matches!(refused, Err(StoreError::Conflict { index: 2, .. })), "{refused:?}");
@@ -154,9 +192,9 @@ fn a_batch_is_kept_whole_or_not_at_all() {
     assert_eq!(twice, [New(Position(4)), Unchanged(Position(4))]);
 }
 
-#[test]
-fn one_refused_batch_does_not_touch_others_of_its_transaction() {
-    let mut store = Store::new();
+/// Batches that share a transaction stand by themselves.
+pub fn one_refused_batch_does_not_touch_others_of_its_transaction(new: Make<'_>) {
+    let mut store = Store::new(new);
     let results = store.within(|transaction| {
         [vec![p("a", 0.5)], vec![p("b", 0.5), p("a", 0.6)], vec![p("c", 0.5)]]
             .map(|entries| transaction.append(&Batch::of(entries)).is_ok())
@@ -173,9 +211,9 @@ fn one_refused_batch_does_not_touch_others_of_its_transaction() {
     assert_eq!(ids, [(1, "a".to_owned()), (2, "c".to_owned())]);
 }
 
-#[test]
-fn a_record_carries_what_it_resolves_as_of_its_position() {
-    let mut store = Store::new();
+/// A record has its other half as it was at its position, whatever came later.
+pub fn a_record_carries_what_it_resolves_as_of_its_position(new: Make<'_>) {
+    let mut store = Store::new(new);
     store.append(vec![o("late", 1), p("on-time", 0.5), o("on-time", 0), c("on-time", 1)]).expect("appends");
     store.append(vec![c("late", 0), p("late", 0.5), p("never", 0.5), o("unknown", 1)]).expect("appends");
     let told: Vec<_> = store
@@ -205,9 +243,9 @@ fn a_record_carries_what_it_resolves_as_of_its_position() {
     assert_eq!(store.reader.prediction("t", "m", "nobody").expect("reads"), None);
 }
 
-#[test]
-fn models_and_tenants_have_ids_of_their_own() {
-    let mut store = Store::new();
+/// An id is unique within its model and tenant only.
+pub fn models_and_tenants_have_ids_of_their_own(new: Make<'_>) {
+    let mut store = Store::new(new);
     let other = |tenant: &str, model: &str| {
         let mut row = prediction("a", 0.9);
         row.subject =
@@ -235,9 +273,9 @@ fn step(from: u64, to: u64) -> FoldCommit {
     }
 }
 
-#[test]
-fn the_fold_commits_in_order_and_once() {
-    let mut store = Store::new();
+/// A step of the fold counts once and only where the one before ended; what was delivered is not sent again.
+pub fn the_fold_commits_in_order_and_once(new: Make<'_>) {
+    let mut store = Store::new(new);
     store.within(|t| t.forget_fold(7)).expect("begins");
     store.within(|t| t.commit_fold(&step(0, 3))).expect("commits");
     let again = store.within(|t| t.commit_fold(&step(0, 3)));
@@ -258,16 +296,16 @@ fn the_fold_commits_in_order_and_once() {
     assert_eq!(pending(&store), ["e-5"]);
     store.within(|t| t.forget_fold(8)).expect("forgets");
     assert_eq!(store.reader.folded_state().expect("reads"), (Position(0), 8, vec![]));
-    assert_eq!(store.reader.folded(Position(0), Position(9)).expect("reads"), crate::Folded::default());
+    assert_eq!(store.reader.folded(Position(0), Position(9)).expect("reads"), Folded::default());
     // Folded again, what was delivered is not sent again.
     store.within(|t| t.commit_fold(&step(0, 3))).expect("commits");
     store.within(|t| t.commit_fold(&step(3, 5))).expect("commits");
     assert_eq!(pending(&store), ["e-5"]);
 }
 
-#[test]
-fn contents_are_kept_by_digest() {
-    let mut store = Store::new();
+/// Contents are found by digest.
+pub fn contents_are_kept_by_digest(new: Make<'_>) {
+    let mut store = Store::new(new);
     let bytes = b"a component".to_vec();
     let digest = Digest::of(&bytes);
     let batch =
@@ -278,13 +316,13 @@ fn contents_are_kept_by_digest() {
     assert_eq!(store.reader.content(&Digest::of(b"other")).expect("reads"), None);
 }
 
-#[test]
-fn what_was_written_is_there_after_reopening() {
-    let mut store = Store::new();
+/// A log goes on where it ended.
+pub fn what_was_written_is_there_after_reopening(new: Make<'_>) {
+    let mut store = Store::new(new);
     store.append(vec![p("a", 0.5)]).expect("appends");
-    let directory = store.directory;
-    drop((store.writer, store.reader));
-    let mut writer = SqliteWriter::open(directory.path()).expect("opens");
+    let Store { place, writer, reader } = store;
+    drop((writer, reader));
+    let mut writer = place.writer();
     let mut appended = None;
     let run = &mut |transaction: &mut dyn Transaction| {
         appended = transaction.append(&Batch::of(vec![p("a", 0.5), o("a", 1)])).ok();
@@ -293,31 +331,10 @@ fn what_was_written_is_there_after_reopening() {
     assert_eq!(appended.expect("appends"), [Unchanged(Position(1)), New(Position(2))]);
 }
 
-#[test]
-fn foreign_and_newer_databases_are_left_alone() {
-    fn check(prepare: &str, expected: &str) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("trimtab.db");
-        let connection = rusqlite::Connection::open(&path).expect("opens");
-        connection.execute_batch(prepare).expect("prepares");
-        drop(connection);
-        let before = std::fs::metadata(&path).expect("is there").len();
-        let error = SqliteWriter::open(directory.path()).err().expect("refused").to_string();
-        assert!(error.contains(expected) && error.contains("trimtab.db"), "{prepare}: {error}");
-        assert_eq!(std::fs::metadata(&path).expect("is there").len(), before);
-    }
-    check("CREATE TABLE theirs (x)", "not a Trimtab database");
-    check("PRAGMA application_id = 77; CREATE TABLE theirs (x)", "not a Trimtab database");
-    check("PRAGMA application_id = 1416778850; PRAGMA user_version = 999", "schema version 999");
-    let error = SqliteReader::open(Path::new("/nowhere")).err().expect("refused").to_string();
-    assert!(error.contains("trimtab init"), "{error}");
-}
-
-#[test]
-fn the_writer_thread_answers_everybody_and_finishes_what_it_took() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let writer = SqliteWriter::open(directory.path()).expect("opens");
-    let group = GroupWriter::start(Box::new(writer)).expect("starts");
+/// Each command is answered, and what was acknowledged is there when the thread has ended.
+pub fn the_writer_thread_answers_everybody_and_finishes_what_it_took(new: Make<'_>) {
+    let place = new();
+    let group = GroupWriter::start(place.writer()).expect("starts");
     let (sender, receiver) = std::sync::mpsc::channel();
     for n in 0..100 {
         let sender = sender.clone();
@@ -332,53 +349,7 @@ fn the_writer_thread_answers_everybody_and_finishes_what_it_took() {
     let kept = answers.iter().filter(|answer| answer.is_ok()).count();
     let refused = answers.iter().filter(|answer| matches!(answer, Err(StoreError::Busy))).count();
     assert_eq!(kept + refused, 100, "{answers:?}");
-    let reader = SqliteReader::open(directory.path()).expect("opens");
+    let reader = place.reader();
     assert_eq!(reader.counts().expect("counts").predictions as usize, kept, "acknowledged is on disk");
     assert_eq!(reader.findings(&Listing { limit: 5, ..Listing::default() }).expect("reads"), []);
-}
-
-/// A writer that says when it is asked, and stands still until it is let go.
-struct Stuck {
-    asked: std::sync::mpsc::Sender<()>,
-    go: std::sync::mpsc::Receiver<()>,
-}
-
-impl Writer for Stuck {
-    fn transaction(&mut self, _: &mut dyn FnMut(&mut dyn Transaction)) -> Result<(), StoreError> {
-        self.asked.send(()).ok();
-        self.go.recv().ok();
-        Err(StoreError::Full)
-    }
-}
-
-#[test]
-fn a_full_queue_says_so_at_once_and_urgent_acts_have_a_lane_of_their_own() {
-    let (asked, was_asked) = std::sync::mpsc::channel();
-    let (go, wait) = std::sync::mpsc::channel();
-    let group = GroupWriter::start(Box::new(Stuck { asked, go: wait })).expect("starts");
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let append = |urgent: bool| {
-        let sender = sender.clone();
-        group.append(Batch::default(), urgent, move |result| {
-            sender.send(matches!(result, Err(StoreError::Busy))).expect("somebody listens");
-        });
-    };
-    // The writer stands still with the first; 256 wait.
-    append(false);
-    was_asked.recv().expect("the writer is asked");
-    (0..300).for_each(|_| append(false));
-    let busy = receiver.try_iter().filter(|busy| *busy).count();
-    append(true);
-    let refused = receiver.try_iter().count();
-    // Let go before anything is held against anything: a failure must not leave the writer standing.
-    drop(go);
-    assert_eq!(busy, 44);
-    assert_eq!(refused, 0, "the urgent one was taken");
-    drop(group);
-    drop(sender);
-    assert_eq!(
-        receiver.iter().filter(|busy| !busy).count(),
-        301 - busy + 1,
-        "all others failed with the writer"
-    );
 }

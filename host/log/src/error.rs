@@ -103,26 +103,14 @@ pub enum StoreError {
         "the database is damaged ({0}); stop the host, keep the files, and restore the data directory from a backup"
     )]
     Corrupt(String),
-    /// Anything else that SQLite says.
+    /// Anything else that the database says.
     #[error("the database answered: {0}")]
-    Sqlite(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                Self::Corrupt(error.to_string())
-            }
-            _ => Self::Sqlite(error),
-        }
-    }
+    Sqlite(String),
 }
 
 impl StoreError {
     /// The same failure for each of those who shared a transaction.
-    pub(crate) fn repeated(&self) -> Self {
+    pub fn repeated(&self) -> Self {
         match self {
             Self::Full => Self::Full,
             other => Self::Commit(other.to_string()),

@@ -261,3 +261,54 @@ fn unapplied(command: Command) -> Box<dyn FnOnce(Option<StoreError>) + Send> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer that says when it is asked, and stands still until it is let go.
+    struct Stuck {
+        asked: mpsc::Sender<()>,
+        go: mpsc::Receiver<()>,
+    }
+
+    impl Writer for Stuck {
+        fn transaction(&mut self, _: &mut dyn FnMut(&mut dyn Transaction)) -> Result<(), StoreError> {
+            self.asked.send(()).ok();
+            self.go.recv().ok();
+            Err(StoreError::Full)
+        }
+    }
+
+    #[test]
+    fn a_full_queue_says_so_at_once_and_urgent_acts_have_a_lane_of_their_own() {
+        let (asked, was_asked) = mpsc::channel();
+        let (go, wait) = mpsc::channel();
+        let group = GroupWriter::start(Box::new(Stuck { asked, go: wait })).expect("starts");
+        let (sender, receiver) = mpsc::channel();
+        let append = |urgent: bool| {
+            let sender = sender.clone();
+            group.append(Batch::default(), urgent, move |result| {
+                sender.send(matches!(result, Err(StoreError::Busy))).expect("somebody listens");
+            });
+        };
+        // The writer stands still with the first; 256 wait.
+        append(false);
+        was_asked.recv().expect("the writer is asked");
+        (0..300).for_each(|_| append(false));
+        let busy = receiver.try_iter().filter(|busy| *busy).count();
+        append(true);
+        let refused = receiver.try_iter().count();
+        // Let go before anything is held against anything: a failure must not leave the writer standing.
+        drop(go);
+        assert_eq!(busy, 44);
+        assert_eq!(refused, 0, "the urgent one was taken");
+        drop(group);
+        drop(sender);
+        assert_eq!(
+            receiver.iter().filter(|busy| !busy).count(),
+            301 - busy + 1,
+            "all others failed with the writer"
+        );
+    }
+}
