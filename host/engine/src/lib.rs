@@ -1,48 +1,6 @@
-//! The engine: folds the log into findings, has policies decide on them, and holds the decisions to the safeguards.
+//! Paths from before the engine was cut into `core`, `replay`, `runtime` and `api`; it goes when nobody uses them any more.
 
-mod alerts;
-pub mod backtest;
-pub mod baseline;
-mod calls;
-mod compose;
-pub mod config;
-pub mod decide;
-pub mod detector;
-pub mod diff;
-pub mod dry_run;
-mod error;
-mod fleet;
-pub mod fold;
-mod host;
-mod in_force;
-mod judged;
-mod ledger;
-pub mod measure;
-pub mod metric;
-pub mod overlay;
-pub mod period;
-mod policies;
-mod prepare;
-mod remarks;
-mod replay;
-pub mod rows;
-mod runner;
-pub mod safeguards;
-mod state;
-#[cfg(test)]
-mod testing;
-mod tick;
-mod trade;
-pub mod verify;
-mod view;
-mod watch;
-pub mod words;
-
-pub use calls::{Bucket, PolicyCalls};
-pub use config::Configuration;
-pub use error::HostError;
-pub use host::{Host, HostOptions};
-pub use in_force::RolledBack;
-pub use policies::{PolicyProblem, PolicyVersion, would_serve};
-pub use prepare::PrepareError;
-pub use trade::MayTrade;
+pub use trimtab_api::{Bucket, MayTrade, PolicyCalls, PolicyProblem, PolicyVersion, RolledBack, rows};
+pub use trimtab_core::{Configuration, config, decide::safeguards, detector, fold, measure, metric};
+pub use trimtab_replay::{PrepareError, backtest, diff, dry_run, overlay, period, verify, words};
+pub use trimtab_runtime::{Host, HostError, HostOptions, baseline, would_serve};

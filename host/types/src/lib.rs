@@ -20,6 +20,8 @@ mod record;
 mod rules;
 mod shard;
 mod subject;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod time;
 mod trust;
 mod view;

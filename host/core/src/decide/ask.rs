@@ -1,0 +1,130 @@
+//! One question to one policy, asked behind its circuit breaker and written down. Nothing follows from an answer here.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use trimtab_types::{
+    Answer, Asked, Asking, DecisionRecord, DigestBuilder, FailureKind, Mode, NoHistory, PolicyRef, Position,
+    Question, Subject, Timestamp, View,
+};
+
+use super::{output::Note, turn::Turn};
+use crate::{fold::SubjectView, in_force::Version};
+
+impl Turn<'_> {
+    /// Asks a policy, unless its circuit breaker is open.
+    pub(super) fn ask(
+        &mut self,
+        id: &str,
+        version: Option<Version<'_>>,
+        subject: &Subject,
+        question: &Question,
+    ) -> Asked {
+        let Some(version) = version else {
+            return Asked::failed(FailureKind::Load, "no policy applies to this".to_owned());
+        };
+        let at = self.state.clock;
+        let breaker = self.state.breaker(version.reference);
+        if let Some(until) = breaker.and_then(|breaker| breaker.open_until(at)) {
+            // Neither a success nor another failure: the policy was not asked.
+            return Asked::failed(FailureKind::CircuitOpen, circuit_open(version, until));
+        }
+        let (notebook, view) = self.readable(version, subject, question);
+        let policy = version.reference;
+        let asked = self.ask.ask(&Asking { id, policy, at, subject, question, notebook: &notebook, view });
+        let failed = matches!(asked.answer, Answer::Failed(_));
+        let rules = self.state.configuration.breaker;
+        if self.state.note_call(version.reference, failed, &rules) {
+            self.output.notes.push(Note::LeftAlone(version.reference.clone()));
+        }
+        asked
+    }
+
+    /// What may be read for a question: an alert says all by itself.
+    fn readable(
+        &self,
+        version: Version<'_>,
+        subject: &Subject,
+        question: &Question,
+    ) -> (BTreeMap<String, String>, Arc<dyn View>) {
+        match question {
+            Question::DriftAction { .. } => {
+                let known = self.state.subjects.get(subject);
+                let notebook = known.and_then(|state| state.notebooks.get(&version.reference.name)).cloned();
+                (notebook.unwrap_or_default(), Arc::new(SubjectView::of(self.state, subject)))
+            }
+            Question::AlertFormat { .. } => (BTreeMap::new(), Arc::new(NoHistory)),
+        }
+    }
+
+    /// What was asked and answered here and now; nothing has followed from it yet.
+    pub(super) fn record(
+        &self,
+        id: String,
+        subject: &Subject,
+        policy: Option<PolicyRef>,
+        mode: Mode,
+        question: Question,
+        asked: Asked,
+    ) -> DecisionRecord {
+        let Asked { answer, reads, notebook, log, fuel, duration_us } = asked;
+        DecisionRecord {
+            id,
+            position: self.state.position,
+            at: self.state.clock,
+            subject: subject.clone(),
+            policy,
+            mode,
+            question,
+            reads,
+            notebook,
+            answer,
+            log,
+            verdicts: Vec::new(),
+            fuel,
+            duration_us,
+        }
+    }
+
+    pub(super) fn write_notebook(&mut self, record: &DecisionRecord) {
+        let Some(policy) = record.policy.as_ref().filter(|_| !record.notebook.is_empty()) else { return };
+        let notebook =
+            self.state.subject_mut(&record.subject).notebooks.entry(policy.name.clone()).or_default();
+        for change in &record.notebook {
+            match &change.value {
+                Some(value) => notebook.insert(change.key.clone(), value.clone()),
+                None => notebook.remove(&change.key),
+            };
+        }
+    }
+}
+
+fn circuit_open(version: Version<'_>, until: Timestamp) -> String {
+    format!(
+        "policy `{}` failed too often in a row and is not asked until {}",
+        version.reference.name,
+        until.for_people()
+    )
+}
+
+pub(super) fn decision_id(
+    position: Position,
+    subject: &Subject,
+    question: &Question,
+    policy: Option<&PolicyRef>,
+) -> String {
+    let what = match question {
+        Question::DriftAction { findings } => {
+            findings.iter().map(|finding| finding.id.as_str()).collect::<Vec<_>>().join(",")
+        }
+        Question::AlertFormat { alert, channel } => format!("{} {channel}", alert.id),
+    };
+    let builder = DigestBuilder::new("decision")
+        .number(position.0)
+        .part(subject.to_string().as_bytes())
+        .part(what.as_bytes());
+    match policy {
+        Some(policy) => builder.part(policy.name.as_bytes()).part(policy.digest.as_bytes()),
+        None => builder,
+    }
+    .id('d')
+}

@@ -1,0 +1,206 @@
+//! From findings to what follows: who is asked about what, which of several policies' proposals stand, what the safeguards
+//! make of them, and what changes in the state.
+
+use std::sync::Arc;
+
+use trimtab_types::{
+    Action, Answer, DecisionRecord, Finding, Mode, Phase, PolicyKind, Question, Severity, Subject, Verdict,
+};
+
+use super::{ask::decision_id, turn::Turn};
+use super::{
+    compose,
+    safeguards::{self, Case, Plan},
+};
+use crate::{
+    config::{Composition, ReleaseStage},
+    fold::KillNote,
+    in_force::Version,
+};
+
+/// What a policy, or the host in its place, proposes. Nothing has happened yet.
+struct Proposal {
+    record: DecisionRecord,
+    actions: Vec<Action>,
+    reason: String,
+}
+
+impl Turn<'_> {
+    /// Puts findings of one subject to the policies. All of them see the state as it was when the findings arose; then
+    /// what they propose is composed, judged and carried out.
+    pub(super) fn decide(&mut self, subject: &Subject, findings: Vec<Finding>) {
+        let stage = self.state.configuration.stage(&subject.model_key());
+        let paused = self.state.subjects.get(subject).is_some_and(|state| state.paused);
+        if stage == ReleaseStage::Observe || paused {
+            return;
+        }
+        let policies = Arc::clone(&self.state.in_force);
+        let versions = |mode| {
+            let answers = policies.iter().filter(|policy| policy.answers(PolicyKind::DriftAction));
+            answers
+                .filter_map(|policy| policy.version_for(subject))
+                .filter(move |version| version.mode == mode)
+        };
+        for shadow in versions(Mode::Shadow) {
+            let seen: Vec<_> =
+                findings.iter().filter(|finding| shadow.applies_to(finding)).cloned().collect();
+            if !seen.is_empty() {
+                let proposal = self.propose(Some(shadow), subject, seen);
+                self.output.decisions.push(proposal.record);
+            }
+        }
+        let composition = self.state.configuration.decisions.policies;
+        let proposals: Vec<_> = share_out(findings, versions(Mode::Enforce), composition)
+            .into_iter()
+            .map(|(version, findings)| self.propose(version, subject, findings))
+            .collect();
+        let overruled =
+            compose::overruled(&proposals.iter().map(|p| p.actions.as_slice()).collect::<Vec<_>>());
+        let names: Vec<_> =
+            proposals.iter().map(|proposal| proposal.record.decided_by().to_owned()).collect();
+        for (proposal, overruled) in proposals.into_iter().zip(overruled) {
+            self.follow(proposal, &overruled, &names);
+        }
+    }
+
+    /// One question and its answer; or what is done in a failed policy's place.
+    fn propose(
+        &mut self,
+        version: Option<Version<'_>>,
+        subject: &Subject,
+        findings: Vec<Finding>,
+    ) -> Proposal {
+        let question = Question::DriftAction { findings };
+        let reference = version.map(|version| version.reference.clone());
+        let id = decision_id(self.state.position, subject, &question, reference.as_ref());
+        let asked = self.ask(&id, version, subject, &question);
+        let (actions, reason) = match (&asked.answer, version, &question) {
+            (Answer::Decision(decision), ..) => (decision.actions.clone(), decision.reason.clone()),
+            (_, None, Question::DriftAction { findings }) => host_default(findings),
+            (answer, Some(version), _) => fail_safe(version, answer),
+            (_, None, Question::AlertFormat { .. }) => (Vec::new(), String::new()),
+        };
+        let mode = version.map_or(Mode::Enforce, |version| version.mode);
+        let record = self.record(id, subject, reference, mode, question, asked);
+        Proposal { record, actions, reason }
+    }
+
+    /// What follows from a proposal. `overruled` says which of its actions give way, and to whose.
+    fn follow(&mut self, proposal: Proposal, overruled: &[Option<usize>], names: &[String]) {
+        let Proposal { mut record, actions, reason } = proposal;
+        self.write_notebook(&record);
+        let judged = actions.into_iter().zip(overruled).map(|(action, overruled)| {
+            let verdict = match (&action, overruled) {
+                (_, Some(by)) => Verdict::Overruled { by: names.get(*by).cloned().unwrap_or_default() },
+                // Alerts come last: they say what has become of the rest.
+                (Action::Alert(_), None) => Verdict::Done { what: String::new() },
+                (_, None) => self.judge_and_apply(&action, &record),
+            };
+            (action, verdict)
+        });
+        record.verdicts = judged.collect();
+        self.send_alerts(record, &reason);
+    }
+
+    fn judge_and_apply(&mut self, action: &Action, record: &DecisionRecord) -> Verdict {
+        let key = record.subject.model_key();
+        let Question::DriftAction { findings } = &record.question else {
+            return Verdict::Refused { reasons: vec!["only a drift-action policy may act".to_owned()] };
+        };
+        let model = self.state.models.get(&key).cloned().unwrap_or_default();
+        let configuration = Arc::clone(&self.state.configuration);
+        let case = Case {
+            configuration: &configuration,
+            subject: &record.subject,
+            model: &model,
+            findings,
+            now: self.state.clock,
+        };
+        let (verdict, plan) = safeguards::judge(action, &case);
+        self.carry_out(plan, record);
+        verdict
+    }
+
+    fn carry_out(&mut self, plan: Plan, record: &DecisionRecord) {
+        let (clock, subject) = (self.state.clock, &record.subject);
+        let key = subject.model_key();
+        match plan {
+            Plan::Nothing => {}
+            Plan::Kill => {
+                let by = record
+                    .policy
+                    .as_ref()
+                    .map_or_else(|| "host".to_owned(), |p| format!("policy {}", p.name));
+                let reason = match &record.answer {
+                    Answer::Decision(decision) => decision.reason.clone(),
+                    Answer::Message(_) | Answer::Failed(_) => "fail-safe".to_owned(),
+                };
+                self.state.model_mut(&key).killed_by_policy = Some(KillNote { by, at: clock, reason });
+            }
+            Plan::Unkill => self.state.model_mut(&key).killed_by_policy = None,
+            Plan::Exposure(exposure) => self.state.model_mut(&key).exposure = exposure,
+            Plan::MinimumConfidence(confidence) => {
+                self.state.model_mut(&key).minimum_confidence = Some(confidence);
+            }
+            Plan::PlanRetrain(until) => self.state.model_mut(&key).retrain_planned = Some(until),
+            Plan::Retrain => self.state.model_mut(&key).trained(clock),
+            Plan::Pause(paused) => self.state.subject_mut(subject).paused = paused,
+            Plan::ResetDetector(name) => {
+                // What this closes is recorded and not put to a policy again: a decision must not lead to itself.
+                let closed = self.state.reset(subject, Some(&name));
+                self.output.findings.extend(closed);
+            }
+            Plan::MarkDegraded => {
+                self.state.model_mut(&key).degraded.insert(subject.version.clone());
+            }
+        }
+    }
+}
+
+/// Who is asked about what. Whatever nobody is asked about is the host's own.
+fn share_out<'a>(
+    findings: Vec<Finding>,
+    versions: impl Iterator<Item = Version<'a>>,
+    composition: Composition,
+) -> Vec<(Option<Version<'a>>, Vec<Finding>)> {
+    let mut shares = Vec::new();
+    let mut unasked = findings.clone();
+    for version in versions {
+        let pool = match composition {
+            Composition::First => &unasked,
+            Composition::All => &findings,
+        };
+        let taken: Vec<_> = pool.iter().filter(|finding| version.applies_to(finding)).cloned().collect();
+        unasked.retain(|finding| !version.applies_to(finding));
+        if !taken.is_empty() {
+            shares.push((Some(version), taken));
+        }
+    }
+    if !unasked.is_empty() {
+        shares.push((None, unasked));
+    }
+    shares
+}
+
+/// What the manifest says for a policy that cannot answer.
+fn fail_safe(version: Version<'_>, answer: &Answer) -> (Vec<Action>, String) {
+    let problem = match answer {
+        Answer::Failed(failure) => failure.to_string(),
+        Answer::Decision(_) | Answer::Message(_) => "it answered another question".to_owned(),
+    };
+    let reason =
+        format!("policy `{}` could not decide ({problem}); its fail-safe applies", version.reference.name);
+    let actions = version
+        .rules
+        .as_ref()
+        .map_or_else(|_| vec![Action::Alert(Severity::Critical)], |rules| rules.fail_safe.clone());
+    (actions, reason)
+}
+
+/// What the host does where no policy applies: a finding is never silently dropped.
+fn host_default(findings: &[Finding]) -> (Vec<Action>, String) {
+    let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Info);
+    let over = findings.iter().all(|finding| finding.phase == Phase::Closed);
+    let what = if over { "recovered" } else { "drifted" };
+    (vec![Action::Alert(worst)], format!("{} {what}, and no policy applies to it", findings[0].subject))
+}

@@ -1,0 +1,19 @@
+//! Deciding: findings are put to policies, the safeguards judge what these propose, and what follows is changed in the
+//! state or becomes an effect. Pure: who is asked is handed in, and what is to happen outside is returned.
+//!
+//! `step` takes a record through; `findings` puts findings to policies and carries out what follows, `ask` asks one
+//! question, `alerting` tells people. Which alerts go out, which proposals stand and what is allowed are functions of
+//! their own: `alerts`, `compose`, `safeguards`.
+
+mod alerting;
+mod alerts;
+mod ask;
+mod compose;
+mod findings;
+mod output;
+pub mod safeguards;
+mod step;
+mod turn;
+
+pub use output::{Note, Output};
+pub use step::{Prepared, resume, step, try_out};

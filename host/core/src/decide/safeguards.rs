@@ -1,0 +1,291 @@
+//! Safeguards: what the host makes of a proposed action. Pure: the answer is a verdict and a plan, which the pipeline
+//! carries out. No policy, manifest or setting of a policy can relax what is decided here.
+
+use trimtab_types::{Action, Finding, ModelKey, Severity, Subject, Timestamp, Verdict};
+
+use crate::{
+    Configuration,
+    config::ReleaseStage,
+    fold::{DetectorKind, ModelState},
+};
+
+/// The circumstances of a proposal.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The configuration in force.
+    pub configuration: &'a Configuration,
+    /// Whom it is about.
+    pub subject: &'a Subject,
+    /// The model's state.
+    pub model: &'a ModelState,
+    /// The findings that led to it.
+    pub findings: &'a [Finding],
+    /// The log's clock.
+    pub now: Timestamp,
+}
+
+/// What is to be changed in the host's own state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// Nothing.
+    Nothing,
+    /// Stop trading, in the policy's name.
+    Kill,
+    /// Take back what a policy stopped.
+    Unkill,
+    /// The model's exposure becomes this share.
+    Exposure(f64),
+    /// The model's minimum confidence becomes this.
+    MinimumConfidence(f64),
+    /// A retrain is planned to begin until then.
+    PlanRetrain(Timestamp),
+    /// A retrain may begin now.
+    Retrain,
+    /// The subject's findings are kept and not decided on.
+    Pause(bool),
+    /// A detector starts anew.
+    ResetDetector(String),
+    /// The version is marked degraded.
+    MarkDegraded,
+}
+
+/// Judges any action except an alert, which has rules of its own.
+pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
+    if *action == Action::Monitor {
+        return (done("watching on"), Plan::Nothing);
+    }
+    let model = case.subject.model_key();
+    let stage = case.configuration.stage(&model);
+    let unstaged = (stage != ReleaseStage::Act).then(|| {
+        format!("the stage of `{model}` is not `act`; set `stage = \"act\"` under [[models]] once its decisions are trusted")
+    });
+    if *action == Action::RetrainNow {
+        return retrain(case, &model, unstaged);
+    }
+    if let Some(reason) = unstaged {
+        return (refused(reason), Plan::Nothing);
+    }
+    match action {
+        Action::Monitor | Action::Alert(_) | Action::RetrainNow => (done(""), Plan::Nothing),
+        Action::ScheduleRetrain(within) => {
+            let asked = case.now.plus(u64::from(*within));
+            let until = case.model.retrain_planned.map_or(asked, |planned| planned.min(asked));
+            (
+                done(format!("a retrain is planned to begin until {}", until.for_people())),
+                Plan::PlanRetrain(until),
+            )
+        }
+        Action::KillSwitchOn => (done(format!("trading on `{model}` is stopped")), Plan::Kill),
+        Action::KillSwitchOff => match &case.model.killed_by_operator {
+            Some(note) => (
+                refused(format!("{} stopped trading on `{model}`; only a person allows it again", note.by)),
+                Plan::Nothing,
+            ),
+            None => (done("what policies had stopped is allowed again"), Plan::Unkill),
+        },
+        Action::ScaleExposure(factor) => {
+            let exposure = case.model.exposure * factor;
+            (done(format!("exposure of `{model}` is now {exposure}")), Plan::Exposure(exposure))
+        }
+        Action::MinimumConfidence(confidence) => match case.model.minimum_confidence {
+            Some(current) if *confidence < current => (
+                refused(format!(
+                    "the minimum confidence is {current}; a policy may raise it and not lower it"
+                )),
+                Plan::Nothing,
+            ),
+            _ => (
+                done(format!("predictions of `{model}` below confidence {confidence} are not to be served")),
+                Plan::MinimumConfidence(*confidence),
+            ),
+        },
+        Action::Pause => (done("findings are kept and not decided on"), Plan::Pause(true)),
+        Action::Resume => (done("findings are decided on again"), Plan::Pause(false)),
+        Action::ResetDetector(name) => match DetectorKind::from_name(name) {
+            Some(_) => (done(format!("detector `{name}` starts anew")), Plan::ResetDetector(name.clone())),
+            None => {
+                let known: Vec<_> = DetectorKind::ALL.iter().map(|kind| kind.name()).collect();
+                (
+                    refused(format!("there is no detector `{name}`; there are {}", known.join(", "))),
+                    Plan::Nothing,
+                )
+            }
+        },
+        Action::MarkDegraded => {
+            (done(format!("version `{}` is marked degraded", case.subject.version)), Plan::MarkDegraded)
+        }
+        Action::Rollback | Action::RollbackTo(_) | Action::StopCanary => (
+            refused("this host keeps no registry of versions, so there is nothing to switch".to_owned()),
+            Plan::Nothing,
+        ),
+    }
+}
+
+/// Before a drift-triggered retrain may begin (requirement A3). Every reason against it is named.
+fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verdict, Plan) {
+    let rules = &case.configuration.safeguards.retrain;
+    let mut reasons: Vec<String> = unstaged.into_iter().collect();
+    let mut unless = |ok: bool, reason: &dyn Fn() -> String| {
+        if !ok {
+            reasons.push(reason());
+        }
+    };
+    unless(rules.enabled, &|| "the master switch `safeguards.retrain.enabled` is off".to_owned());
+    unless(rules.tenants.iter().any(|tenant| tenant.matches(&model.tenant)), &|| {
+        format!("tenant `{}` is not in `safeguards.retrain.tenants`", model.tenant)
+    });
+    unless(case.configuration.rule(model).is_some_and(|rule| rule.retrain), &|| {
+        format!("the model's own switch `retrain` under [[models]] is off for `{model}`")
+    });
+    let worst = case.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Info);
+    unless(worst >= Severity::High, &|| format!("the severity is {worst}; it takes high or critical"));
+    let since = case.model.last_retrain.map(|last| case.now.since(last));
+    let cooldown = u64::from(rules.cooldown.0);
+    unless(since.is_none_or(|since| since >= cooldown), &|| {
+        format!(
+            "the last retrain began {} ago; the cooldown is {}",
+            trimtab_types::format_duration(since.unwrap_or(0)),
+            trimtab_types::format_duration(cooldown)
+        )
+    });
+    let samples = case.model.resolved - case.model.resolved_at_retrain;
+    unless(samples >= rules.minimum_samples, &|| {
+        format!("{samples} resolved predictions since the last retrain; it takes {}", rules.minimum_samples)
+    });
+    unless(case.model.active_job.is_none(), &|| {
+        format!("job `{}` of this model is active", case.model.active_job.as_deref().unwrap_or_default())
+    });
+    if !reasons.is_empty() {
+        return (Verdict::Refused { reasons }, Plan::Nothing);
+    }
+    if rules.approval {
+        return (
+            Verdict::Waits { why: "`safeguards.retrain.approval` asks for a person".to_owned() },
+            Plan::Nothing,
+        );
+    }
+    (
+        Verdict::Allowed { what: "an emergency retrain may begin; no trainer is connected".to_owned() },
+        Plan::Retrain,
+    )
+}
+
+fn done(what: impl Into<String>) -> Verdict {
+    Verdict::Done { what: what.into() }
+}
+
+fn refused(reason: String) -> Verdict {
+    Verdict::Refused { reasons: vec![reason] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold::KillNote;
+    use trimtab_types::testing::{finding, subject};
+
+    const ACT: &str = "[[models]]\nmodel = \"btc\"\nstage = \"act\"\nretrain = true\n";
+    const RETRAIN: &str = "[safeguards.retrain]\nenabled = true\ntenants = [\"default\"]\n";
+
+    /// The verdict, in words.
+    fn check(
+        config: &str,
+        change: impl Fn(&mut ModelState),
+        severity: Severity,
+        action: &Action,
+    ) -> (String, Plan) {
+        let configuration = Configuration::parse(config, "test").expect("valid");
+        let mut model = ModelState { resolved: 1_000, ..ModelState::default() };
+        change(&mut model);
+        let findings = [finding(severity, trimtab_types::Phase::Opened)];
+        let now = Timestamp::EPOCH.plus(100 * 86_400);
+        let case = Case {
+            configuration: &configuration,
+            subject: &subject(),
+            model: &model,
+            findings: &findings,
+            now,
+        };
+        let (verdict, plan) = judge(action, &case);
+        (verdict.to_string(), plan)
+    }
+
+    #[test]
+    fn a_retrain_needs_every_switch_and_every_refusal_is_named() {
+        let full = format!("{RETRAIN}{ACT}");
+        let approval = full.replace("enabled = true", "enabled = true\napproval = true");
+        let days = |n: u64| Some(Timestamp::EPOCH.plus((100 - n) * 86_400));
+        type Change = Box<dyn Fn(&mut ModelState)>;
+        let same: fn() -> Change = || Box::new(|_| {});
+        #[rustfmt::skip]
+        let cases: Vec<(&str, Change, Severity, &[&str])> = vec![
+            ("", same(), Severity::High, &["refused", "stage", "master switch", "tenants", "own switch"]),
+            (ACT, same(), Severity::High, &["refused", "master switch", "tenants"]),
+            (&full, same(), Severity::Medium, &["refused: the severity is medium"]),
+            (&full, Box::new(move |m| m.last_retrain = days(3)), Severity::High, &["refused: the last retrain began 3d ago; the cooldown is 7d"]),
+            (&full, Box::new(|m| m.resolved_at_retrain = 901), Severity::High, &["refused: 99 resolved"]),
+            (&full, Box::new(|m| m.active_job = Some("j7".into())), Severity::High, &["refused: job `j7`"]),
+            (&approval, same(), Severity::High, &["waits"]),
+        ];
+        for (config, change, severity, parts) in cases {
+            let (verdict, plan) = check(config, change, severity, &Action::RetrainNow);
+            assert!(parts.iter().all(|part| verdict.contains(part)), "{verdict}");
+            assert_eq!(plan, Plan::Nothing);
+        }
+        let (verdict, plan) = check(&full, same(), Severity::High, &Action::RetrainNow);
+        assert!(verdict.starts_with("allowed"), "{verdict}");
+        assert_eq!(plan, Plan::Retrain);
+        let (_, plan) = check(
+            &full,
+            Box::new(move |m: &mut ModelState| m.last_retrain = days(7)),
+            Severity::High,
+            &Action::RetrainNow,
+        );
+        assert_eq!(plan, Plan::Retrain);
+    }
+
+    #[test]
+    fn outside_the_act_stage_nothing_but_watching_happens() {
+        let all = [
+            Action::KillSwitchOn,
+            Action::KillSwitchOff,
+            Action::ScaleExposure(0.5),
+            Action::ScheduleRetrain(60),
+            Action::RetrainNow,
+            Action::Pause,
+            Action::Resume,
+            Action::ResetDetector("e-sr".into()),
+            Action::MarkDegraded,
+            Action::MinimumConfidence(0.6),
+            Action::Rollback,
+            Action::RollbackTo("v0".into()),
+            Action::StopCanary,
+        ];
+        for action in &all {
+            let (verdict, plan) = check("", |_| {}, Severity::Critical, action);
+            assert!(verdict.starts_with("refused") && plan == Plan::Nothing, "{action}: {verdict}");
+        }
+        assert_eq!(check("", |_| {}, Severity::Critical, &Action::Monitor).1, Plan::Nothing);
+    }
+
+    #[test]
+    fn policies_tighten_and_people_loosen() {
+        let operator = |m: &mut ModelState| {
+            m.killed_by_operator =
+                Some(KillNote { by: "ada".into(), at: Timestamp::EPOCH, reason: "looks wrong".into() });
+        };
+        let (verdict, plan) = check(ACT, operator, Severity::High, &Action::KillSwitchOff);
+        assert!(verdict.contains("ada") && plan == Plan::Nothing, "{verdict}");
+        assert_eq!(check(ACT, |_| {}, Severity::High, &Action::KillSwitchOff).1, Plan::Unkill);
+        assert_eq!(
+            check(ACT, |m| m.exposure = 0.5, Severity::High, &Action::ScaleExposure(0.5)).1,
+            Plan::Exposure(0.25)
+        );
+        let tight = |m: &mut ModelState| m.minimum_confidence = Some(0.7);
+        assert_eq!(check(ACT, tight, Severity::High, &Action::MinimumConfidence(0.6)).1, Plan::Nothing);
+        assert_eq!(
+            check(ACT, tight, Severity::High, &Action::MinimumConfidence(0.8)).1,
+            Plan::MinimumConfidence(0.8)
+        );
+    }
+}

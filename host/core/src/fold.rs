@@ -1,0 +1,196 @@
+//! The fold: log entries in, state and findings out. Pure: no I/O, no clock, no randomness, so that the same log gives
+//! the same findings on every machine. What to do about a finding is not decided here.
+
+#[cfg(test)]
+mod tests;
+
+use trimtab_types::{
+    Act, Baseline, Entry, Finding, Outcome, Phase, Position, Prediction, Record, Resolution, Subject, judge,
+};
+
+use crate::{
+    tick,
+    watch::{At, Pair, Settings},
+};
+
+// What was found here before it had a place of its own.
+pub use crate::{
+    detector::DetectorKind,
+    fleet::Fleet,
+    ledger::{Breaker, KillNote, ModelState, SentAlert},
+    state::{BadState, State, StateChange, StateKey},
+    view::SubjectView,
+    watch::SubjectState,
+};
+
+/// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
+///
+/// Configurations and policy sets are put in force by the pipeline, which knows their contents.
+pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
+    pass_over(state, record);
+    let mut findings = match &record.entry {
+        Entry::Prediction(prediction) => {
+            let mut findings = predicted(state, prediction);
+            if let Some(Resolution::By(outcome)) = &record.resolves {
+                findings.extend(resolve(state, record.position, prediction, outcome, None));
+            }
+            findings
+        }
+        Entry::Outcome(outcome) => match &record.resolves {
+            Some(Resolution::Of { position, prediction, previous }) => {
+                resolve(state, *position, prediction, outcome, previous.as_deref())
+            }
+            _ => Vec::new(),
+        },
+        Entry::Baseline(baseline) => set_baseline(state, baseline),
+        Entry::OperatorAct(act) => {
+            operator_act(state, act);
+            Vec::new()
+        }
+        Entry::Reset(reset) => state.reset(&reset.subject, reset.detector.as_deref()),
+        Entry::Tick(_) => tick::tick(state),
+        Entry::VersionTransition(transition) => {
+            state.model_mut(&transition.model).transition(transition);
+            Vec::new()
+        }
+        Entry::TrainerResult(result) => {
+            let clock = state.clock;
+            state.model_mut(&result.model).trained(clock);
+            Vec::new()
+        }
+        // In the format from the first build on; what they change comes with the features that write them. Configuration
+        // and policy set are the pipeline's.
+        Entry::Configuration(_)
+        | Entry::PolicySet(_)
+        | Entry::JobStart(_)
+        | Entry::Approval(_)
+        | Entry::Experiment(_)
+        | Entry::Redaction(_) => Vec::new(),
+    };
+    findings.sort_by(|a, b| a.subject.cmp(&b.subject).then(b.severity.cmp(&a.severity)));
+    findings
+}
+
+/// Lets a record pass that is about a model which somebody else folds: only its position and its time matter.
+pub fn pass_over(state: &mut State, record: &Record) {
+    state.position = record.position;
+    if let Some(time) = record.entry.time() {
+        state.advance_clock(time);
+    }
+}
+
+/// A prediction arrives.
+fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
+    let model = prediction.subject.model_key();
+    state.model_mut(&model).predictions += 1;
+    let configuration = std::sync::Arc::clone(&state.configuration);
+    let at = At { subject: &prediction.subject, position: state.position, clock: state.clock };
+    let subject = state.subject_mut(&prediction.subject);
+    let (findings, is_older_changed) = subject.arrive(Settings::of(&configuration, &model), prediction, at);
+    subject.note(&findings);
+    if is_older_changed {
+        state.touch_timelines(&prediction.subject);
+    }
+    findings
+}
+
+/// A prediction and its outcome meet.
+fn resolve(
+    state: &mut State,
+    position: Position,
+    prediction: &Prediction,
+    outcome: &Outcome,
+    previous: Option<&Outcome>,
+) -> Vec<Finding> {
+    let rules = state.configuration.judging;
+    let pair = |outcome| Pair { position, prediction, outcome, judged: judge(prediction, outcome, &rules) };
+    match previous {
+        Some(previous) => {
+            let now = state.clock;
+            state.subject_mut(&prediction.subject).correct(pair(previous), pair(outcome), now);
+            Vec::new()
+        }
+        None => observe(state, pair(outcome)),
+    }
+}
+
+fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
+    let about = &pair.prediction.subject;
+    let model = about.model_key();
+    state.model_mut(&model).resolved += 1;
+    let configuration = std::sync::Arc::clone(&state.configuration);
+    let at = At { subject: about, position: state.position, clock: state.clock };
+    let subject = state.subject_mut(about);
+    let findings = subject.resolve(Settings::of(&configuration, &model), pair, at);
+    subject.note(&findings);
+    findings
+}
+
+fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
+    state.hold_against(baseline);
+    let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(|kind| kind.needs_baseline()).collect();
+    restart(state, &baseline.subject, &kinds)
+}
+
+/// Starts detectors of a subject anew. Returns the episodes that this closed.
+fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<Finding> {
+    let at = At { subject, position: state.position, clock: state.clock };
+    let known = state.subject_mut(subject);
+    let closed = known.restart(kinds, at);
+    known.note(&closed);
+    closed
+}
+
+fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
+    let note = KillNote { by: act.actor.clone(), at: act.at, reason: act.reason.clone() };
+    match &act.act {
+        Act::KillSwitch { model: None, on } => state.kill_everything(on.then_some(note)),
+        Act::KillSwitch { model: Some(model), on } => {
+            let model = state.model_mut(model);
+            if *on {
+                model.killed_by_operator = Some(note);
+            } else {
+                model.release();
+            }
+        }
+    }
+}
+
+impl State {
+    /// Starts detectors of a subject anew. Returns the episodes that this closed.
+    pub fn reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
+        let named = |kind: &DetectorKind| detector.is_none_or(|name| name == kind.name());
+        let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(named).collect();
+        let known = self.subject_mut(subject);
+        for kind in &kinds {
+            known.drift_counts.remove(kind.name());
+        }
+        restart(self, subject, &kinds)
+    }
+
+    /// Puts another configuration in force. Detectors whose settings changed start anew.
+    pub fn put_in_force(&mut self, configuration: std::sync::Arc<crate::Configuration>) -> Vec<Finding> {
+        let before = std::mem::replace(&mut self.configuration, configuration);
+        let after = std::sync::Arc::clone(&self.configuration);
+        let subjects: Vec<_> = self.subjects.keys().cloned().collect();
+        let mut closed = Vec::new();
+        for subject in &subjects {
+            let model = subject.model_key();
+            let (before, after) = (before.detectors(&model), after.detectors(&model));
+            let changed: Vec<_> =
+                DetectorKind::ALL.into_iter().filter(|kind| before.changed(after, *kind)).collect();
+            if !changed.is_empty() {
+                closed.extend(restart(self, subject, &changed));
+            }
+        }
+        closed
+    }
+}
+
+/// The changes that are put to a policy: openings, raises, and closings of what was open for more than an instant.
+pub fn put_to_policies(changes: &[Finding]) -> Vec<Finding> {
+    let began_here = |closing: &Finding| {
+        changes.iter().any(|change| change.id == closing.id && change.phase != Phase::Closed)
+    };
+    changes.iter().filter(|change| change.phase != Phase::Closed || !began_here(change)).cloned().collect()
+}

@@ -1,0 +1,25 @@
+//! The core: records in, findings, decisions and effects out. Pure: no file, no clock, no randomness, no thread, no
+//! sandbox. The same records and answers give the same output on every machine.
+//!
+//! [`fold`] takes a record into the state and says what was found; [`decide::step`] also puts findings to whoever answers,
+//! holds the answers to the safeguards, and says what is to happen. `watch` is what rows lead to, `ledger` what decisions
+//! lead to.
+
+pub mod baseline;
+pub mod config;
+pub mod decide;
+pub mod detector;
+mod fleet;
+pub mod fold;
+mod in_force;
+mod judged;
+mod ledger;
+pub mod measure;
+pub mod metric;
+mod state;
+mod tick;
+mod view;
+mod watch;
+
+pub use config::Configuration;
+pub use in_force::{InForce, entry};

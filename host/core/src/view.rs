@@ -1,0 +1,152 @@
+//! What a policy may read of the subject that it is asked about: the fold's state at that position, and nothing else.
+
+use std::sync::Arc;
+
+use trimtab_stats::Window;
+use trimtab_types::{Estimate, Finding, ModelVersion, Seconds, Severity, Subject, Timestamp, View};
+
+use crate::{
+    config::MetricSettings,
+    measure::{self, rate},
+    metric::Metric,
+    state::State,
+    watch::SubjectState,
+};
+
+/// A subject as of a position.
+pub struct SubjectView {
+    subject: Arc<SubjectState>,
+    now: Timestamp,
+    activated: Option<Timestamp>,
+    last_retrain: Option<Timestamp>,
+    metrics: MetricSettings,
+    /// A score from here on predicts the positive class.
+    threshold: f64,
+}
+
+impl SubjectView {
+    /// Of this subject, in this state.
+    pub fn of(state: &State, subject: &Subject) -> Self {
+        let model = state.models.get(&subject.model_key());
+        Self {
+            subject: state.subjects.get(subject).cloned().unwrap_or_default(),
+            now: state.clock,
+            activated: model.and_then(|model| model.activated),
+            last_retrain: model.and_then(|model| model.last_retrain),
+            metrics: state.configuration.metrics.clone(),
+            threshold: state.configuration.judging.binary_threshold,
+        }
+    }
+
+    /// Most rows that metrics are computed over; detectors may keep more for themselves.
+    fn kept(&self) -> usize {
+        self.metrics.window as usize
+    }
+
+    fn ago(&self, time: Option<Timestamp>) -> Option<Seconds> {
+        time.map(|time| Seconds::try_from(self.now.since(time)).unwrap_or(Seconds::MAX))
+    }
+}
+
+impl View for SubjectView {
+    fn recent(&self, metric: &str, last: u32) -> Option<Estimate> {
+        let (subject, last) = (&self.subject, last as usize);
+        if let Some(estimated) = metric.strip_prefix("estimated-") {
+            return subject.estimated(Metric::from_name(estimated)?, last, self.threshold);
+        }
+        let metric = Metric::from_name(metric)?;
+        let of_window = |window: &Window| {
+            let counts = window.newest(last);
+            (counts.n as usize >= last.max(1)).then(|| rate(counts.successes, counts.n))?
+        };
+        let counted = match metric {
+            Metric::Accuracy => of_window(&subject.right),
+            Metric::WinRate => of_window(&subject.won),
+            _ => None,
+        };
+        let measured = counted.or_else(|| {
+            let is_kept = (1..=self.kept()).contains(&last) && subject.rows.len() >= last;
+            is_kept.then(|| measure::of(metric, &subject.rows.newest(last), &self.metrics))?
+        });
+        // While outcomes are missing scores say what they can.
+        measured.or_else(|| subject.estimated(metric, last, self.threshold))
+    }
+
+    fn between(&self, metric: &str, from_ago: Seconds, until_ago: Seconds) -> Option<Estimate> {
+        let metric = Metric::from_name(metric)?;
+        if metric == Metric::Accuracy {
+            let count = self.subject.times.between(self.now, from_ago, until_ago);
+            return rate(u64::from(count.right), u64::from(count.all));
+        }
+        let ago = |seconds: Seconds| {
+            let millis = self.now.as_millis() - i64::from(seconds) * 1_000;
+            Timestamp::from_millis(millis.max(0))
+        };
+        if self.kept() == 0 {
+            return None;
+        }
+        // What becomes known now counts, too.
+        let until = if until_ago == 0 { Some(self.now.plus(1)) } else { ago(until_ago) };
+        measure::of(metric, &self.subject.rows.between(ago(from_ago)?, until?)?, &self.metrics)
+    }
+
+    fn baseline(&self, metric: &str) -> Option<Estimate> {
+        let baseline = self.subject.baseline.as_ref()?;
+        let value = measure::of_baseline(Metric::from_name(metric)?, baseline, &self.metrics)?;
+        let samples = u32::try_from(baseline.samples).unwrap_or(u32::MAX);
+        Some(Estimate { value, samples, interval: None, from_outcomes: true })
+    }
+
+    fn findings(&self, within: Seconds, at_least: Severity, limit: u32) -> Vec<Finding> {
+        self.subject
+            .findings
+            .iter()
+            .rev()
+            .filter(|finding| finding.severity >= at_least)
+            .take_while(|finding| self.now.since(finding.at) <= u64::from(within))
+            .take(limit as usize)
+            .cloned()
+            .collect()
+    }
+
+    fn drift_count(&self, detector: &str) -> u32 {
+        self.subject.drift_counts.get(detector).copied().unwrap_or(0)
+    }
+
+    /// Empty: this build keeps no registry of versions yet.
+    fn versions(&self) -> Vec<ModelVersion> {
+        Vec::new()
+    }
+
+    fn since_activation(&self) -> Option<Seconds> {
+        self.ago(self.activated)
+    }
+
+    fn since_retrain(&self) -> Option<Seconds> {
+        self.ago(self.last_retrain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trimtab_types::Phase;
+
+    use super::*;
+    use trimtab_types::testing::{finding, subject};
+
+    #[test]
+    fn closings_are_among_the_findings_so_that_a_policy_can_tell_what_is_still_open() {
+        let mut state = State::default();
+        for phase in [Phase::Opened, Phase::Closed] {
+            state.subject_mut(&subject()).note(&[finding(Severity::High, phase)]);
+        }
+        let view = SubjectView::of(&state, &subject());
+        let phases = |at_least, limit| {
+            let findings = view.findings(60, at_least, limit);
+            findings.into_iter().map(|finding| finding.phase).collect::<Vec<_>>()
+        };
+        assert_eq!(phases(Severity::High, 10), [Phase::Closed, Phase::Opened]);
+        assert_eq!(phases(Severity::High, 1), [Phase::Closed]);
+        assert_eq!(phases(Severity::Critical, 10), []);
+    }
+}

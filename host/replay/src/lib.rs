@@ -1,0 +1,16 @@
+//! The log once more: `verify` holds what was recorded against what comes again, a dry run says what would have been
+//! decided otherwise. Readers only: nothing here can write, and nothing happens.
+
+mod again;
+pub mod backtest;
+pub mod diff;
+pub mod dry_run;
+pub mod overlay;
+pub mod period;
+pub mod prepare;
+mod remarks;
+pub mod verify;
+pub mod words;
+
+pub use again::{Recall, Recorded};
+pub use prepare::PrepareError;

@@ -1,0 +1,157 @@
+//! What the log names by digest, loaded from where contents are kept: configurations and policies. The fold gets it with
+//! the record that names it.
+
+use std::sync::Arc;
+
+use trimtab_core::{
+    Configuration, InForce,
+    decide::Prepared,
+    fold::{BadState, State},
+};
+use trimtab_log::{Reader, StoreError};
+use trimtab_policy::{Loaded, Package, Sandbox};
+use trimtab_types::{Digest, Entry, PolicyRef, PolicySetEntry, Position, Rules};
+
+/// Why the log cannot be folded further. None of this is a policy's doing.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Stored state is unusable.
+    #[error(transparent)]
+    State(#[from] BadState),
+    /// The log names a content that is not there.
+    #[error(
+        "the log names {what} {digest} at position {position}, but its content is missing or unreadable: {problem}"
+    )]
+    Content {
+        /// `configuration` or `policy NAME`.
+        what: String,
+        /// Its digest.
+        digest: String,
+        /// Where.
+        position: u64,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Where contents come from, and where they are named.
+#[derive(Clone, Copy)]
+pub struct Contents<'a> {
+    /// Where they are kept.
+    pub reader: &'a dyn Reader,
+    /// Where they are named.
+    pub position: Position,
+}
+
+impl Contents<'_> {
+    fn bytes(&self, what: &str, digest: &Digest) -> Result<Vec<u8>, PrepareError> {
+        let bytes = self.reader.content(digest)?;
+        bytes.ok_or_else(|| self.missing(what, digest, "not stored".to_owned()))
+    }
+
+    fn missing(&self, what: &str, digest: &Digest, problem: String) -> PrepareError {
+        PrepareError::Content {
+            what: what.to_owned(),
+            digest: digest.to_string(),
+            position: self.position.0,
+            problem,
+        }
+    }
+
+    /// A configuration that is kept.
+    pub(crate) fn configuration(&self, digest: &Digest) -> Result<Configuration, PrepareError> {
+        let bytes = self.bytes("configuration", digest)?;
+        Configuration::from_canonical(&bytes)
+            .map_err(|error| self.missing("configuration", digest, error.to_string()))
+    }
+
+    /// A policy's package that is kept.
+    pub(crate) fn package(&self, name: &str, digest: &Digest) -> Result<Package, PrepareError> {
+        let what = format!("policy {name}");
+        let bytes = self.bytes(&what, digest)?;
+        let reference = PolicyRef { name: name.to_owned(), digest: *digest };
+        Package::from_bytes(&reference, &bytes)
+            .map_err(|error| self.missing(&what, digest, error.to_string()))
+    }
+}
+
+/// Loads policies under one configuration.
+pub(crate) struct Loading<'a> {
+    pub(crate) sandbox: &'a Arc<Sandbox>,
+    pub(crate) configuration: &'a Configuration,
+    pub(crate) contents: Contents<'a>,
+    pub(crate) loaded: Loaded,
+}
+
+impl Loading<'_> {
+    /// Makes a package ready, with the operator's settings.
+    pub(crate) fn add(&mut self, package: &Package) -> Result<Rules, String> {
+        let rule = self.configuration.policies.get(&package.name).cloned().unwrap_or_default();
+        self.loaded.add(self.sandbox, package, &rule.settings)
+    }
+
+    /// Makes a version ready that is kept.
+    pub(crate) fn stored(
+        &mut self,
+        name: &str,
+        digest: &Digest,
+    ) -> Result<Result<Rules, String>, PrepareError> {
+        let package = self.contents.package(name, digest)?;
+        Ok(self.add(&package))
+    }
+
+    /// Makes a recorded set ready.
+    pub(crate) fn set(&mut self, set: &PolicySetEntry) -> Result<Vec<InForce>, PrepareError> {
+        let mut policies = Vec::new();
+        for entry in &set.policies {
+            let rules = self.stored(&entry.policy.name, &entry.policy.digest)?;
+            policies.push(InForce::new(entry.clone(), rules, |name, digest| self.stored(name, digest))?);
+        }
+        Ok(InForce::in_order(policies))
+    }
+}
+
+/// What an entry puts in force, ready; `None`: it puts nothing else in force.
+pub fn prepare(
+    state: &State,
+    entry: &Entry,
+    sandbox: &Arc<Sandbox>,
+    contents: Contents<'_>,
+) -> Result<Option<(Prepared, Loaded)>, PrepareError> {
+    let (configuration, set) = match entry {
+        Entry::Configuration(digest) => (Some(Arc::new(contents.configuration(digest)?)), &state.policies),
+        Entry::PolicySet(set) => (None, set),
+        _ => return Ok(None),
+    };
+    load(state, configuration, set, sandbox, contents).map(Some)
+}
+
+/// What a state says is in force, ready.
+pub fn in_force(
+    state: &State,
+    sandbox: &Arc<Sandbox>,
+    contents: Contents<'_>,
+) -> Result<(Prepared, Loaded), PrepareError> {
+    let configuration = match &state.configuration_digest {
+        Some(digest) => Some(Arc::new(contents.configuration(digest)?)),
+        None => None,
+    };
+    load(state, configuration, &state.policies, sandbox, contents)
+}
+
+fn load(
+    state: &State,
+    configuration: Option<Arc<Configuration>>,
+    set: &PolicySetEntry,
+    sandbox: &Arc<Sandbox>,
+    contents: Contents<'_>,
+) -> Result<(Prepared, Loaded), PrepareError> {
+    let under = configuration.as_deref().unwrap_or(&state.configuration);
+    let mut loading = Loading { sandbox, configuration: under, contents, loaded: Loaded::default() };
+    let policies = loading.set(set)?;
+    let loaded = loading.loaded;
+    Ok((Prepared { configuration, policies }, loaded))
+}

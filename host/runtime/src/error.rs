@@ -1,0 +1,85 @@
+//! Why a host cannot do what it was asked.
+
+use trimtab_core::{config::ConfigError, fold::BadState};
+use trimtab_log::StoreError;
+use trimtab_replay::PrepareError;
+
+/// Why a host cannot be opened or cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log cannot be folded further.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// Stored state is unusable.
+    #[error(transparent)]
+    State(#[from] BadState),
+    /// The configuration is unusable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The operator's settings of a policy are unusable.
+    #[error("[policies.{policy}] in the configuration: {problem}")]
+    PolicySettings {
+        /// Which policy.
+        policy: String,
+        /// What is wrong, with key and fix.
+        problem: String,
+    },
+    /// There is and was no such policy.
+    #[error("there is no policy `{name}` and never was; `trimtab policy list` shows those in force")]
+    NoSuchPolicy {
+        /// Its name.
+        name: String,
+    },
+    /// A policy has no other version to go back to.
+    #[error(
+        "policy `{name}` has no version {wanted}; `trimtab policy history {name}` shows those that were in force"
+    )]
+    NoSuchVersion {
+        /// The policy.
+        name: String,
+        /// Which was wanted, in words.
+        wanted: String,
+    },
+    /// A version that is to be gone back to is in force.
+    #[error("version {version} of policy `{name}` is in force already; nothing changed")]
+    InForceAlready {
+        /// The policy.
+        name: String,
+        /// Which version.
+        version: String,
+    },
+    /// An earlier version cannot be loaded any more.
+    #[error("the earlier version cannot be put in force: {problem}")]
+    EarlierVersion {
+        /// Why.
+        problem: String,
+    },
+    /// The operator does not let a version in.
+    #[error(transparent)]
+    Provenance(#[from] trimtab_policy::ProvenanceError),
+    /// The policies directory cannot be read.
+    #[error(transparent)]
+    Policies(#[from] trimtab_policy::PackageError),
+    /// A thread cannot be started.
+    #[error("cannot start the {what} thread: {source}")]
+    Thread {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The caller asked for something that cannot be.
+    #[error(transparent)]
+    Invalid(#[from] trimtab_types::Invalid),
+    /// The fold has stopped for good.
+    #[error("the fold has stopped at position {position}: {problem}")]
+    FoldStopped {
+        /// Where.
+        position: u64,
+        /// Why.
+        problem: String,
+    },
+}

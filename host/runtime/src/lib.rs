@@ -1,0 +1,15 @@
+//! A host at work: the one owner of a data directory. It appends what callers send, takes the log through the core, puts
+//! policies in force, and answers. It knows no HTTP and decides nothing.
+
+pub mod baseline;
+mod calls;
+mod desk;
+mod error;
+mod host;
+mod in_force;
+mod policies;
+mod runner;
+
+pub use error::HostError;
+pub use host::{Host, HostOptions};
+pub use policies::would_serve;

@@ -1,0 +1,214 @@
+//! What a policies directory would put in force, after every gate that a policy has to pass, and what was in force
+//! before. Looks and decides; the switch is the host's.
+
+mod history;
+
+use std::{path::Path, sync::Arc};
+
+use trimtab_api::PolicyProblem;
+use trimtab_core::{Configuration, entry};
+use trimtab_log::Reader;
+use trimtab_policy::{
+    Package, Policy, ProvenanceError, RegisterError, Sandbox, read_directory, run_fixtures,
+};
+use trimtab_types::{Digest, PolicyInForce, PolicySetEntry, Signed};
+
+use crate::HostError;
+
+pub(crate) use history::{history, rolled_back, sets};
+
+/// Failed fixtures that are named.
+const MOST_FAILURES: usize = 5;
+
+/// What a policies directory would put in force.
+pub(crate) struct Found {
+    pub(crate) set: PolicySetEntry,
+    packages: Vec<Package>,
+    pub(crate) problems: Vec<PolicyProblem>,
+    /// The first of them that the operator has to mend, in the configuration.
+    pub(crate) misconfigured: Option<HostError>,
+    /// While these live, putting them in force compiles nothing.
+    _loaded: Vec<Policy>,
+}
+
+impl Found {
+    /// The packages, as they are kept.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (Digest, Vec<u8>)> {
+        self.packages.iter().map(|package| (package.digest, package.to_bytes()))
+    }
+}
+
+/// Checks every folder. One that fails keeps its earlier version, if there was one.
+pub(crate) fn inspect(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    directory: &Path,
+    current: &PolicySetEntry,
+) -> Result<Found, HostError> {
+    let folders = if directory.is_dir() { read_directory(directory)? } else { Vec::new() };
+    let mut found = Found {
+        set: PolicySetEntry::default(),
+        packages: Vec::new(),
+        problems: Vec::new(),
+        misconfigured: None,
+        _loaded: Vec::new(),
+    };
+    for (name, package) in folders {
+        let serving = current.policy(&name);
+        let package = match package {
+            Ok(package) => package,
+            Err(error) => {
+                found.keep(name, current, configuration, error.to_string());
+                continue;
+            }
+        };
+        if current.held.get(&name) == Some(&package.digest) {
+            found.set.held.insert(name.clone(), package.digest);
+            found.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
+            continue;
+        }
+        match gates(sandbox, configuration, &package, &directory.join(&name), serving) {
+            Ok((policy, signed)) => {
+                let entry = entry(policy.reference(), policy.rules(), configuration, serving);
+                found.set.policies.push(PolicyInForce { signed, ..entry });
+                found.packages.push(package);
+                found._loaded.push(policy);
+            }
+            Err(Refused::Policy(problem)) => found.keep(name, current, configuration, problem),
+            Err(Refused::Configuration(error)) => {
+                found.keep(name, current, configuration, error.to_string());
+                found.misconfigured.get_or_insert(error);
+            }
+        }
+    }
+    for name in configuration.policies.keys() {
+        let known =
+            found.set.policy(name).is_some() || found.problems.iter().any(|problem| problem.name == *name);
+        if !known {
+            let error = HostError::PolicySettings {
+                policy: name.clone(),
+                problem: format!("there is no policy of this name in `{}`", directory.display()),
+            };
+            let (name, problem) = (name.clone(), error.to_string());
+            found.problems.push(PolicyProblem { name, problem, still_serving: false });
+            found.misconfigured.get_or_insert(error);
+        }
+    }
+    found.set.policies.sort_by(|a, b| (a.order, &a.policy.name).cmp(&(b.order, &b.policy.name)));
+    Ok(found)
+}
+
+impl Found {
+    /// The earlier version stays, and what was held back from it: a broken file is not yet another version.
+    fn keep(
+        &mut self,
+        name: String,
+        current: &PolicySetEntry,
+        configuration: &Configuration,
+        problem: String,
+    ) {
+        let serving = current.policy(&name);
+        self.set.held.extend(current.held.get(&name).map(|held| (name.clone(), *held)));
+        self.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
+        self.problems.push(PolicyProblem { name, problem, still_serving: serving.is_some() });
+    }
+}
+
+/// Whether a folder's policy would be put in force under this configuration, where nothing is in force yet; why not.
+/// `directory` is where the policies are that may be put in force; a folder elsewhere is looked at as if copied there.
+pub fn would_serve(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    directory: &Path,
+    folder: &Path,
+) -> Result<Policy, String> {
+    let lies_there =
+        folder.parent().and_then(|parent| parent.canonicalize().ok()) == directory.canonicalize().ok();
+    let package = if lies_there { Package::read_in(directory, folder) } else { Package::read(folder) };
+    let package = package.map_err(|error| error.to_string())?;
+    match gates(sandbox, configuration, &package, folder, None) {
+        Ok((policy, _)) => Ok(policy),
+        Err(Refused::Policy(problem)) => Err(problem),
+        Err(Refused::Configuration(error)) => Err(error.to_string()),
+    }
+}
+
+/// Why a policy is not put in force, by who has to mend it.
+enum Refused {
+    /// Who wrote or copied the policy.
+    Policy(String),
+    /// The operator.
+    Configuration(HostError),
+}
+
+/// Whether the operator lets this package in, and who signed it.
+fn admit(configuration: &Configuration, package: &Package) -> Result<Option<Signed>, ProvenanceError> {
+    let pinned = configuration.policies.get(&package.name).and_then(|rule| rule.digest);
+    trimtab_policy::admit(&configuration.trust, package, pinned)
+}
+
+/// Everything that a policy has to pass: provenance, component, interface, grants, settings, its own check, its own
+/// fixtures. With it comes who signed it.
+fn gates(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    package: &Package,
+    folder: &Path,
+    serving: Option<&PolicyInForce>,
+) -> Result<(Policy, Option<Signed>), Refused> {
+    // Before anything of it is compiled.
+    let signed = admit(configuration, package).map_err(|error| Refused::Policy(error.to_string()))?;
+    let rule = configuration.policies.get(&package.name).cloned().unwrap_or_default();
+    let policy = Policy::register(sandbox, package, &rule.settings).map_err(|error| match error {
+        RegisterError::Settings { .. } | RegisterError::SelfCheck { .. } if !rule.settings.is_empty() => {
+            Refused::Configuration(HostError::PolicySettings {
+                policy: package.name.clone(),
+                problem: error.to_string(),
+            })
+        }
+        error => Refused::Policy(error.to_string()),
+    })?;
+    // What is in force has passed them.
+    if serving.is_some_and(|serving| serving.policy.digest == package.digest) {
+        return Ok((policy, signed));
+    }
+    let failed: Vec<_> = run_fixtures(sandbox, package, folder)
+        .into_iter()
+        .filter(|report| !report.passed())
+        .map(|report| format!("{}: {}", report.name(), report.problems.join("; ")))
+        .collect();
+    if failed.is_empty() {
+        return Ok((policy, signed));
+    }
+    let more = failed.len().saturating_sub(MOST_FAILURES);
+    let shown = failed.into_iter().take(MOST_FAILURES).collect::<Vec<_>>().join("\n  ");
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    Err(Refused::Policy(format!("policy `{}` fails its own fixtures: {shown}{more}", package.name)))
+}
+
+/// What stays in force, as far as the operator has no other say by now.
+fn kept(entry: &PolicyInForce, configuration: &Configuration) -> PolicyInForce {
+    let rule = configuration.policies.get(&entry.policy.name);
+    PolicyInForce {
+        mode: rule.and_then(|rule| rule.mode).unwrap_or(entry.mode),
+        order: rule.and_then(|rule| rule.order).unwrap_or(entry.order),
+        ..entry.clone()
+    }
+}
+
+/// A version that was in force, loaded from where contents are kept. The operator may trust others by now.
+pub(crate) fn from_store(
+    sandbox: &Arc<Sandbox>,
+    configuration: &Configuration,
+    entry: &PolicyInForce,
+    reader: &dyn Reader,
+) -> Result<Policy, HostError> {
+    let fails = |problem: String| HostError::EarlierVersion { problem };
+    let reference = &entry.policy;
+    let bytes = reader.content(&reference.digest)?.ok_or_else(|| fails("it is not stored".to_owned()))?;
+    let mut package = Package::from_bytes(reference, &bytes).map_err(|error| fails(error.to_string()))?;
+    package.minisig = entry.signed.as_ref().map(|signed| signed.minisig.clone());
+    admit(configuration, &package)?;
+    let rule = configuration.policies.get(&reference.name).cloned().unwrap_or_default();
+    Policy::register(sandbox, &package, &rule.settings).map_err(|error| fails(error.to_string()))
+}

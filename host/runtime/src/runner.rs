@@ -1,0 +1,219 @@
+//! The fold of a live host: a thread that takes what was appended through the step, commits what came of it, and publishes
+//! how far it is.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use trimtab_core::{
+    decide::{self, Note, Output},
+    fold::State,
+};
+use trimtab_log::{Appended, FoldCommit, GroupWriter, Reader};
+use trimtab_policy::{Loaded, Sandbox};
+use trimtab_replay::{
+    PrepareError, Recall, Recorded,
+    prepare::{self, Contents},
+};
+use trimtab_sqlite::SqliteReader;
+use trimtab_types::{DecisionRecord, Position};
+
+use crate::{HostError, calls::CallCounter, desk::Desk};
+
+/// Records that are folded before their results are committed.
+const STEP: usize = 2_048;
+/// How long the fold waits before it tries again after a failed commit.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What the fold and those who ask the host share.
+pub(crate) struct Shared {
+    pub(crate) runner: Mutex<Runner>,
+    pub(crate) desk: Mutex<Desk>,
+    pub(crate) progress: Mutex<Progress>,
+    pub(crate) calls: Mutex<CallCounter>,
+    pub(crate) changed: Condvar,
+    pub(crate) stop: AtomicBool,
+}
+
+/// How far log and fold are.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The newest position that was acknowledged.
+    pub(crate) head: Position,
+    /// The newest position whose results are on disk.
+    pub(crate) folded: Position,
+    /// Why the fold stands still, if it does.
+    pub(crate) trouble: Option<String>,
+    /// Whether it has given up.
+    pub(crate) dead: bool,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn advanced(&self, appended: &[Appended]) {
+        let newest = appended.iter().map(|appended| appended.position()).max();
+        if let Some(newest) = newest {
+            let mut progress = lock(&self.progress);
+            progress.head = progress.head.max(newest);
+            drop(progress);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for something to fold; false: the host is closing.
+    fn wait_for_work(&self) -> bool {
+        let mut progress = lock(&self.progress);
+        while progress.folded >= progress.head {
+            if self.stop.load(Ordering::Acquire) {
+                return false;
+            }
+            progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        }
+        // What was acknowledged and is not folded when the host closes is folded at the next start.
+        !self.stop.load(Ordering::Acquire)
+    }
+
+    fn publish(&self, state: &State) {
+        lock(&self.desk).folded(state);
+        let position = state.position;
+        let mut progress = lock(&self.progress);
+        progress.folded = position;
+        progress.trouble = None;
+        drop(progress);
+        self.changed.notify_all();
+    }
+
+    fn trouble(&self, problem: String, dead: bool) {
+        tracing::error!(problem, "the fold stands still");
+        let mut progress = lock(&self.progress);
+        progress.trouble = Some(problem);
+        progress.dead = dead;
+        drop(progress);
+        self.changed.notify_all();
+    }
+}
+
+/// The state of a live host, with the policies that it asks.
+pub(crate) struct Runner {
+    state: State,
+    loaded: Loaded,
+    sandbox: Arc<Sandbox>,
+    /// What cannot be repeated, where the log is folded again.
+    recorded: Recorded,
+}
+
+impl Runner {
+    /// As the store has it. State of another build's format is dropped, to be folded again.
+    pub(crate) fn restore(
+        reader: &SqliteReader,
+        writer: &GroupWriter,
+        sandbox: &Arc<Sandbox>,
+    ) -> Result<Self, HostError> {
+        let (position, format, states) = reader.folded_state()?;
+        if format == State::FORMAT {
+            let state = State::restore(position, &states)?;
+            return Ok(Self::resume(state, Recorded::default(), sandbox, reader)?);
+        }
+        if position > Position(0) {
+            tracing::info!(
+                format,
+                current = State::FORMAT,
+                "the stored state is of another build; folding the log again"
+            );
+        }
+        // What cannot be repeated is taken from the old record.
+        let recorded = Recorded::once(&reader.folded(Position(0), position)?.decisions);
+        writer.forget_fold(State::FORMAT)?;
+        Ok(Self::resume(State::default(), recorded, sandbox, reader)?)
+    }
+
+    fn resume(
+        mut state: State,
+        recorded: Recorded,
+        sandbox: &Arc<Sandbox>,
+        reader: &dyn Reader,
+    ) -> Result<Self, PrepareError> {
+        let contents = Contents { reader, position: state.position };
+        let (prepared, loaded) = prepare::in_force(&state, sandbox, contents)?;
+        decide::resume(&mut state, prepared);
+        Ok(Self { state, loaded, sandbox: Arc::clone(sandbox), recorded })
+    }
+
+    /// The state after the newest record.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes the next records through and commits what came of them. Returns how many there were.
+    fn turn(
+        &mut self,
+        reader: &SqliteReader,
+        writer: &GroupWriter,
+        decided: &mut dyn FnMut(&DecisionRecord),
+    ) -> Result<usize, HostError> {
+        let from = self.state.position;
+        let records = reader.scan(from, STEP)?;
+        let mut output = Output::default();
+        for record in &records {
+            let contents = Contents { reader, position: record.position };
+            let prepared = prepare::prepare(&self.state, &record.entry, &self.sandbox, contents)?;
+            let prepared = prepared.map(|(prepared, loaded)| {
+                self.loaded = loaded;
+                prepared
+            });
+            let mut ask = Recall { recorded: &self.recorded, loaded: &mut self.loaded, writes_alerts: true };
+            output.append(decide::step(&mut self.state, record, prepared, &mut ask));
+        }
+        if !records.is_empty() {
+            output.decisions.iter().for_each(decided);
+            writer.commit_fold(self.commit(from, output)?)?;
+        }
+        Ok(records.len())
+    }
+
+    /// What is written of a turn. Its notes go to the host's own log.
+    fn commit(&mut self, from: Position, output: Output) -> Result<FoldCommit, HostError> {
+        let Output { findings, decisions, effects, notes } = output;
+        for Note::LeftAlone(policy) in notes {
+            tracing::warn!(policy = policy.name, "fails again and again; it is left alone for a while");
+        }
+        let states = self.state.take_touched()?;
+        Ok(FoldCommit { from, to: self.state.position, states, findings, decisions, effects })
+    }
+
+    /// Takes everything through that there is.
+    pub(crate) fn catch_up(&mut self, reader: &SqliteReader, writer: &GroupWriter) -> Result<(), HostError> {
+        while self.turn(reader, writer, &mut |_| {})? > 0 {}
+        Ok(())
+    }
+}
+
+/// Folds until the host closes. A commit that fails is tried again from what is on disk: nothing is folded twice, because
+/// state and cursor are committed together.
+pub(crate) fn run(shared: &Shared, reader: &SqliteReader, writer: &GroupWriter, sandbox: &Arc<Sandbox>) {
+    while shared.wait_for_work() {
+        let mut runner = lock(&shared.runner);
+        match runner.turn(reader, writer, &mut |decision| lock(&shared.calls).count(decision)) {
+            Ok(_) => shared.publish(runner.state()),
+            Err(HostError::Store(error)) => {
+                shared.trouble(error.to_string(), false);
+                std::thread::sleep(RETRY);
+                match Runner::restore(reader, writer, sandbox) {
+                    Ok(restored) => *runner = restored,
+                    Err(error) => shared.trouble(error.to_string(), false),
+                }
+            }
+            Err(error) => {
+                shared.trouble(error.to_string(), true);
+                return;
+            }
+        }
+    }
+}

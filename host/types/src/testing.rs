@@ -1,0 +1,55 @@
+//! What tests of several crates need: a finding and a decision to begin with. Behind the feature `testing`.
+
+use crate::{
+    Answer, Decision, DecisionRecord, Digest, Finding, Mode, Phase, PolicyRef, Position, Question, Severity,
+    Subject, Timestamp,
+};
+
+/// A subject.
+pub fn subject() -> Subject {
+    Subject { tenant: "default".into(), model: "btc".into(), version: "v1".into(), segment: String::new() }
+}
+
+/// A change of an episode of e-sr.
+pub fn finding(severity: Severity, phase: Phase) -> Finding {
+    Finding {
+        id: "f-1".into(),
+        subject: subject(),
+        phase,
+        position: Position(1),
+        at: Timestamp::EPOCH,
+        opened: Timestamp::EPOCH,
+        detector: "e-sr".into(),
+        quantity: "error".into(),
+        severity,
+        statistic: 1.0,
+        threshold: 1.0,
+        p_value: None,
+        e_value: None,
+        significant: true,
+        baseline: None,
+        current: None,
+        window: String::new(),
+    }
+}
+
+/// A decision to do nothing, of a day for each position; without a policy, the host's own.
+pub fn decided(position: u64, policy: Option<&str>, findings: Vec<Finding>) -> DecisionRecord {
+    let reference = |name: &str| PolicyRef { name: name.to_owned(), digest: Digest::of(name.as_bytes()) };
+    DecisionRecord {
+        id: format!("d{position}"),
+        position: Position(position),
+        at: Timestamp::EPOCH.plus(position * 86_400),
+        subject: subject(),
+        policy: policy.map(reference),
+        mode: Mode::Enforce,
+        question: Question::DriftAction { findings },
+        reads: Vec::new(),
+        notebook: Vec::new(),
+        answer: Answer::Decision(Decision { actions: Vec::new(), reason: String::new() }),
+        log: Vec::new(),
+        verdicts: Vec::new(),
+        fuel: 7,
+        duration_us: 7,
+    }
+}
