@@ -24,6 +24,7 @@ pub mod ks;
 pub mod kswin;
 pub mod moments;
 pub mod multiplicity;
+pub mod null_mean;
 pub mod own_past;
 pub mod page_hinkley;
 pub mod proportion;
@@ -41,14 +42,13 @@ pub use anytime::{Arm, ArmComparison, ArmConfig, ConfidenceSequence, Verdict};
 pub use categorical::{ChiSquare, ShareDistance};
 pub use ddm::{Ddm, DdmConfig, Eddm, EddmConfig};
 pub use detector::{Alarm, Direction, Estimate, OnlineDetector, Signal};
-pub use e_detector::{
-    AfterAlarm, EDetector, EDetectorConfig, EDetectorKind, Side, null_mean_upper, null_mean_upper_bounded,
-};
+pub use e_detector::{AfterAlarm, EDetector, EDetectorConfig, EDetectorKind, Side};
 pub use error::StatsError;
 pub use hddm::{HddmA, HddmAConfig, HddmW, HddmWConfig};
 pub use ks::{Ks, KsMethod};
 pub use kswin::{Kswin, KswinConfig};
 pub use moments::{Mean, Moments};
+pub use null_mean::{null_mean_upper, null_mean_upper_bounded};
 pub use own_past::{OwnPast, OwnPastConfig};
 pub use page_hinkley::{PageHinkley, PageHinkleyConfig, Sides};
 pub use proportion::{Alternative, Interval, IntervalMethod, TestResult};
