@@ -7,7 +7,7 @@
 use crate::StatsError;
 use crate::e_detector::MARGIN;
 use crate::error::require;
-use crate::proportion::beta_upper_quantile;
+use crate::special::beta_upper_quantile;
 
 /// The `null_mean` for a baseline that was itself only estimated: the one-sided upper confidence bound of its
 /// error rate, plus the tolerated worsening, kept just below 1.
