@@ -8,6 +8,7 @@
 
 pub mod adwin;
 pub mod anytime;
+pub mod betting;
 pub mod calibration;
 pub mod categorical;
 pub mod cbpe;
@@ -39,6 +40,7 @@ pub mod windowed;
 
 pub use adwin::{Adwin, AdwinConfig, AdwinVariant};
 pub use anytime::{Arm, ArmComparison, ArmConfig, ConfidenceSequence, Verdict};
+pub use betting::{Bets, Betting, MAX_E_VALUE};
 pub use categorical::{ChiSquare, ShareDistance};
 pub use ddm::{Ddm, DdmConfig, Eddm, EddmConfig};
 pub use detector::{Alarm, Direction, Estimate, OnlineDetector, Signal};
