@@ -30,11 +30,13 @@ pub mod own_past;
 pub mod page_hinkley;
 pub mod proportion;
 pub mod psi;
+pub mod recovery;
 pub mod rolling;
 pub mod sketch;
 pub mod special;
 pub mod timeline;
 pub mod trading;
+pub mod two_level;
 pub mod two_sample;
 pub mod windowed;
 
@@ -55,9 +57,11 @@ pub use own_past::{OwnPast, OwnPastConfig};
 pub use page_hinkley::{PageHinkley, PageHinkleyConfig, Sides};
 pub use proportion::{Alternative, Interval, IntervalMethod, TestResult};
 pub use psi::{Bins, EmptyBins, Psi};
+pub use recovery::{Recovery, RecoveryConfig};
 pub use rolling::{Proportion, Window};
 pub use sketch::Kll;
 pub use timeline::SketchTimeline;
+pub use two_level::{Level, LevelChange, TwoLevel, TwoLevelConfig};
 pub use two_sample::{MannWhitney, MeanDifference, Welch};
 pub use windowed::{Comparison, WindowedTest};
 
