@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::e_detector::{BETS, MAX_E_VALUE, WEIGHT};
+use crate::betting::{BETS, MAX_E_VALUE, WEIGHT};
 use crate::error::{finite, require, unit};
 use crate::moments::Mean;
 use crate::{Estimate, Interval, StatsError};

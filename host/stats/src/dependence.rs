@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::StatsError;
-use crate::error::finite;
+use crate::error::{finite, require};
 use crate::windowed::at_least;
+use crate::{Betting, StatsError};
 
 /// Lags looked at; dependence over longer distances is not seen in full.
 const MAX_LAG: usize = 500;
@@ -68,6 +68,42 @@ pub fn effective_sample_size(values: &[f64]) -> Result<f64, StatsError> {
     Ok((n as f64 / inflation.max(1.0)).max(1.0))
 }
 
+/// How an e-detector is to bet on a series whose neighbouring values are alike: on blocks of so many, so cautiously.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BlockInflation {
+    /// Values in a block.
+    pub block: u32,
+    /// κ: how many times more the mean of many blocks varies than if they were independent, 1 to
+    /// [`Betting::MAX_INFLATION`].
+    pub inflation: f64,
+}
+
+impl BlockInflation {
+    /// Fewer blocks than this say nothing of how alike they are.
+    pub const LEAST_BLOCKS: usize = 50;
+    /// What is bet on where they are fewer: blocks of 20 at face value.
+    pub const UNMEASURED: Self = Self { block: 20, inflation: 1.0 };
+}
+
+/// Measures on a baseline (in order of time) how alike neighbouring blocks of `block` values are: the number of whole
+/// blocks over the [`effective_sample_size`] of their means. [`BlockInflation::UNMEASURED`] where there are too few.
+///
+/// # Errors
+/// [`StatsError`] for unusable values, or a `block` outside 1 to 10,000.
+pub fn block_inflation(values: &[f64], block: u32) -> Result<BlockInflation, StatsError> {
+    require((1..=10_000).contains(&block), "block", block.into(), "1 to 10000")?;
+    let means: Vec<f64> = values
+        .chunks_exact(block as usize)
+        .map(|values| values.iter().sum::<f64>() / f64::from(block))
+        .collect();
+    if means.len() < BlockInflation::LEAST_BLOCKS {
+        values.iter().try_for_each(|&x| finite(x).map(drop))?;
+        return Ok(BlockInflation::UNMEASURED);
+    }
+    let inflation = means.len() as f64 / effective_sample_size(&means)?;
+    Ok(BlockInflation { block, inflation: inflation.clamp(1.0, Betting::MAX_INFLATION) })
+}
+
 /// Correlation of a stream with itself one step later, updated value by value.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct LagOne {
@@ -112,7 +148,7 @@ impl LagOne {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Rng;
+    use crate::testing::{Rng, Runs, inflation_of_runs};
 
     /// For an AR(1) series the inflation is (1+φ)/(1−φ).
     #[test]
@@ -138,6 +174,43 @@ mod tests {
                 "{phi}: {online:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_inflation_of_blocks_is_that_of_theory() {
+        for (stay, block, tolerance) in [
+            (0.0, 5, 0.12),
+            (0.3, 5, 0.15),
+            (0.6, 5, 0.15),
+            (0.9, 5, 0.25),
+            (0.6, 1, 0.2),
+            (0.6, 20, 0.2),
+            (0.9, 20, 0.25),
+        ] {
+            let mut found = 0.0;
+            for seed in 0..20 {
+                let errors = Runs::new(seed, stay, 0.3).take(10_000, 0.3);
+                let measured = block_inflation(&errors, block).expect("valid");
+                assert_eq!(measured.block, block);
+                found += measured.inflation / 20.0;
+            }
+            let want = inflation_of_runs(stay, block);
+            assert!(
+                (found / want - 1.0).abs() < tolerance,
+                "φ {stay}, blocks of {block}: {found} and not {want}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_bet_on_in_blocks_of_20() {
+        assert_eq!(block_inflation(&[1.0; 249], 5), Ok(BlockInflation::UNMEASURED));
+        assert_eq!(block_inflation(&[1.0; 250], 5), Ok(BlockInflation { block: 5, inflation: 1.0 }));
+        assert_eq!(block_inflation(&[], 1), Ok(BlockInflation::UNMEASURED));
+        assert!(block_inflation(&[f64::NAN], 5).is_err() && block_inflation(&[0.0], 0).is_err());
+        // A trend is dependence without end.
+        let trend: Vec<f64> = (0..20_000).map(|i| f64::from(i) / 20_000.0).collect();
+        assert_eq!(block_inflation(&trend, 5).expect("valid").inflation, Betting::MAX_INFLATION);
     }
 
     #[test]

@@ -111,9 +111,9 @@ mod tests {
     use super::*;
     use crate::testing::{Rng, round_trip};
     use crate::{
-        Adwin, AdwinConfig, AdwinVariant, AfterAlarm, Ddm, DdmConfig, EDetector, EDetectorConfig,
-        EDetectorKind, Eddm, EddmConfig, HddmA, HddmAConfig, HddmW, HddmWConfig, Kswin, KswinConfig, OwnPast,
-        OwnPastConfig, PageHinkley, PageHinkleyConfig,
+        Adwin, AdwinConfig, AdwinVariant, AfterAlarm, Bets, Betting, Ddm, DdmConfig, EDetector,
+        EDetectorConfig, EDetectorKind, Eddm, EddmConfig, HddmA, HddmAConfig, HddmW, HddmWConfig, Kswin,
+        KswinConfig, OwnPast, OwnPastConfig, PageHinkley, PageHinkleyConfig,
     };
 
     /// Errors whose rate goes up and down again.
@@ -167,6 +167,11 @@ mod tests {
                     EDetectorConfig { kind, after_alarm, null_mean: 0.3, ..EDetectorConfig::default() };
                 keeps_the_contract("e-detector", || EDetector::new(config));
             }
+        }
+        for (bets, head_start) in [(Bets::FiveLargest, false), (Bets::Three, true)] {
+            let betting = Betting { bets, inflation: 1.7, head_start };
+            let config = EDetectorConfig { null_mean: 0.3, block: 5, ..EDetectorConfig::default() };
+            keeps_the_contract("e-detector", || EDetector::with_betting(config, betting));
         }
         let reference = 300;
         keeps_the_contract("own past", || {

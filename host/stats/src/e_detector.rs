@@ -7,27 +7,19 @@
 //! least `average_run_length`, whatever the distribution.
 //!
 //! Blocking bets on means of consecutive observations. It costs delay on independent data and makes the bets
-//! robust where neighbouring errors are correlated, because only the blocks' means enter.
+//! robust where neighbouring errors are correlated, because only the blocks' means enter. What is left of correlation
+//! between blocks is met by an inflation ([`Betting`]), measured on a baseline.
 
 use serde::{Deserialize, Serialize};
 
+use crate::betting::{Betting, MAX_E_VALUE};
 use crate::error::{require, unit};
-use crate::proportion::beta_upper_quantile;
 use crate::{Alarm, Direction, Estimate, OnlineDetector, Signal, StatsError};
 
-/// Bets, as shares of the largest admissible one (1/mean), spaced evenly on a log scale. The best bet for a
-/// change from m to q is about (q−m)/(1−m) for single 0/1 errors and more for blocks; ten of them put one
-/// within a factor 1.3 of the best. The largest stays below 1, so that one observation never ruins a bet.
-pub(crate) const BETS: [f64; 10] =
-    [0.01, 0.0166, 0.0275, 0.0456, 0.0757, 0.1255, 0.2082, 0.3453, 0.5728, 0.95];
-/// Each bet starts with the same share of the wealth: no kind of change is preferred.
-pub(crate) const WEIGHT: f64 = 0.1;
 /// The bet whose CUSUM dates the onset: the middle of the changes that matter in practice.
 const ONSET_BET: f64 = 0.2082;
-/// Evidence above this is recorded as this; lowering an e-value never harms its guarantee.
-pub const MAX_E_VALUE: f64 = 1e280;
 /// Means are kept this far from 0 and 1, where bets would grow without bound.
-const MARGIN: f64 = 1e-6;
+pub(crate) const MARGIN: f64 = 1e-6;
 
 /// How evidence about an unknown change point is combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +55,7 @@ pub enum AfterAlarm {
 pub struct EDetectorConfig {
     /// How evidence is combined.
     pub kind: EDetectorKind,
-    /// The bound on the mean under the null, in [1e-6, 1 − 1e-6]; see [`null_mean_upper`].
+    /// The bound on the mean under the null, in [1e-6, 1 − 1e-6]; see [`crate::null_mean_upper`].
     pub null_mean: f64,
     /// On which side evidence is sought.
     pub side: Side,
@@ -112,7 +104,9 @@ impl EDetectorConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EDetector {
     config: EDetectorConfig,
-    wealth: [f64; BETS.len()],
+    betting: Betting,
+    /// Of each bet.
+    wealth: Box<[f64]>,
     block_sum: f64,
     block_count: u32,
     observations: u64,
@@ -131,15 +125,25 @@ struct Onset {
 }
 
 impl EDetector {
-    /// A detector without observations.
+    /// A detector without observations that bets as is usual.
     ///
     /// # Errors
     /// [`StatsError::Parameter`] naming the parameter that is out of range.
     pub fn new(config: EDetectorConfig) -> Result<Self, StatsError> {
+        Self::with_betting(config, Betting::default())
+    }
+
+    /// A detector without observations that bets in a way of its own.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_betting(config: EDetectorConfig, betting: Betting) -> Result<Self, StatsError> {
         config.validate()?;
+        betting.validate()?;
         Ok(Self {
             config,
-            wealth: [0.0; BETS.len()],
+            betting,
+            wealth: betting.start(config.kind).collect(),
             block_sum: 0.0,
             block_count: 0,
             observations: 0,
@@ -156,12 +160,24 @@ impl EDetector {
 
     /// The mixture's present value, 0 to [`MAX_E_VALUE`]; it changes at the end of each block.
     pub fn e_value(&self) -> f64 {
-        WEIGHT * self.wealth.iter().sum::<f64>()
+        self.betting.bets.mixture(&self.wealth)
     }
 
-    /// What the e-value must reach: the average run length in blocks.
+    /// What the e-value must reach: the average run length in blocks, and what it started from.
     pub fn threshold(&self) -> f64 {
-        self.config.average_run_length / f64::from(self.config.block)
+        let blocks = self.config.average_run_length / f64::from(self.config.block);
+        self.betting.threshold(self.config.kind, blocks)
+    }
+
+    /// How it bets.
+    pub fn betting(&self) -> &Betting {
+        &self.betting
+    }
+
+    /// Whether it is, within 1 %, where a stream leaves it in which nothing happens, and no block is under way: then it
+    /// need not be stored, if it has a head start.
+    pub fn is_at_rest(&self) -> bool {
+        self.block_count == 0 && self.betting.is_at_rest(self.config.kind, &self.wealth)
     }
 
     /// Observations since construction or reset.
@@ -187,7 +203,10 @@ impl EDetector {
     }
 
     fn forget_evidence(&mut self) {
-        self.wealth = [0.0; BETS.len()];
+        self.wealth
+            .iter_mut()
+            .zip(self.betting.start(self.config.kind))
+            .for_each(|(wealth, start)| *wealth = start);
         self.block_sum = 0.0;
         self.block_count = 0;
         self.reported = false;
@@ -200,16 +219,10 @@ impl EDetector {
             Side::Upper => (mean, self.config.null_mean),
             Side::Lower => (1.0 - mean, 1.0 - self.config.null_mean),
         };
-        let gain = x / m - 1.0;
-        for (wealth, bet) in self.wealth.iter_mut().zip(BETS) {
-            let staked = match self.config.kind {
-                EDetectorKind::ShiryaevRoberts => *wealth + 1.0,
-                EDetectorKind::Cusum => wealth.max(1.0),
-            };
-            *wealth = ((1.0 + bet * gain) * staked).min(MAX_E_VALUE);
-        }
+        let excess = x / m - 1.0;
+        self.betting.step(self.config.kind, &mut self.wealth, excess);
         let onset = &mut self.onset;
-        onset.wealth = ((1.0 + ONSET_BET * gain) * onset.wealth.max(1.0)).min(MAX_E_VALUE);
+        onset.wealth = ((1.0 + ONSET_BET * excess) * onset.wealth.max(1.0)).min(MAX_E_VALUE);
         if onset.wealth <= 1.0 {
             *onset = Onset::default();
         } else {
@@ -261,80 +274,12 @@ impl OnlineDetector for EDetector {
     }
 }
 
-/// The `null_mean` for a baseline that was itself only estimated: the one-sided upper confidence bound of its
-/// error rate, plus the tolerated worsening, kept just below 1.
-///
-/// The bound is Clopper and Pearson's and not Wilson's, because its coverage is never below `confidence`: the
-/// promised run length then holds with at least that probability, also for rare errors, where Wilson's bound is
-/// too low. `effective_n` (0 < it ≤ n) replaces `n` where the baseline's errors are correlated; the rate stays.
-///
-/// # Errors
-/// [`StatsError::Parameter`] if `n` is 0, `errors > n`, `tolerance` is not in [0, 1), `confidence` not strictly
-/// between 0 and 1, or `effective_n` not in (0, n].
-pub fn null_mean_upper(
-    errors: u64,
-    n: u64,
-    tolerance: f64,
-    confidence: f64,
-    effective_n: Option<f64>,
-) -> Result<f64, StatsError> {
-    require(n >= 1, "n", n as f64, "1 or more")?;
-    require(errors <= n, "errors", errors as f64, "0 to n")?;
-    check_margins(tolerance, confidence)?;
-    let size = effective_n.unwrap_or(n as f64);
-    require(size > 0.0 && size <= n as f64, "effective_n", size, "more than 0, up to n")?;
-    let rate = errors as f64 / n as f64;
-    let bound = if errors == n {
-        1.0
-    } else {
-        beta_upper_quantile(1.0 - confidence, rate * size + 1.0, (1.0 - rate) * size)
-    };
-    Ok((bound + tolerance).clamp(MARGIN, 1.0 - MARGIN))
-}
-
-/// As [`null_mean_upper`], for an error of any size in [0, 1] (e.g. a scaled regression error) of which only the
-/// baseline's mean is known. The bound is Chernoff's, which holds for any independent values in [0, 1]; `n` is the
-/// number of values, or the effective one.
-///
-/// # Errors
-/// [`StatsError::Parameter`] if `mean` is not in [0, 1], `n` not at least 1, or as [`null_mean_upper`].
-pub fn null_mean_upper_bounded(
-    mean: f64,
-    n: f64,
-    tolerance: f64,
-    confidence: f64,
-) -> Result<f64, StatsError> {
-    require((0.0..=1.0).contains(&mean), "mean", mean, "0 to 1")?;
-    require(n >= 1.0 && n.is_finite(), "n", n, "1 or more")?;
-    check_margins(tolerance, confidence)?;
-    Ok((chernoff_upper(mean, n, 1.0 - confidence) + tolerance).clamp(MARGIN, 1.0 - MARGIN))
-}
-
-fn check_margins(tolerance: f64, confidence: f64) -> Result<(), StatsError> {
-    require((0.0..1.0).contains(&tolerance), "tolerance", tolerance, "0 up to but not 1")?;
-    require(confidence > 0.0 && confidence < 1.0, "confidence", confidence, "between 0 and 1, both excluded")
-}
-
-/// The greatest mean that `n` independent values in [0, 1] with this `mean` leave plausible: the `m ≥ mean` with
-/// n·KL(mean ‖ m) = ln(1/risk). (W. Hoeffding 1963, theorem 1.)
-pub(crate) fn chernoff_upper(mean: f64, n: f64, risk: f64) -> f64 {
-    let limit = libm::log(1.0 / risk) / n;
-    let part = |p: f64, q: f64| if p == 0.0 { 0.0 } else { p * libm::log(p / q) };
-    let divergence = |m: f64| part(mean, m) + part(1.0 - mean, 1.0 - m);
-    let (mut low, mut high) = (mean, 1.0);
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if divergence(middle) > limit { high = middle } else { low = middle }
-    }
-    high
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::testing::Rng;
+    use crate::Bets;
+    use crate::betting::BETS;
+    use crate::testing::{Rng, Runs, inflation_of_runs};
 
     fn detector(config: EDetectorConfig) -> EDetector {
         EDetector::new(config).expect("valid parameters")
@@ -365,6 +310,14 @@ mod tests {
                 Err(StatsError::Parameter { parameter, .. }) => assert_eq!(parameter, name),
                 other => panic!("{name}: {other:?}"),
             }
+        }
+        for inflation in [0.99, 40.1, f64::NAN] {
+            let betting = Betting { inflation, ..Betting::default() };
+            let refused = EDetector::with_betting(base, betting).err();
+            assert!(
+                matches!(refused, Some(StatsError::Parameter { parameter: "inflation", .. })),
+                "{inflation}"
+            );
         }
     }
 
@@ -407,18 +360,13 @@ mod tests {
                 block,
                 ..EDetectorConfig::default()
             };
-            let total: u64 = (0..40)
-                .map(|seed| {
-                    let (mut rng, mut detector) = (Rng::new(seed), detector(config));
-                    let mut x = rng.bernoulli(0.3);
-                    (1..=20_000)
-                        .find(|_| {
-                            x = if rng.uniform() < 0.6 { x } else { rng.bernoulli(0.3) };
-                            detector.update(x).expect("usable").drift().is_some()
-                        })
-                        .unwrap_or(20_000)
-                })
-                .sum();
+            let wait = |seed| {
+                let (mut errors, mut detector) = (Runs::new(seed, 0.6, 0.3), detector(config));
+                (1..=20_000)
+                    .find(|_| detector.update(errors.next(0.3)).expect("usable").drift().is_some())
+                    .unwrap_or(20_000)
+            };
+            let total: u64 = (0..40).map(wait).sum();
             total as f64 / 40.0
         };
         assert!(mean_run(1) < 2_000.0, "the plain form's promise does not hold here");
@@ -448,6 +396,99 @@ mod tests {
                 assert!(mean <= allowed, "{kind:?} block {block}: {mean}");
             }
         }
+    }
+
+    /// What a detector did before there were inflation and a choice of bets, it still does to the bit.
+    #[test]
+    fn without_inflation_the_recursion_is_the_plain_one() {
+        for (kind, block) in [(EDetectorKind::ShiryaevRoberts, 20), (EDetectorKind::Cusum, 3)] {
+            let config = EDetectorConfig { kind, block, null_mean: 0.3, ..EDetectorConfig::default() };
+            let (mut rng, mut detector) = (Rng::new(8), detector(config));
+            let mut wealth = [0.0f64; 10];
+            for _ in 0..200 {
+                let values: Vec<f64> = (0..block).map(|_| rng.bernoulli(0.27)).collect();
+                values.iter().for_each(|&x| drop(detector.update(x)));
+                let excess = values.iter().sum::<f64>() / f64::from(block) / 0.3 - 1.0;
+                for (wealth, bet) in wealth.iter_mut().zip(BETS) {
+                    let staked = if kind == EDetectorKind::Cusum { wealth.max(1.0) } else { *wealth + 1.0 };
+                    *wealth = (1.0 + bet * excess) * staked;
+                }
+                assert_eq!(detector.e_value().to_bits(), (0.1 * wealth.iter().sum::<f64>()).to_bits());
+            }
+        }
+    }
+
+    /// With the inflation that theory gives for errors in runs, the promise holds at the very limit.
+    #[test]
+    fn the_right_inflation_keeps_the_promise_for_errors_in_runs() {
+        let (promised, block) = (2_000.0, 5);
+        for stay in [0.3, 0.6, 0.9] {
+            let config = EDetectorConfig {
+                null_mean: 0.3,
+                average_run_length: promised,
+                block,
+                ..EDetectorConfig::default()
+            };
+            let mean_run = |betting| {
+                let wait = |seed| {
+                    let mut errors = Runs::new(seed, stay, 0.3);
+                    let mut detector = EDetector::with_betting(config, betting).expect("valid");
+                    (1..=40_000)
+                        .find(|_| detector.update(errors.next(0.3)).expect("usable").drift().is_some())
+                        .unwrap_or(40_000)
+                };
+                (0..200).map(wait).sum::<u64>() as f64 / 200.0
+            };
+            let inflation = inflation_of_runs(stay, block);
+            let cautious = mean_run(Betting { inflation, ..Betting::default() });
+            // 200 runs know a mean to 7 %.
+            assert!(cautious >= 0.93 * promised, "{stay}: {cautious}");
+            assert!(
+                stay < 0.5 || mean_run(Betting::default()) < promised,
+                "{stay}: without it, it does not hold"
+            );
+        }
+    }
+
+    #[test]
+    fn a_head_start_keeps_the_promise_and_is_quicker() {
+        let config = EDetectorConfig {
+            null_mean: 0.05,
+            average_run_length: 3_000.0,
+            block: 5,
+            ..EDetectorConfig::default()
+        };
+        let mean = |head_start, rate, seeds: core::ops::Range<u64>| {
+            let runs = (seeds.end - seeds.start) as f64;
+            let wait = |seed| {
+                let mut rng = Rng::new(seed);
+                let betting = Betting { bets: Bets::Three, head_start, ..Betting::default() };
+                let mut detector = EDetector::with_betting(config, betting).expect("valid");
+                (1..=60_000)
+                    .find(|_| detector.update(rng.bernoulli(rate)).expect("usable").drift().is_some())
+                    .unwrap_or(60_000)
+            };
+            seeds.map(wait).sum::<u64>() as f64 / runs
+        };
+        assert!(mean(true, 0.05, 0..200) >= 0.93 * 3_000.0);
+        assert!(mean(true, 0.5, 0..100) < mean(false, 0.5, 0..100));
+    }
+
+    #[test]
+    fn a_quiet_stream_with_a_head_start_need_not_be_stored() {
+        let config = EDetectorConfig { null_mean: 0.02, block: 5, ..EDetectorConfig::default() };
+        let betting = Betting { bets: Bets::Three, head_start: true, ..Betting::default() };
+        let mut detector = EDetector::with_betting(config, betting).expect("valid");
+        assert!(detector.is_at_rest());
+        for row in 1..=500u32 {
+            detector.update(0.0).expect("usable");
+            assert_eq!(detector.is_at_rest(), row % 5 == 0, "{row}");
+        }
+        detector.update(1.0).expect("usable");
+        (0..4).for_each(|_| drop(detector.update(0.0)));
+        assert!(!detector.is_at_rest(), "something happened");
+        (0..500).for_each(|_| drop(detector.update(0.0)));
+        assert!(detector.is_at_rest(), "long ago");
     }
 
     #[test]
@@ -492,63 +533,6 @@ mod tests {
             assert_eq!(alarms, 1);
             assert!(detector.is_above());
             assert!(detector.e_value() <= MAX_E_VALUE * 1.000_001 && detector.e_value() > 1e200);
-        }
-    }
-
-    #[test]
-    fn the_baselines_own_uncertainty_is_included() {
-        // Clopper and Pearson with no error in n: 1 - (1 - confidence)^(1/n), the "rule of three".
-        let none_in_100 = null_mean_upper(0, 100, 0.0, 0.95, None).expect("valid");
-        assert!((none_in_100 - (1.0 - libm::pow(0.05, 0.01))).abs() < 1e-12);
-        let large = null_mean_upper(3_000, 10_000, 0.02, 0.95, None).expect("valid");
-        let small = null_mean_upper(30, 100, 0.02, 0.95, None).expect("valid");
-        let correlated = null_mean_upper(3_000, 10_000, 0.02, 0.95, Some(100.0)).expect("valid");
-        assert!(0.32 < large && large < 0.33, "{large}");
-        assert!((small - correlated).abs() < 1e-12, "a hundred effective errors weigh like a hundred");
-        assert!(null_mean_upper(10, 10, 0.5, 0.95, None).expect("valid") < 1.0);
-        for (name, result) in [
-            ("n", null_mean_upper(0, 0, 0.0, 0.95, None)),
-            ("errors", null_mean_upper(2, 1, 0.0, 0.95, None)),
-            ("tolerance", null_mean_upper(1, 2, -0.1, 0.95, None)),
-            ("confidence", null_mean_upper(1, 2, 0.0, 1.0, None)),
-            ("effective_n", null_mean_upper(1, 2, 0.0, 0.95, Some(3.0))),
-        ] {
-            assert!(matches!(result, Err(StatsError::Parameter { parameter, .. }) if parameter == name));
-        }
-    }
-
-    #[test]
-    fn any_bounded_error_has_an_uncertain_mean_too() {
-        // No error in n: m with −n·ln(1 − m) = ln(1/risk).
-        let none_in_100 = null_mean_upper_bounded(0.0, 100.0, 0.0, 0.95).expect("valid");
-        assert!((none_in_100 - (1.0 - libm::pow(0.05, 0.01))).abs() < 1e-12);
-        let bound = null_mean_upper_bounded(0.3, 1000.0, 0.02, 0.95).expect("valid");
-        let binary = null_mean_upper(300, 1000, 0.02, 0.95, None).expect("valid");
-        assert!(
-            binary < bound && bound < binary + 0.02,
-            "a little wider than for 0/1 errors: {bound} {binary}"
-        );
-        assert!(null_mean_upper_bounded(1.0, 10.0, 0.0, 0.95).expect("valid") < 1.0);
-        for (name, result) in [
-            ("mean", null_mean_upper_bounded(f64::NAN, 10.0, 0.0, 0.95)),
-            ("n", null_mean_upper_bounded(0.5, 0.0, 0.0, 0.95)),
-            ("tolerance", null_mean_upper_bounded(0.5, 10.0, 1.0, 0.95)),
-            ("confidence", null_mean_upper_bounded(0.5, 10.0, 0.0, 0.0)),
-        ] {
-            assert!(matches!(result, Err(StatsError::Parameter { parameter, .. }) if parameter == name));
-        }
-    }
-
-    proptest! {
-        /// One bet's expected factor is at most 1 at the null's edge, for either outcome of a 0/1 error: the
-        /// mixture is linear in it, so this is the whole of the guarantee's arithmetic.
-        #[test]
-        fn bets_are_fair_and_never_ruined(m in 1e-6..=0.999_999f64) {
-            for bet in BETS {
-                let (win, lose) = (1.0 + bet * (1.0 / m - 1.0), 1.0 - bet);
-                prop_assert!((m * win + (1.0 - m) * lose - 1.0).abs() < 1e-9);
-                prop_assert!(lose > 0.0);
-            }
         }
     }
 }

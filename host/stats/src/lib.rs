@@ -8,6 +8,7 @@
 
 pub mod adwin;
 pub mod anytime;
+pub mod betting;
 pub mod calibration;
 pub mod categorical;
 pub mod cbpe;
@@ -24,38 +25,43 @@ pub mod ks;
 pub mod kswin;
 pub mod moments;
 pub mod multiplicity;
+pub mod null_mean;
 pub mod own_past;
 pub mod page_hinkley;
 pub mod proportion;
 pub mod psi;
+pub mod recovery;
 pub mod rolling;
 pub mod sketch;
 pub mod special;
 pub mod timeline;
 pub mod trading;
+pub mod two_level;
 pub mod two_sample;
 pub mod windowed;
 
 pub use adwin::{Adwin, AdwinConfig, AdwinVariant};
 pub use anytime::{Arm, ArmComparison, ArmConfig, ConfidenceSequence, Verdict};
+pub use betting::{Bets, Betting, MAX_E_VALUE};
 pub use categorical::{ChiSquare, ShareDistance};
 pub use ddm::{Ddm, DdmConfig, Eddm, EddmConfig};
 pub use detector::{Alarm, Direction, Estimate, OnlineDetector, Signal};
-pub use e_detector::{
-    AfterAlarm, EDetector, EDetectorConfig, EDetectorKind, Side, null_mean_upper, null_mean_upper_bounded,
-};
+pub use e_detector::{AfterAlarm, EDetector, EDetectorConfig, EDetectorKind, Side};
 pub use error::StatsError;
 pub use hddm::{HddmA, HddmAConfig, HddmW, HddmWConfig};
 pub use ks::{Ks, KsMethod};
 pub use kswin::{Kswin, KswinConfig};
 pub use moments::{Mean, Moments};
+pub use null_mean::{null_mean_upper, null_mean_upper_bounded};
 pub use own_past::{OwnPast, OwnPastConfig};
 pub use page_hinkley::{PageHinkley, PageHinkleyConfig, Sides};
 pub use proportion::{Alternative, Interval, IntervalMethod, TestResult};
 pub use psi::{Bins, EmptyBins, Psi};
+pub use recovery::{Recovery, RecoveryConfig};
 pub use rolling::{Proportion, Window};
 pub use sketch::Kll;
 pub use timeline::SketchTimeline;
+pub use two_level::{Level, LevelChange, TwoLevel, TwoLevelConfig};
 pub use two_sample::{MannWhitney, MeanDifference, Welch};
 pub use windowed::{Comparison, WindowedTest};
 

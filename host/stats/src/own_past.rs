@@ -10,9 +10,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::e_detector::chernoff_upper;
 use crate::error::{require, unit};
 use crate::moments::Moments;
+use crate::null_mean::chernoff_upper;
 use crate::page_hinkley::Sides;
 use crate::{
     AfterAlarm, Alarm, EDetector, EDetectorConfig, EDetectorKind, Estimate, OnlineDetector, Side, Signal,

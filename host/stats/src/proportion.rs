@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::StatsError;
 use crate::error::require;
-use crate::special::{beta_cdf, beta_quantile, ln_beta, normal_cdf, normal_quantile};
+use crate::special::{
+    LARGE, beta_quantile, beta_split, beta_upper_quantile, ln_beta, ln_beta_power, normal_cdf,
+    normal_quantile,
+};
 
 /// Which departures from the null hypothesis count as evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,16 +105,22 @@ pub fn binomial_test(successes: u64, n: u64, p0: f64, alternative: Alternative) 
 
 /// P(X ≤ k).
 fn binomial_at_most(k: u64, n: u64, p: f64) -> f64 {
-    if k >= n { 1.0 } else { beta_cdf(1.0 - p, (n - k) as f64, (k + 1) as f64) }
+    if k >= n { 1.0 } else { beta_split(1.0 - p, p, (n - k) as f64, (k + 1) as f64) }
 }
 
 /// P(X ≥ k).
 fn binomial_at_least(k: u64, n: u64, p: f64) -> f64 {
-    if k == 0 { 1.0 } else { beta_cdf(p, k as f64, (n - k + 1) as f64) }
+    if k == 0 { 1.0 } else { beta_split(p, 1.0 - p, k as f64, (n - k + 1) as f64) }
 }
 
 fn ln_binomial_mass(k: u64, n: u64, p: f64) -> f64 {
     let (kf, nf) = (k as f64, n as f64);
+    if nf > LARGE {
+        return ln_beta_power(p, 1.0 - p, kf + 1.0, nf - kf + 1.0)
+            - libm::log(nf + 1.0)
+            - libm::log(p)
+            - libm::log1p(-p);
+    }
     let ln_choose = -libm::log(nf + 1.0) - ln_beta(kf + 1.0, nf - kf + 1.0);
     ln_choose + kf * libm::log(p) + (nf - kf) * libm::log1p(-p)
 }
@@ -180,11 +189,6 @@ pub fn interval(
             Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
         }
     })
-}
-
-/// The `x` that a Beta(a, b) variable exceeds with probability `tail`, by symmetry from the small tail.
-pub(crate) fn beta_upper_quantile(tail: f64, a: f64, b: f64) -> f64 {
-    1.0 - beta_quantile(tail, b, a)
 }
 
 #[cfg(test)]

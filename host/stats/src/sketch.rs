@@ -10,8 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::StatsError;
 use crate::error::{finite, require};
-use crate::psi::{Bins, EmptyBins, psi, smoothed_share};
+use crate::psi::Bins;
 use crate::windowed::at_least;
+
+mod distance;
+
+pub use distance::{Bounded, sketch_ks, sketch_psi};
 
 /// Fewest items that a level may hold before it is compacted.
 const LEAST_CAPACITY: f64 = 8.0;
@@ -53,7 +57,10 @@ impl Kll {
         self.count += 1;
         self.widen((x, x));
         self.levels[0].push(x);
-        self.compress();
+        // The usual case is decided without adding up: whatever is too much came through a level 0 that was full.
+        if self.levels[0].len() > LEAST_CAPACITY as usize {
+            self.compress();
+        }
         Ok(())
     }
 
@@ -76,6 +83,7 @@ impl Kll {
                 merge_into(&mut self.levels[height], items);
             }
         }
+        // Any level may have become too full, whatever the lowest holds.
         self.compress();
     }
 
@@ -146,10 +154,6 @@ impl Kll {
 
     /// Halves the lowest full level until everything fits.
     fn compress(&mut self) {
-        // The usual case is decided without adding up.
-        if self.levels[0].len() <= LEAST_CAPACITY as usize {
-            return;
-        }
         loop {
             let held: usize = self.levels.iter().map(Vec::len).sum();
             let room: usize = (0..self.levels.len()).map(|height| self.capacity(height)).sum();
@@ -284,88 +288,11 @@ impl SketchView {
     }
 }
 
-/// An estimate, and the range in which the true value lies with about 98 % confidence (99 % for each sketch).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Bounded {
-    /// The estimate.
-    pub value: f64,
-    /// Lower end; the estimate itself where both sketches are exact.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-}
-
-/// Kolmogorov–Smirnov distance of what two sketches have seen. A test that must not cry wolf takes the p-value of
-/// `low` (see [`crate::ks::ks_p_value`]).
-///
-/// # Errors
-/// [`StatsError::TooFew`] if either is empty.
-pub fn sketch_ks(first: &Kll, second: &Kll) -> Result<Bounded, StatsError> {
-    at_least("first sketch", first.count as usize, 1)?;
-    at_least("second sketch", second.count as usize, 1)?;
-    let (a, b) = (first.view(), second.view());
-    let (n, m) = (a.count() as f64, b.count() as f64);
-    let gaps = a
-        .values
-        .iter()
-        .chain(&b.values)
-        .map(|&x| (a.count_up_to(x) as f64 / n - b.count_up_to(x) as f64 / m).abs());
-    let value = gaps.fold(0.0, f64::max);
-    let error = first.share_error() + second.share_error();
-    Ok(Bounded { value, low: (value - error).max(0.0), high: (value + error).min(1.0) })
-}
-
-/// Population stability index of what two sketches have seen, over quantile bins of the first.
-///
-/// # Errors
-/// [`StatsError`] if either is empty, or for parameters that [`psi`] or [`SketchView::bins`] refuse.
-pub fn sketch_psi(baseline: &Kll, current: &Kll, bins: u32, empty: EmptyBins) -> Result<Bounded, StatsError> {
-    at_least("current sample", current.count as usize, 1)?;
-    let (base, now) = (baseline.view(), current.view());
-    let bins = base.bins(bins)?;
-    let (expected, seen) = (base.counts(&bins), now.counts(&bins));
-    let value = psi(&expected, &seen, empty)?;
-    let (mut low, mut high) = (0.0, 0.0);
-    for (&b, &c) in expected.iter().zip(&seen) {
-        let p = ShareRange::of(b, base.count(), bins.len(), empty, baseline.share_error());
-        let q = ShareRange::of(c, now.count(), bins.len(), empty, current.share_error());
-        // A term grows with the distance of its two shares, so its extremes lie at the ranges' ends.
-        low += if p.high < q.low {
-            term(p.high, q.low)
-        } else if q.high < p.low {
-            term(q.high, p.low)
-        } else {
-            0.0
-        };
-        high += term(p.low, q.high).max(term(p.high, q.low));
-    }
-    Ok(Bounded { value, low: low.min(value), high: high.max(value) })
-}
-
-fn term(p: f64, q: f64) -> f64 {
-    (q - p) * libm::log(q / p)
-}
-
-/// The range in which a bin's true share lies, never below what an empty bin counts as.
-struct ShareRange {
-    low: f64,
-    high: f64,
-}
-
-impl ShareRange {
-    fn of(count: u64, total: u64, bins: usize, empty: EmptyBins, error: f64) -> Self {
-        let share = smoothed_share(count, total, bins, empty);
-        let least = smoothed_share(0, total, bins, empty);
-        Self { low: (share - error).max(least.min(share)), high: (share + error).min(1.0).max(share) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ks::ks_distance_sorted;
     use crate::testing::{Rng, round_trip};
 
     fn sketch_of(values: &[f64], seed: u64) -> Kll {
@@ -432,44 +359,70 @@ mod tests {
         assert!(worst_off <= 3, "{worst_off} of 100");
     }
 
-    #[test]
-    fn distances_lie_within_their_bounds() {
-        let (mut ks_off, mut psi_off) = (0, 0);
-        for seed in 0..60 {
-            let mut rng = Rng::new(5_000 + seed);
-            let mut a: Vec<f64> = (0..8_000).map(|_| rng.uniform()).collect();
-            let mut b: Vec<f64> = (0..6_000).map(|_| rng.uniform() * 0.8 + 0.1 * rng.uniform()).collect();
-            let (first, second) = (sketch_of(&a, seed), sketch_of(&b, 77 + seed));
-            let ks = sketch_ks(&first, &second).expect("valid");
-            let index = sketch_psi(&first, &second, 10, EmptyBins::HalfCount).expect("valid");
-            // The index is defined by its bins, so the true one is taken over the same.
-            let bins = first.view().bins(10).expect("valid");
-            let count = |values: &[f64]| bins.count(values).expect("valid");
-            let true_psi = psi(&count(&a), &count(&b), EmptyBins::HalfCount).expect("valid");
-            a.sort_by(f64::total_cmp);
-            b.sort_by(f64::total_cmp);
-            let true_ks = ks_distance_sorted(&a, &b).distance();
-            ks_off += i32::from(!(ks.low..=ks.high).contains(&true_ks));
-            psi_off += i32::from(!(index.low..=index.high).contains(&true_psi));
-            assert!(ks.high - ks.low < 0.1 && index.high - index.low < 2.0 * index.value + 0.3, "{index:?}");
-        }
-        assert!(ks_off <= 2 && psi_off <= 2, "{ks_off} {psi_off}");
+    /// Items that one sketch of `n` values has room for: a level is opened only when the one below holds more than `k`
+    /// items, each of which stands for 2^height values.
+    fn most_items(k: u16, n: u64) -> usize {
+        let opened = (1..64).take_while(|height| f64::from(k) * libm::exp2(f64::from(height - 1)) < n as f64);
+        let room =
+            |depth: i32| libm::ceil(f64::from(k) * libm::pow(SHRINK, depth.into())).max(LEAST_CAPACITY);
+        (0..=opened.count() as i32).map(|depth| room(depth) as usize).sum()
     }
 
+    fn items(sketch: &Kll) -> usize {
+        sketch.levels.iter().map(Vec::len).sum()
+    }
+
+    /// Merges sketches two by two, in an order that is drawn, until one is left.
+    fn merged_in_any_order(mut parts: Vec<Kll>, rng: &mut Rng, mut look: impl FnMut(&Kll)) -> Kll {
+        while parts.len() > 1 {
+            let other = parts.swap_remove(rng.next() as usize % parts.len());
+            let place = rng.next() as usize % parts.len();
+            parts[place].merge(&other);
+            look(&parts[place]);
+        }
+        parts.pop().expect("one is left")
+    }
+
+    /// Level 0 of a part may be empty or nearly so (480 values leave 0 to 8 there); the other levels count all the same.
     #[test]
-    fn exact_sketches_give_exact_distances() {
-        let (a, b): (Vec<f64>, Vec<f64>) =
-            ((0..100).map(f64::from).collect(), (30..130).map(f64::from).collect());
-        let (first, second) = (sketch_of(&a, 1), sketch_of(&b, 2));
-        let ks = sketch_ks(&first, &second).expect("valid");
-        assert!((ks.value - 0.3).abs() < 1e-15 && ks.low == ks.value && ks.high == ks.value);
-        let index = sketch_psi(&first, &second, 5, EmptyBins::Floor(1e-4)).expect("valid");
-        assert!((index.low - index.high).abs() < 1e-12);
-        let empty = Kll::new(200, 0).expect("valid");
-        assert!(
-            sketch_ks(&first, &empty).is_err()
-                && sketch_psi(&empty, &first, 5, EmptyBins::HalfCount).is_err()
-        );
+    fn a_day_of_small_hours_takes_no_more_room_than_one_sketch() {
+        for hourly in [1, 9, 201, 480, 481, 512, 700, 5_000] {
+            let mut rng = Rng::new(hourly);
+            let mut day = Kll::new(Kll::DEFAULT_K, 0).expect("valid");
+            for hour in 0..24 {
+                let values: Vec<f64> = (0..hourly).map(|_| rng.uniform()).collect();
+                day.merge(&sketch_of(&values, hour));
+                let most = most_items(Kll::DEFAULT_K, day.count());
+                assert!(items(&day) <= most, "{hourly} an hour: {} of {most} items", items(&day));
+            }
+            assert_eq!(day.view().count(), 24 * hourly);
+        }
+    }
+
+    /// Any tree of merges states the rank error of one sketch, and keeps it in 99 of 100 cases.
+    #[test]
+    fn any_tree_of_merges_is_as_good_as_one_sketch() {
+        let (mut median_off, mut worst_off) = (0, 0);
+        let runs = 200;
+        for seed in 0..runs {
+            let mut rng = Rng::new(9_000 + seed);
+            let (mut all, mut parts) = (Vec::new(), Vec::new());
+            for part in 0..2 + rng.next() % 60 {
+                let values: Vec<f64> = (0..rng.next() % 900).map(|_| rng.uniform() + rng.uniform()).collect();
+                parts.push(sketch_of(&values, seed * 100 + part));
+                all.extend(values);
+            }
+            let tree = merged_in_any_order(parts, &mut rng, |_| {});
+            let one = sketch_of(&all, seed);
+            assert_eq!(tree.rank_error(), one.rank_error());
+            all.sort_by(f64::total_cmp);
+            let view = tree.view();
+            let rank = view.count_up_to(all[all.len() / 2]) as f64 / all.len() as f64;
+            let want = (all.len() / 2 + 1) as f64 / all.len() as f64;
+            median_off += i32::from((rank - want).abs() > tree.rank_error());
+            worst_off += i32::from(worst_rank_error(&all, &view) > tree.share_error());
+        }
+        assert!(median_off <= 4 && worst_off <= 4, "{median_off} and {worst_off} of {runs}");
     }
 
     #[test]
@@ -486,6 +439,26 @@ mod tests {
     }
 
     proptest! {
+        /// The size bound of one sketch holds after every merge, whatever was merged with what.
+        #[test]
+        fn no_tree_of_merges_outgrows_one_sketch(
+            sizes in prop::collection::vec(0u32..2_000, 1..24), k in 8u16..220, seed in any::<u64>(),
+        ) {
+            let mut rng = Rng::new(seed);
+            let parts = sizes.iter().enumerate().map(|(part, &size)| {
+                let mut sketch = Kll::new(k, part as u64).expect("valid");
+                (0..size).for_each(|_| sketch.add(rng.uniform()).expect("usable"));
+                sketch
+            });
+            let parts: Vec<Kll> = parts.collect();
+            let mut largest: Vec<(usize, u64)> = Vec::new();
+            let all = merged_in_any_order(parts, &mut rng, |sketch| largest.push((items(sketch), sketch.count())));
+            for (held, n) in largest {
+                prop_assert!(held <= most_items(k, n), "{} items of {} values", held, n);
+            }
+            prop_assert_eq!(all.view().count(), sizes.iter().map(|&size| u64::from(size)).sum::<u64>());
+        }
+
         /// Every value counts once, whatever was compacted, and the same values give the same sketch.
         #[test]
         fn weights_add_up(

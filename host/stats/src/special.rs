@@ -3,7 +3,8 @@
 //! They are written here rather than taken from a crate because the logarithms and exponentials of other
 //! crates come from the platform, whose last bits differ between machines.
 //! Sources: W. H. Press et al., *Numerical Recipes* (incomplete beta and gamma by continued fraction, modified
-//! Lentz); NIST DLMF 8.17.22 and 8.9.2 for the fractions, 5.11.3 for Stirling's correction.
+//! Lentz); NIST DLMF 8.17.22 and 8.9.2 for the fractions, 5.11.3 for Stirling's correction; C. Loader,
+//! "Fast and Accurate Computation of Binomial Probabilities" (2000), for large counts.
 
 use core::f64::consts::{PI, SQRT_2};
 
@@ -13,6 +14,8 @@ const TINY: f64 = 1e-300;
 const CONVERGED: f64 = 1e-16;
 /// Upper bound on steps; they grow with the square root of the parameters, so this serves counts up to 1e10.
 const MAX_STEPS: u32 = 200_000;
+/// From here on differences of large logarithms lose digits that matter, and are written out.
+pub(crate) const LARGE: f64 = 1e6;
 
 /// Standard normal distribution function.
 pub fn normal_cdf(z: f64) -> f64 {
@@ -45,7 +48,12 @@ pub fn normal_quantile(p: f64) -> f64 {
 pub(crate) fn ln_beta(a: f64, b: f64) -> f64 {
     let (small, large) = (a.min(b), a.max(b));
     if small < 10.0 {
-        return libm::lgamma(small) + (libm::lgamma(large) - libm::lgamma(small + large));
+        let difference = if large > LARGE {
+            stirling_difference(small, large)
+        } else {
+            libm::lgamma(large) - libm::lgamma(small + large)
+        };
+        return libm::lgamma(small) + difference;
     }
     let share = small / (small + large);
     let correction = stirling_rest(small) + stirling_rest(large) - stirling_rest(small + large);
@@ -53,6 +61,58 @@ pub(crate) fn ln_beta(a: f64, b: f64) -> f64 {
         + correction
         + (small - 0.5) * libm::log(share)
         + large * libm::log1p(-share)
+}
+
+/// ln Γ(large) − ln Γ(small + large), by the difference of Stirling's series, each part of which is small.
+fn stirling_difference(small: f64, large: f64) -> f64 {
+    let sum = small + large;
+    small - (large - 0.5) * libm::log1p(small / large) - small * libm::log(sum) + stirling_rest(large)
+        - stirling_rest(sum)
+}
+
+/// ln(xᵃ·yᵇ / B(a, b)) with y = 1 − x.
+///
+/// Above [`LARGE`] the three terms are so large that their sum would have lost its digits; there it is taken as how far
+/// (a, b) lies from its expectation (n·x, n·y), as C. Loader does it for the binomial distribution.
+pub(crate) fn ln_beta_power(x: f64, y: f64, a: f64, b: f64) -> f64 {
+    let n = a + b;
+    if n <= LARGE {
+        let ln_x = if x < 0.5 { libm::log(x) } else { libm::log1p(-y) };
+        let ln_y = if y < 0.5 { libm::log(y) } else { libm::log1p(-x) };
+        return a * ln_x + b * ln_y - ln_beta(a, b);
+    }
+    if a > b {
+        return ln_beta_power(y, x, b, a);
+    }
+    if a < 10.0 {
+        // Γ(a) stays as it is; b and n go by Stirling's series.
+        let ln_y = if y < 0.5 { libm::log(y) } else { libm::log1p(-x) };
+        return a * libm::log(n * x) - a + b * ln_y + (b - 0.5) * libm::log1p(a / b) - libm::lgamma(a)
+            + stirling_rest(n)
+            - stirling_rest(b);
+    }
+    let rest = stirling_rest(a) + stirling_rest(b) - stirling_rest(n);
+    0.5 * libm::log(a / n * b / (2.0 * PI)) - deviance(a, n * x) - deviance(b, n * y) - rest
+}
+
+/// k·ln(k/mean) + mean − k, also where k and mean are nearly equal.
+fn deviance(k: f64, mean: f64) -> f64 {
+    let away = k - mean;
+    if away.abs() >= 0.1 * (k + mean) {
+        return k * libm::log(k / mean) - away;
+    }
+    // (k − mean)·v + 2k·Σ v^(2j + 1)/(2j + 1) with v = (k − mean)/(k + mean), from artanh v = ½·ln(k/mean).
+    let v = away / (k + mean);
+    let (mut sum, mut power, mut odd) = (away * v, 2.0 * k * v, 1.0);
+    loop {
+        power *= v * v;
+        odd += 2.0;
+        let next = sum + power / odd;
+        if next == sum {
+            return sum;
+        }
+        sum = next;
+    }
 }
 
 /// ln Γ(x) minus the leading part of Stirling's formula, for x ≥ 10.
@@ -83,15 +143,16 @@ pub fn beta_cdf(x: f64, a: f64, b: f64) -> f64 {
 }
 
 /// I_x(a, b) given `x` and its complement `y = 1 - x`, for callers that know the small one exactly.
-fn beta_split(x: f64, y: f64, a: f64, b: f64) -> f64 {
+pub(crate) fn beta_split(x: f64, y: f64, a: f64, b: f64) -> f64 {
     // The fraction converges fast only below the mean.
     if x > (a + 1.0) / (a + b + 2.0) { 1.0 - beta_tail(y, x, b, a) } else { beta_tail(x, y, a, b) }
 }
 
 fn beta_tail(x: f64, y: f64, a: f64, b: f64) -> f64 {
-    let ln_x = if x < 0.5 { libm::log(x) } else { libm::log1p(-y) };
-    let ln_y = if y < 0.5 { libm::log(y) } else { libm::log1p(-x) };
-    let front = libm::exp(a * ln_x + b * ln_y - ln_beta(a, b)) / a;
+    if a + b > LARGE {
+        return (libm::exp(ln_beta_power(x, y, a, b)) / large_fraction(x, y, a, b)).clamp(0.0, 1.0);
+    }
+    let front = libm::exp(ln_beta_power(x, y, a, b)) / a;
     let guard = |v: f64| if v.abs() < TINY { TINY } else { v };
     let mut c = 1.0;
     let mut d = 1.0 / guard(1.0 - (a + b) * x / (a + 1.0));
@@ -114,6 +175,30 @@ fn beta_tail(x: f64, y: f64, a: f64, b: f64) -> f64 {
     (front * fraction).clamp(0.0, 1.0)
 }
 
+/// The same continued fraction with every two steps as one (its even part), written with what is left of `a` after its
+/// expectation (a + b)·x is taken off. Below the mean all its parts are then positive, and nothing cancels where `x` or
+/// `y` is tiny.
+fn large_fraction(x: f64, y: f64, a: f64, b: f64) -> f64 {
+    let left = if a > b { (a + b) * y - b } else { a - (a + b) * x };
+    let guard = |v: f64| if v.abs() < TINY { TINY } else { v };
+    let main = |m: f64| (a + m) / (a + 2.0 * m + 1.0) * (left + 1.0 + m * (1.0 + y));
+    let mut fraction = guard(main(0.0));
+    let (mut c, mut d) = (fraction, 0.0);
+    for step in 1..MAX_STEPS {
+        let m = f64::from(step);
+        let scale = x / (a + 2.0 * m - 1.0);
+        let numerator = (a + m - 1.0) * scale * (a + b + m - 1.0) * scale * m * (b - m);
+        let denominator = m + m * (b - m) * scale + main(m);
+        d = 1.0 / guard(denominator + numerator * d);
+        c = guard(denominator + numerator / c);
+        fraction *= c * d;
+        if (c * d - 1.0).abs() < CONVERGED {
+            break;
+        }
+    }
+    fraction
+}
+
 /// Quantile of Beta(a, b): the `x` with `beta_cdf(x, a, b) = p`; 0 and 1 at the ends.
 pub fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
     if p <= 0.0 {
@@ -121,6 +206,9 @@ pub fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
     }
     if p >= 1.0 {
         return 1.0;
+    }
+    if a + b > LARGE {
+        return large_quantile(a, b, |x, y| beta_split(x, y, a, b) - p);
     }
     // Newton's method kept inside a shrinking bracket.
     let (mut low, mut high) = (0.0, 1.0);
@@ -137,6 +225,45 @@ pub fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
         let newton = x - error / density;
         let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
         if (next - x).abs() <= 1e-16 * x || high - low <= f64::MIN_POSITIVE {
+            return next;
+        }
+        x = next;
+    }
+    x
+}
+
+/// The `x` that a Beta(a, b) variable exceeds with probability `tail`: from the tail itself, so that a small `x` keeps
+/// its digits.
+pub(crate) fn beta_upper_quantile(tail: f64, a: f64, b: f64) -> f64 {
+    if a + b > LARGE && tail > 0.0 && tail < 1.0 {
+        return large_quantile(a, b, |x, y| tail - beta_split(y, x, b, a));
+    }
+    1.0 - beta_quantile(tail, b, a)
+}
+
+/// The `x` at which `error(x, 1 − x)` is 0, which grows as the distribution function of Beta(a, b) does.
+fn large_quantile(a: f64, b: f64, error: impl Fn(f64, f64) -> f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    let mut x = a / (a + b);
+    for _ in 0..200 {
+        let off = error(x, 1.0 - x);
+        if off > 0.0 {
+            high = x
+        } else {
+            low = x
+        }
+        let density = libm::exp(ln_beta_power(x, 1.0 - x, a, b)) / (x * (1.0 - x));
+        let newton = x - off / density;
+        // Where Newton's step leaves the bracket, halve it, but go up at most twofold: the answer may be tiny.
+        let next = if newton > low && newton < high {
+            newton
+        } else if off > 0.0 {
+            0.5 * (low + x)
+        } else {
+            (2.0 * x).min(0.5 * (x + high))
+        };
+        // A step is squared by the next one; a smaller one would be noise.
+        if (next - x).abs() <= 1e-13 * x || next <= low || next >= high {
             return next;
         }
         x = next;
@@ -266,6 +393,9 @@ mod tests {
             ("I_x(a, 1) = x^a", beta_cdf(0.5, 3.0, 1.0), 0.125),
             ("I_x(1, b) = 1 - (1-x)^b", beta_cdf(0.25, 1.0, 2.0), 1.0 - 0.5625),
             ("half by symmetry", beta_cdf(0.5, 1234.5, 1234.5), 0.5),
+            ("half by symmetry, large", beta_cdf(0.5, 5e8, 5e8), 0.5),
+            ("I_x(a, 1), large", beta_cdf(1.0 - 1e-7, 5e6, 1.0), libm::exp(5e6 * libm::log1p(-1e-7))),
+            ("I_x(1, b), large", beta_cdf(1e-7, 1.0, 5e6), -libm::expm1(5e6 * libm::log1p(-1e-7))),
             ("arcsine law", beta_cdf(0.25, 0.5, 0.5), 1.0 / 3.0),
             ("chi-square with 2 df is exponential", chi_square_sf(3.0, 2.0), libm::exp(-1.5)),
             ("chi-square with 4 df", chi_square_sf(7.0, 4.0), libm::exp(-3.5) * 4.5),
@@ -278,7 +408,8 @@ mod tests {
             ),
         ];
         for (name, got, want) in cases {
-            assert!(close(got, want, 1e-13), "{name}: {got} is not {want}");
+            let tolerance = if name.contains("large") { 1e-9 } else { 1e-13 };
+            assert!(close(got, want, tolerance), "{name}: {got} is not {want}");
         }
         assert_eq!(normal_quantile(0.0), f64::NEG_INFINITY);
         assert_eq!(normal_quantile(1.0), f64::INFINITY);

@@ -30,6 +30,40 @@ impl Rng {
     }
 }
 
+/// Errors in runs: each repeats its predecessor with probability `stay`, which is their correlation at lag one.
+pub(crate) struct Runs {
+    pub(crate) rng: Rng,
+    last: f64,
+    stay: f64,
+}
+
+impl Runs {
+    pub(crate) fn new(seed: u64, stay: f64, rate: f64) -> Self {
+        let mut rng = Rng::new(seed);
+        let last = rng.bernoulli(rate);
+        Self { rng, last, stay }
+    }
+
+    pub(crate) fn next(&mut self, rate: f64) -> f64 {
+        if self.rng.uniform() >= self.stay {
+            self.last = self.rng.bernoulli(rate);
+        }
+        self.last
+    }
+
+    pub(crate) fn take(&mut self, count: usize, rate: f64) -> Vec<f64> {
+        (0..count).map(|_| self.next(rate)).collect()
+    }
+}
+
+/// The κ of [`Runs`] in blocks: the variance of a long mean is (1 + φ)/(1 − φ) times that of independent errors, that of a
+/// block of b is 1 + 2·Σ (1 − j/b)·φʲ times; κ is their ratio.
+pub(crate) fn inflation_of_runs(stay: f64, block: u32) -> f64 {
+    let b = f64::from(block);
+    let lag = |j: u32| 2.0 * (1.0 - f64::from(j) / b) * libm::pow(stay, j.into());
+    (1.0 + stay) / (1.0 - stay) / (1.0 + (1..block).map(lag).sum::<f64>())
+}
+
 /// The value as it comes back from the storage format.
 pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: &T) -> T {
     let bytes = postcard::to_allocvec(value).expect("state serialises");

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 mod adwin;
 mod ks;
+mod large_counts;
 mod metrics;
 mod online;
 mod proportion;
