@@ -27,7 +27,8 @@ pub use crate::{
 ///
 /// Configurations and policy sets are put in force by the pipeline, which knows their contents.
 pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
-    pass_over(state, record);
+    state.position = record.position;
+    state.advance(&record.entry);
     let mut findings = match &record.entry {
         Entry::Prediction(prediction) => {
             let mut findings = predicted(state, prediction);
@@ -54,8 +55,8 @@ pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
             Vec::new()
         }
         Entry::TrainerResult(result) => {
-            let clock = state.clock;
-            state.model_mut(&result.model).trained(clock);
+            let clock = state.clock(&result.model);
+            state.model_mut(&result.model).reported(result, clock);
             Vec::new()
         }
         // In the format from the first build on; what they change comes with the features that write them. Configuration
@@ -71,12 +72,9 @@ pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
     findings
 }
 
-/// Lets a record pass that is about a model which somebody else folds: only its position and its time matter.
+/// Lets a record pass that is about a model which somebody else folds: it changes nothing here but how far one is.
 pub fn pass_over(state: &mut State, record: &Record) {
     state.position = record.position;
-    if let Some(time) = record.entry.time() {
-        state.advance_clock(time);
-    }
 }
 
 /// A prediction arrives.
@@ -84,7 +82,7 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let model = prediction.subject.model_key();
     state.model_mut(&model).predictions += 1;
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let at = At { subject: &prediction.subject, position: state.position, clock: state.clock };
+    let at = At { subject: &prediction.subject, position: state.position, clock: state.clock(&model) };
     let subject = state.subject_mut(&prediction.subject);
     let (findings, is_older_changed) = subject.arrive(Settings::of(&configuration, &model), prediction, at);
     subject.note(&findings);
@@ -106,7 +104,7 @@ fn resolve(
     let pair = |outcome| Pair { position, prediction, outcome, judged: judge(prediction, outcome, &rules) };
     match previous {
         Some(previous) => {
-            let now = state.clock;
+            let now = state.clock(&prediction.subject.model_key());
             state.subject_mut(&prediction.subject).correct(pair(previous), pair(outcome), now);
             Vec::new()
         }
@@ -119,7 +117,7 @@ fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
     let model = about.model_key();
     state.model_mut(&model).resolved += 1;
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let at = At { subject: about, position: state.position, clock: state.clock };
+    let at = At { subject: about, position: state.position, clock: state.clock(&model) };
     let subject = state.subject_mut(about);
     let findings = subject.resolve(Settings::of(&configuration, &model), pair, at);
     subject.note(&findings);
@@ -134,7 +132,7 @@ fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
 
 /// Starts detectors of a subject anew. Returns the episodes that this closed.
 fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<Finding> {
-    let at = At { subject, position: state.position, clock: state.clock };
+    let at = At { subject, position: state.position, clock: state.clock(&subject.model_key()) };
     let known = state.subject_mut(subject);
     let closed = known.restart(kinds, at);
     known.note(&closed);
@@ -153,6 +151,7 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
                 model.release();
             }
         }
+        Act::LeaveAlone { policy, until } => state.leave_alone(policy, *until),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod baseline;
 pub mod config;
 pub mod decide;
 pub mod detector;
+mod failing;
 mod fleet;
 pub mod fold;
 mod in_force;
@@ -22,4 +23,5 @@ mod view;
 mod watch;
 
 pub use config::Configuration;
+pub use failing::Failing;
 pub use in_force::{InForce, entry};

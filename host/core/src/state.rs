@@ -1,4 +1,4 @@
-//! What the fold knows at a position: the log's clock, and for every model and subject what later entries and
+//! What the fold knows at a position: the newest tick, and for every model and subject what later entries and
 //! decisions depend on. Every part can be stored by itself and is stored only when it changed.
 
 use std::{
@@ -7,13 +7,15 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Baseline, Digest, ModelKey, PolicyRef, PolicySetEntry, Position, Subject, Timestamp};
+use trimtab_types::{
+    Baseline, Digest, Entry, ModelKey, PolicyKind, PolicyRef, PolicySetEntry, Position, Subject, Timestamp,
+};
 
 use crate::{
     Configuration,
     config::BreakerRules,
     in_force::InForce,
-    ledger::{Breaker, KillNote, ModelState},
+    ledger::{KillNote, ModelState},
     watch::SubjectState,
 };
 
@@ -22,8 +24,8 @@ use crate::{
 pub struct State {
     /// The newest entry that was folded.
     pub position: Position,
-    /// The newest time that the log knows.
-    pub clock: Timestamp,
+    /// The newest tick: what time it is for every model. A model's own rows may be ahead of it.
+    pub tick: Timestamp,
     /// The hour in which distributions over time and outcomes were last looked at.
     pub(crate) looked: i64,
     /// The configuration in force.
@@ -36,8 +38,8 @@ pub struct State {
     pub in_force: Arc<Vec<InForce>>,
     /// Trading is stopped on all models.
     pub killed: Option<KillNote>,
-    /// Policies whose newest call failed.
-    pub breakers: BTreeMap<PolicyRef, Breaker>,
+    /// Versions that fail on many models and are asked about none until then.
+    pub left_alone: BTreeMap<PolicyRef, Timestamp>,
     /// By model.
     pub models: BTreeMap<ModelKey, ModelState>,
     /// By subject; shared with the views of decisions under way.
@@ -50,7 +52,7 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StateKey {
-    /// Clock, what is in force, the kill switch of everything.
+    /// Newest tick, what is in force, the kill switch of everything.
     Global,
     /// A model.
     Model(ModelKey),
@@ -65,13 +67,13 @@ pub enum StateKey {
 /// The part of the state that is not of a model or subject.
 #[derive(Debug, Serialize, Deserialize)]
 struct Global {
-    clock: Timestamp,
+    tick: Timestamp,
     looked: i64,
     configuration: Option<Digest>,
     /// As JSON: its type is made to grow there.
     policies: String,
     killed: Option<KillNote>,
-    breakers: BTreeMap<PolicyRef, Breaker>,
+    left_alone: BTreeMap<PolicyRef, Timestamp>,
 }
 
 /// A part's key and its bytes; no bytes: removed.
@@ -89,14 +91,14 @@ impl Default for State {
     fn default() -> Self {
         Self {
             position: Position(0),
-            clock: Timestamp::EPOCH,
+            tick: Timestamp::EPOCH,
             looked: 0,
             configuration: Arc::default(),
             configuration_digest: None,
             policies: PolicySetEntry::default(),
             in_force: Arc::default(),
             killed: None,
-            breakers: BTreeMap::new(),
+            left_alone: BTreeMap::new(),
             models: BTreeMap::new(),
             subjects: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -106,12 +108,31 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 7;
+    pub const FORMAT: u32 = 8;
 
-    pub(crate) fn advance_clock(&mut self, time: Timestamp) {
-        if time > self.clock {
-            self.clock = time;
-            self.touched.insert(StateKey::Global);
+    /// What time it is for a model: the newest of its own entries and of the ticks. There is no other clock, so that no
+    /// other model's rows change anything about it.
+    pub fn clock(&self, model: &ModelKey) -> Timestamp {
+        self.models.get(model).map_or(self.tick, |model| model.clock.max(self.tick))
+    }
+
+    /// The newest time that any model knows, for people.
+    pub fn newest(&self) -> Timestamp {
+        self.models.values().map(|model| model.clock).fold(self.tick, Timestamp::max)
+    }
+
+    /// An entry brings its time: a tick to all models, any other to the model that it is about.
+    pub(crate) fn advance(&mut self, entry: &Entry) {
+        let Some(time) = entry.time() else { return };
+        if let Entry::Tick(_) = entry {
+            if time > self.tick {
+                self.tick = time;
+                self.touched.insert(StateKey::Global);
+            }
+        } else if let Some((tenant, model)) = entry.model() {
+            let key = ModelKey { tenant: tenant.to_owned(), model: model.to_owned() };
+            let model = self.model_mut(&key);
+            model.clock = model.clock.max(time);
         }
     }
 
@@ -125,32 +146,57 @@ impl State {
         self.touched.insert(StateKey::Global);
     }
 
-    /// What a policy's failures have come to; `None`: it answers.
-    pub fn breaker(&self, policy: &PolicyRef) -> Option<&Breaker> {
-        self.breakers.get(policy)
+    /// Until when a policy is not asked this kind of question about a model, if it is not asked now.
+    pub(crate) fn left_alone_until(
+        &self,
+        model: &ModelKey,
+        policy: &PolicyRef,
+        kind: PolicyKind,
+    ) -> Option<Timestamp> {
+        let now = self.clock(model);
+        let breaker = self.models.get(model).and_then(|model| model.breaker(policy, kind));
+        let everywhere = self.left_alone.get(policy).copied().filter(|until| now < *until);
+        breaker.and_then(|breaker| breaker.open_until(now)).max(everywhere)
     }
 
     /// Notes how a call of a policy went. Says whether it is left alone from now on.
-    pub(crate) fn note_call(&mut self, policy: &PolicyRef, failed: bool, rules: &BreakerRules) -> bool {
-        let before = self.breakers.get(policy).copied();
+    pub(crate) fn note_call(
+        &mut self,
+        model: &ModelKey,
+        policy: &PolicyRef,
+        kind: PolicyKind,
+        failed: bool,
+        rules: &BreakerRules,
+    ) -> bool {
+        let now = self.clock(model);
+        let before = self.models.get(model).and_then(|model| model.breaker(policy, kind)).copied();
         if !failed {
             if before.is_some() {
-                self.breakers.remove(policy);
-                self.touch_global();
+                self.model_mut(model).answered(policy, kind);
             }
             return false;
         }
-        let after = before.unwrap_or_default().failed(self.clock, rules);
-        self.breakers.insert(policy.clone(), after);
+        let after = before.unwrap_or_default().failed(now, rules);
+        self.model_mut(model).failed(policy, kind, after);
+        after.open_until(now).is_some()
+    }
+
+    /// A version fails on many models: it is asked about none of them for a while.
+    pub(crate) fn leave_alone(&mut self, policy: &PolicyRef, until: Timestamp) {
+        self.left_alone.insert(policy.clone(), until);
         self.touch_global();
-        after.open_until(self.clock).is_some()
     }
 
     /// Forgets the failures of policies that are not in force any more.
     pub(crate) fn keep_breakers(&mut self, in_force: impl Fn(&PolicyRef) -> bool) {
-        let before = self.breakers.len();
-        self.breakers.retain(|policy, _| in_force(policy));
-        if self.breakers.len() != before {
+        for (key, model) in &mut self.models {
+            if model.forget_failures(&in_force) {
+                self.touched.insert(StateKey::Model(key.clone()));
+            }
+        }
+        let before = self.left_alone.len();
+        self.left_alone.retain(|policy, _| in_force(policy));
+        if self.left_alone.len() != before {
             self.touch_global();
         }
     }
@@ -193,12 +239,12 @@ impl State {
     fn encode(&self, key: &StateKey) -> Result<Option<Vec<u8>>, String> {
         let bytes = match key {
             StateKey::Global => Some(postcard::to_allocvec(&Global {
-                clock: self.clock,
+                tick: self.tick,
                 looked: self.looked,
                 configuration: self.configuration_digest,
                 policies: serde_json::to_string(&self.policies).map_err(|error| error.to_string())?,
                 killed: self.killed.clone(),
-                breakers: self.breakers.clone(),
+                left_alone: self.left_alone.clone(),
             })),
             StateKey::Model(model) => self.models.get(model).map(postcard::to_allocvec),
             StateKey::Subject(subject) => {
@@ -231,12 +277,12 @@ impl State {
         match serde_json::from_str(text).map_err(|error| error.to_string())? {
             StateKey::Global => {
                 let global: Global = read(bytes)?;
-                self.clock = global.clock;
+                self.tick = global.tick;
                 self.looked = global.looked;
                 self.configuration_digest = global.configuration;
                 self.policies = serde_json::from_str(&global.policies).map_err(|error| error.to_string())?;
                 self.killed = global.killed;
-                self.breakers = global.breakers;
+                self.left_alone = global.left_alone;
             }
             StateKey::Model(key) => {
                 self.models.insert(key, read(bytes)?);

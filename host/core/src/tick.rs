@@ -12,8 +12,7 @@ const HOUR: i64 = 3_600_000;
 
 /// Looks at every subject. Returns the changes of episodes.
 pub(crate) fn tick(state: &mut State) -> Vec<Finding> {
-    let now = state.clock;
-    let hour = now.as_millis().div_euclid(HOUR);
+    let hour = state.tick.as_millis().div_euclid(HOUR);
     let is_new_hour = hour > state.looked;
     if is_new_hour {
         state.looked = hour;
@@ -25,8 +24,9 @@ pub(crate) fn tick(state: &mut State) -> Vec<Finding> {
     }
     let mut looks: Vec<(Subject, Vec<Look>)> = Vec::new();
     for (subject, known) in &state.subjects {
-        let settings = configuration.detectors(&subject.model_key());
-        let mut found = known.as_time_passes(settings, now, is_new_hour);
+        let model = subject.model_key();
+        let settings = configuration.detectors(&model);
+        let mut found = known.as_time_passes(settings, state.clock(&model), is_new_hour);
         // Only those that change are touched, because what is touched is stored.
         found.retain(|look| known.is_changed_by(look));
         if !found.is_empty() {
@@ -37,8 +37,9 @@ pub(crate) fn tick(state: &mut State) -> Vec<Finding> {
     looks
         .into_iter()
         .flat_map(|(subject, looks)| {
+            let clock = state.clock(&subject.model_key());
             let known = state.subject_mut(&subject);
-            let findings = known.conclude(looks, At { subject: &subject, position, clock: now });
+            let findings = known.conclude(looks, At { subject: &subject, position, clock });
             known.note(&findings);
             findings
         })

@@ -30,7 +30,7 @@ impl SubjectView {
         let model = state.models.get(&subject.model_key());
         Self {
             subject: state.subjects.get(subject).cloned().unwrap_or_default(),
-            now: state.clock,
+            now: state.clock(&subject.model_key()),
             activated: model.and_then(|model| model.activated),
             last_retrain: model.and_then(|model| model.last_retrain),
             metrics: state.configuration.metrics.clone(),

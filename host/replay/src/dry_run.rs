@@ -13,7 +13,7 @@ use serde::Serialize;
 use trimtab_core::fold::State;
 use trimtab_log::{Reader, StoreError};
 use trimtab_policy::{Package, Sandbox};
-use trimtab_types::{DecisionRecord, Entry, ModelKey, Position, Record};
+use trimtab_types::{DecisionRecord, Entry, ModelKey, Position, Record, Timestamp};
 
 use crate::{
     PrepareError,
@@ -177,6 +177,8 @@ struct Worker<'a> {
     replay: Replay,
     overlay: &'a Arc<Overlay>,
     trying: bool,
+    /// The newest time of any entry so far.
+    newest: Option<Timestamp>,
     period: &'a Period,
     diff: Diff,
     parts: Parts,
@@ -194,7 +196,8 @@ impl<'a> Worker<'a> {
         let replay = Replay::new(Arc::clone(sandbox));
         let parts = Parts::of(overlay.packages().iter().map(|package| &package.name));
         let diff = Diff::default();
-        let mut worker = Self { shard, shards, replay, overlay, trying: false, period, diff, parts };
+        let mut worker =
+            Self { shard, shards, replay, overlay, trying: false, newest: None, period, diff, parts };
         if overlay.changes_findings() || period.since.is_none() {
             worker.try_out(reader)?;
         }
@@ -213,11 +216,10 @@ impl<'a> Worker<'a> {
             Recorded::all(&batch.decisions)
         });
         for record in &batch.records {
-            let begins = || {
-                let at = record.entry.time().max(Some(self.replay.state().clock));
-                self.period.since.is_some_and(|since| at.is_some_and(|at| at >= since))
-            };
-            if !self.trying && begins() {
+            // By all entries, also of models that others fold: each worker begins at the same place.
+            self.newest = self.newest.max(record.entry.time());
+            let begins = self.period.since.is_some_and(|since| self.newest.is_some_and(|at| at >= since));
+            if !self.trying && begins {
                 self.try_out(reader)?;
                 self.replay.recall(Recorded::once(&batch.decisions));
             }

@@ -2,6 +2,7 @@
 //! how far it is.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,14 +14,14 @@ use trimtab_core::{
     decide::{self, Note, Output},
     fold::State,
 };
-use trimtab_log::{Appended, FoldCommit, GroupWriter, Reader};
+use trimtab_log::{Appended, Batch, FoldCommit, GroupWriter, Reader};
 use trimtab_policy::{Loaded, Sandbox};
 use trimtab_replay::{
     PrepareError, Recall, Recorded,
     prepare::{self, Contents},
 };
 use trimtab_sqlite::SqliteReader;
-use trimtab_types::{DecisionRecord, Position};
+use trimtab_types::{Act, DecisionRecord, Entry, ModelKey, OperatorAct, PolicyRef, Position};
 
 use crate::{HostError, calls::CallCounter, desk::Desk};
 
@@ -80,6 +81,17 @@ impl Shared {
         !self.stop.load(Ordering::Acquire)
     }
 
+    /// Appends what the host itself has to say. Where that fails, it is said again when it is found again.
+    fn append(&self, entries: Vec<Entry>, writer: &GroupWriter) {
+        if entries.is_empty() {
+            return;
+        }
+        match writer.append_and_wait(Batch::of(entries)) {
+            Ok(appended) => self.advanced(&appended),
+            Err(error) => tracing::error!(%error, "cannot record that a policy is left alone"),
+        }
+    }
+
     fn publish(&self, state: &State) {
         lock(&self.desk).folded(state);
         let position = state.position;
@@ -105,6 +117,7 @@ pub(crate) struct Runner {
     state: State,
     loaded: Loaded,
     sandbox: Arc<Sandbox>,
+    widespread: Widespread,
     /// What cannot be repeated, where the log is folded again.
     recorded: Recorded,
 }
@@ -143,7 +156,8 @@ impl Runner {
         let contents = Contents { reader, position: state.position };
         let (prepared, loaded) = prepare::in_force(&state, sandbox, contents)?;
         decide::resume(&mut state, prepared);
-        Ok(Self { state, loaded, sandbox: Arc::clone(sandbox), recorded })
+        let widespread = Widespread::default();
+        Ok(Self { state, loaded, sandbox: Arc::clone(sandbox), widespread, recorded })
     }
 
     /// The state after the newest record.
@@ -181,11 +195,29 @@ impl Runner {
     /// What is written of a turn. Its notes go to the host's own log.
     fn commit(&mut self, from: Position, output: Output) -> Result<FoldCommit, HostError> {
         let Output { findings, decisions, effects, notes } = output;
-        for Note::LeftAlone(policy) in notes {
-            tracing::warn!(policy = policy.name, "fails again and again; it is left alone for a while");
+        for Note::LeftAlone { policy, model } in notes {
+            tracing::warn!(
+                policy = policy.name,
+                model = %model,
+                "fails again and again; it is left alone about this model for a while"
+            );
+            self.widespread.note(policy, model);
         }
         let states = self.state.take_touched()?;
         Ok(FoldCommit { from, to: self.state.position, states, findings, decisions, effects })
+    }
+
+    /// What the host itself has to say about policies that fail on many models.
+    fn acts(&mut self) -> Vec<Entry> {
+        let longest = u64::from(self.state.configuration.breaker.longest.0);
+        let now = self.state.newest();
+        let act = |policy: PolicyRef| {
+            let until = now.plus(longest);
+            let reason = format!("it fails on {MANY} models");
+            let act = Act::LeaveAlone { policy, until };
+            Entry::OperatorAct(OperatorAct { actor: "host".to_owned(), at: now, act, reason })
+        };
+        self.widespread.take().into_iter().map(act).collect()
     }
 
     /// Takes everything through that there is.
@@ -195,13 +227,37 @@ impl Runner {
     }
 }
 
+/// Models on which a version has to fail again and again before it is left alone about all of them: it would cost each of
+/// the others its failures.
+const MANY: usize = 10;
+
+/// On which models a version was left alone, as far as this process has seen.
+#[derive(Default)]
+struct Widespread(BTreeMap<PolicyRef, BTreeSet<ModelKey>>);
+
+impl Widespread {
+    fn note(&mut self, policy: PolicyRef, model: ModelKey) {
+        self.0.entry(policy).or_default().insert(model);
+    }
+
+    /// The versions that were left alone on many models; they are counted anew.
+    fn take(&mut self) -> Vec<PolicyRef> {
+        self.0.extract_if(.., |_, models| models.len() >= MANY).map(|(policy, _)| policy).collect()
+    }
+}
+
 /// Folds until the host closes. A commit that fails is tried again from what is on disk: nothing is folded twice, because
 /// state and cursor are committed together.
 pub(crate) fn run(shared: &Shared, reader: &SqliteReader, writer: &GroupWriter, sandbox: &Arc<Sandbox>) {
     while shared.wait_for_work() {
         let mut runner = lock(&shared.runner);
         match runner.turn(reader, writer, &mut |decision| lock(&shared.calls).count(decision)) {
-            Ok(_) => shared.publish(runner.state()),
+            Ok(_) => {
+                shared.publish(runner.state());
+                let acts = runner.acts();
+                drop(runner);
+                shared.append(acts, writer);
+            }
             Err(HostError::Store(error)) => {
                 shared.trouble(error.to_string(), false);
                 std::thread::sleep(RETRY);

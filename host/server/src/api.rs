@@ -444,7 +444,7 @@ async fn status(State(service): Shared, Asked(query): Asked<ListQuery>) -> Answe
                 (key.clone(), state.configuration.stage(key), model.retrain_planned, model.last_retrain)
             });
             (
-                state.clock,
+                state.newest(),
                 state.configuration_digest.map(|digest| digest.to_string()),
                 policies.collect(),
                 models.collect::<Vec<_>>(),
@@ -595,13 +595,14 @@ async fn policies(State(service): Shared) -> Answer<PoliciesAnswer> {
 
 fn known_policies(service: &Service) -> PoliciesAnswer {
     let (set, breakers, configuration) = service.host.with_state(|state| {
-        let clock = state.clock;
-        let breakers = state.breakers.iter().map(|(policy, breaker)| PolicyFailures {
-            policy: policy.clone(),
-            in_a_row: breaker.failures,
-            left_alone_until: breaker.open_until(clock),
+        let failing = state.failing().into_iter().map(|failing| PolicyFailures {
+            policy: failing.policy,
+            about: failing.about,
+            in_a_row: failing.in_a_row,
+            left_alone_until: failing.left_alone_until,
+            everywhere_until: failing.everywhere_until,
         });
-        (state.policies.clone(), breakers.collect(), Arc::clone(&state.configuration))
+        (state.policies.clone(), failing.collect(), Arc::clone(&state.configuration))
     });
     PoliciesAnswer {
         directory: service.host.policies_directory().display().to_string(),

@@ -99,7 +99,10 @@ impl Scrape {
             "How often a policy has failed since it last answered",
             known.failures.iter().map(|failing| (of(failing), f64::from(failing.in_a_row))),
         )?;
-        let left_alone = known.failures.iter().filter(|failing| failing.left_alone_until.is_some());
+        let left_alone = known
+            .failures
+            .iter()
+            .filter(|failing| failing.left_alone_until.max(failing.everywhere_until).is_some());
         gauges(
             encoder,
             "policy_left_alone",

@@ -264,10 +264,16 @@ pub struct TrustAnswer {
 pub struct PolicyFailures {
     /// Which version.
     pub policy: PolicyRef,
-    /// Failures in a row.
+    /// About how many models, or kinds of question about one, its newest answer was a failure.
+    #[serde(default)]
+    pub about: u64,
+    /// Most failures in a row about one model.
     pub in_a_row: u32,
-    /// It is not asked before then.
+    /// About one model at least it is not asked before then.
     pub left_alone_until: Option<Timestamp>,
+    /// It is asked about no model before then.
+    #[serde(default)]
+    pub everywhere_until: Option<Timestamp>,
 }
 
 /// What was in force of a policy, oldest first.

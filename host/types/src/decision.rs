@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Alert, Digest, Estimate, Finding, Message, ModelVersion, Position, Seconds, Severity, Subject, Timestamp,
+    Alert, Digest, Estimate, Finding, Message, ModelVersion, PolicyKind, Position, Seconds, Severity,
+    Subject, Timestamp,
 };
 
 /// What a policy proposes. It has no effect of its own: the safeguards answer each action with a [`Verdict`].
@@ -211,6 +212,16 @@ pub enum Question {
         /// For which channel.
         channel: String,
     },
+}
+
+impl Question {
+    /// Of which kind it is.
+    pub fn kind(&self) -> PolicyKind {
+        match self {
+            Self::DriftAction { .. } => PolicyKind::DriftAction,
+            Self::AlertFormat { .. } => PolicyKind::AlertFormat,
+        }
+    }
 }
 
 /// What a policy answered.

@@ -75,6 +75,7 @@ impl Entry {
             Self::Redaction(redaction) => Some(key(&redaction.model)),
             Self::OperatorAct(act) => match &act.act {
                 Act::KillSwitch { model, .. } => model.as_ref().map(key),
+                Act::LeaveAlone { .. } => None,
             },
             Self::Configuration(_)
             | Self::PolicySet(_)
@@ -216,6 +217,14 @@ pub enum Act {
         model: Option<ModelKey>,
         /// On: trading stops.
         on: bool,
+    },
+    /// The host itself: a version of a policy fails on many models, and is asked about none until then. It names the
+    /// version, so that another one is asked.
+    LeaveAlone {
+        /// Which version.
+        policy: PolicyRef,
+        /// Until when.
+        until: Timestamp,
     },
 }
 

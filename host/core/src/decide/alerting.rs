@@ -33,13 +33,14 @@ impl Turn<'_> {
             // The failure of a policy is news even when what it was asked about is over.
             let about = if failed { &[][..] } else { &findings[..] };
             let rules = &self.state.configuration.alerts;
-            let verdict = match alerts::consider(severity, about, sent.as_ref(), rules, self.state.clock) {
+            let now = self.state.clock(&key);
+            let verdict = match alerts::consider(severity, about, sent.as_ref(), rules, now) {
                 Err(why) => Verdict::Suppressed { why },
                 Ok((occasion, severity)) => {
                     let channels = rules.channels.clone();
                     let sent = SentAlert {
                         severity,
-                        at: self.state.clock,
+                        at: now,
                         firing: occasion != Occasion::Resolved,
                         subject: record.subject.clone(),
                         reason: reason.to_owned(),
@@ -104,8 +105,8 @@ impl Turn<'_> {
         let mut due = Vec::new();
         for (key, model) in &self.state.models {
             let rules = &self.state.configuration.alerts;
-            let firing =
-                model.alerts.iter().filter(|(_, sent)| alerts::is_due_again(sent, rules, self.state.clock));
+            let now = self.state.clock(key);
+            let firing = model.alerts.iter().filter(|(_, sent)| alerts::is_due_again(sent, rules, now));
             for (slot, sent) in firing {
                 let subject = self.state.subjects.get(&sent.subject);
                 let open = subject.and_then(|state| {
@@ -120,7 +121,7 @@ impl Turn<'_> {
             }
         }
         for (key, slot, sent, finding) in due {
-            let (at, severity) = (self.state.clock, finding.severity);
+            let (at, severity) = (self.state.clock(&key), finding.severity);
             let alert = Alert {
                 id: DigestBuilder::new("alert")
                     .number(self.state.position.0)

@@ -22,9 +22,9 @@ impl Turn<'_> {
         let Some(version) = version else {
             return Asked::failed(FailureKind::Load, "no policy applies to this".to_owned());
         };
-        let at = self.state.clock;
-        let breaker = self.state.breaker(version.reference);
-        if let Some(until) = breaker.and_then(|breaker| breaker.open_until(at)) {
+        let (model, kind) = (subject.model_key(), question.kind());
+        let at = self.state.clock(&model);
+        if let Some(until) = self.state.left_alone_until(&model, version.reference, kind) {
             // Neither a success nor another failure: the policy was not asked.
             return Asked::failed(FailureKind::CircuitOpen, circuit_open(version, until));
         }
@@ -33,8 +33,8 @@ impl Turn<'_> {
         let asked = self.ask.ask(&Asking { id, policy, at, subject, question, notebook: &notebook, view });
         let failed = matches!(asked.answer, Answer::Failed(_));
         let rules = self.state.configuration.breaker;
-        if self.state.note_call(version.reference, failed, &rules) {
-            self.output.notes.push(Note::LeftAlone(version.reference.clone()));
+        if self.state.note_call(&model, version.reference, kind, failed, &rules) {
+            self.output.notes.push(Note::LeftAlone { policy: version.reference.clone(), model });
         }
         asked
     }
@@ -70,7 +70,7 @@ impl Turn<'_> {
         DecisionRecord {
             id,
             position: self.state.position,
-            at: self.state.clock,
+            at: self.state.clock(&subject.model_key()),
             subject: subject.clone(),
             policy,
             mode,

@@ -114,7 +114,7 @@ impl Turn<'_> {
             subject: &record.subject,
             model: &model,
             findings,
-            now: self.state.clock,
+            now: self.state.clock(&key),
         };
         let (verdict, plan) = safeguards::judge(action, &case);
         self.carry_out(plan, record);
@@ -122,8 +122,9 @@ impl Turn<'_> {
     }
 
     fn carry_out(&mut self, plan: Plan, record: &DecisionRecord) {
-        let (clock, subject) = (self.state.clock, &record.subject);
+        let subject = &record.subject;
         let key = subject.model_key();
+        let clock = self.state.clock(&key);
         match plan {
             Plan::Nothing => {}
             Plan::Kill => {
@@ -143,7 +144,7 @@ impl Turn<'_> {
                 self.state.model_mut(&key).minimum_confidence = Some(confidence);
             }
             Plan::PlanRetrain(until) => self.state.model_mut(&key).retrain_planned = Some(until),
-            Plan::Retrain => self.state.model_mut(&key).trained(clock),
+            Plan::Retrain => self.state.model_mut(&key).ask_for_retrain(clock),
             Plan::Pause(paused) => self.state.subject_mut(subject).paused = paused,
             Plan::ResetDetector(name) => {
                 // What this closes is recorded and not put to a policy again: a decision must not lead to itself.

@@ -1,6 +1,6 @@
 //! What a step returns. It is data: somebody else records it, and carries out what is to happen outside.
 
-use trimtab_types::{DecisionRecord, Effect, Finding, PolicyRef};
+use trimtab_types::{DecisionRecord, Effect, Finding, ModelKey, PolicyRef};
 
 /// What came of one record, or of several in their order.
 #[derive(Debug, Default, PartialEq)]
@@ -18,8 +18,13 @@ pub struct Output {
 /// Something for the host's own log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// A policy fails again and again and is left alone for a while.
-    LeftAlone(PolicyRef),
+    /// A policy fails again and again about a model and is left alone for a while.
+    LeftAlone {
+        /// Which version.
+        policy: PolicyRef,
+        /// About which model.
+        model: ModelKey,
+    },
 }
 
 impl Output {

@@ -152,6 +152,14 @@ fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verd
     unless(samples >= rules.minimum_samples, &|| {
         format!("{samples} resolved predictions since the last retrain; it takes {}", rules.minimum_samples)
     });
+    let asked = case.model.retrain_asked.map(|asked| case.now.since(asked));
+    unless(asked.is_none_or(|asked| asked >= cooldown), &|| {
+        format!(
+            "a retrain was asked for {} ago and nothing was reported of it; it counts as under way for {}",
+            trimtab_types::format_duration(asked.unwrap_or(0)),
+            trimtab_types::format_duration(cooldown)
+        )
+    });
     unless(case.model.active_job.is_none(), &|| {
         format!("job `{}` of this model is active", case.model.active_job.as_deref().unwrap_or_default())
     });

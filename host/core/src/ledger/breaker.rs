@@ -1,5 +1,6 @@
-//! A policy's circuit breaker: after failures in a row the policy is left alone for a while, each time longer. Part of the
-//! state and on the log's clock, so that a replay leaves it alone at the same questions.
+//! A policy's circuit breaker about one model: after failures in a row the policy is left alone for a while, each time
+//! longer. Part of the model's state and on its clock, so that a replay leaves it alone at the same questions, and one
+//! model's failures take the policy away from no other.
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::Timestamp;

@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Severity, Stage, Subject, Timestamp, VersionTransition};
+use trimtab_types::{
+    PolicyKind, PolicyRef, Severity, Stage, Subject, Timestamp, TrainerResult, VersionTransition,
+};
+
+use super::breaker::Breaker;
 
 /// Who stopped trading, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +51,12 @@ pub struct ModelState {
     pub degraded: BTreeSet<String>,
     /// The newest alert of each segment and kind.
     pub alerts: BTreeMap<(String, String), SentAlert>,
+    /// The newest time of its own entries.
+    pub clock: Timestamp,
+    /// When a retrain was asked for of which nothing was reported yet.
+    pub retrain_asked: Option<Timestamp>,
+    /// Policies whose newest answer to a kind of question about it was a failure.
+    breakers: BTreeMap<(PolicyRef, String), Breaker>,
 }
 
 /// An alert that went out.
@@ -81,6 +91,9 @@ impl Default for ModelState {
             activated: None,
             degraded: BTreeSet::new(),
             alerts: BTreeMap::new(),
+            clock: Timestamp::EPOCH,
+            retrain_asked: None,
+            breakers: BTreeMap::new(),
         }
     }
 }
@@ -107,10 +120,45 @@ impl ModelState {
         }
     }
 
-    pub(crate) fn trained(&mut self, at: Timestamp) {
-        self.active_job = None;
+    /// A retrain was decided. It has not begun: only what a trainer reports restarts the cooldown.
+    pub(crate) fn ask_for_retrain(&mut self, at: Timestamp) {
         self.retrain_planned = None;
-        self.last_retrain = Some(at);
-        self.resolved_at_retrain = self.resolved;
+        self.retrain_asked = Some(at);
+    }
+
+    /// A trainer reported. A failed one ends the job, and no cooldown begins.
+    pub(crate) fn reported(&mut self, result: &TrainerResult, at: Timestamp) {
+        self.active_job = None;
+        self.retrain_asked = None;
+        if result.version.is_some() {
+            self.retrain_planned = None;
+            self.last_retrain = Some(at);
+            self.resolved_at_retrain = self.resolved;
+        }
+    }
+
+    /// What a policy's failures about this model have come to; `None`: it answers.
+    pub fn breaker(&self, policy: &PolicyRef, kind: PolicyKind) -> Option<&Breaker> {
+        self.breakers.get(&(policy.clone(), kind.name().to_owned()))
+    }
+
+    /// All policies whose newest answer to a kind of question was a failure.
+    pub fn breakers(&self) -> impl Iterator<Item = (&PolicyRef, &str, &Breaker)> {
+        self.breakers.iter().map(|((policy, kind), breaker)| (policy, kind.as_str(), breaker))
+    }
+
+    pub(crate) fn answered(&mut self, policy: &PolicyRef, kind: PolicyKind) {
+        self.breakers.remove(&(policy.clone(), kind.name().to_owned()));
+    }
+
+    pub(crate) fn failed(&mut self, policy: &PolicyRef, kind: PolicyKind, breaker: Breaker) {
+        self.breakers.insert((policy.clone(), kind.name().to_owned()), breaker);
+    }
+
+    /// Forgets the failures of policies that are not in force. Says whether there were any.
+    pub(crate) fn forget_failures(&mut self, in_force: impl Fn(&PolicyRef) -> bool) -> bool {
+        let before = self.breakers.len();
+        self.breakers.retain(|(policy, _), _| in_force(policy));
+        self.breakers.len() != before
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn compare(
         found.compare(&Side::enforced(within(), false).where_also(&shadow), &shadow);
         at = until;
     }
-    let compared = period::described(&period, in_force.clock);
+    let compared = period::described(&period, in_force.newest());
     if found.is_empty() {
         return Err(Failure::missing(nothing_said(&args.name, &in_force, last, &compared)));
     }

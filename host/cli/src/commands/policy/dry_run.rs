@@ -43,7 +43,7 @@ pub(super) async fn dry_run(
         })?
     };
     output.progress("");
-    let compared = period::described(&period, in_force.clock);
+    let compared = period::described(&period, in_force.newest());
     if report.diff.is_empty() {
         let last = last_decided(&period, in_force.position, &reader)?;
         return Err(nothing_decided(last, &compared));

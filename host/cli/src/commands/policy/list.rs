@@ -32,10 +32,14 @@ pub(super) async fn list(global: &Global, output: &mut Output) -> Result<ExitCod
     }
     for failing in &listed.failures {
         let failures = count(failing.in_a_row.into(), "failure");
-        let rest = failing
-            .left_alone_until
-            .map_or(String::new(), |until| format!("; it is not asked until {}", until.for_people()));
-        let text = format!("failing: `{}`, {failures} in a row{rest}", failing.policy.name);
+        let about =
+            if failing.about > 1 { format!(" about {} models", failing.about) } else { String::new() };
+        let rest = match (failing.everywhere_until, failing.left_alone_until) {
+            (Some(until), _) => format!("; it is asked about no model until {}", until.for_people()),
+            (None, Some(until)) => format!("; it is not asked until {}", until.for_people()),
+            (None, None) => String::new(),
+        };
+        let text = format!("failing{about}: `{}`, {failures} in a row{rest}", failing.policy.name);
         output.line(output.paint(&text, Tone::Bad))?;
     }
     Ok(ExitCode::Ok)

@@ -11,7 +11,7 @@ pub(super) const STEP: u64 = 100_000;
 
 pub(super) fn read(args: &PeriodArgs, in_force: &State) -> Result<Period, Failure> {
     let time = |flag: &str, text: &Option<String>| {
-        text.as_ref().map(|text| time(flag, text, in_force.clock)).transpose()
+        text.as_ref().map(|text| time(flag, text, in_force.newest())).transpose()
     };
     let period = Period {
         since: time("since", &args.since)?,
