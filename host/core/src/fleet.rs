@@ -53,7 +53,8 @@ impl State {
         let mut tenants: BTreeMap<&str, Gathered> = BTreeMap::new();
         for (subject, known) in &self.subjects {
             let settings = self.configuration.detectors(&subject.model_key());
-            tenants.entry(&subject.tenant).or_default().take(subject, known, settings, self.clock);
+            let now = self.clock(&subject.model_key());
+            tenants.entry(&subject.tenant).or_default().take(subject, known, settings, now);
         }
         let alpha = self.configuration.fleet.alpha;
         tenants.into_iter().map(|(tenant, gathered)| gathered.fleet(tenant, alpha)).collect()

@@ -142,7 +142,8 @@ mod tests {
         fn check(exposure: f64, switches: &[(u64, Option<&str>, bool)], expected: &str) {
             let mut state = State::default();
             state.position = Position(10);
-            let known = ModelState { predictions: 5, exposure, ..ModelState::default() };
+            let mut known = ModelState::default();
+            (known.predictions, known.exposure) = (5, exposure);
             state.models.insert(key("btc"), known);
             let mut desk = Desk::of(&state);
             for (position, model, on) in switches {

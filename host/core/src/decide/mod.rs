@@ -13,6 +13,8 @@ mod findings;
 mod output;
 pub mod safeguards;
 mod step;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub use output::{Note, Output};

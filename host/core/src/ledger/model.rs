@@ -56,7 +56,7 @@ pub struct ModelState {
     /// When a retrain was asked for of which nothing was reported yet.
     pub retrain_asked: Option<Timestamp>,
     /// Policies whose newest answer to a kind of question about it was a failure.
-    breakers: BTreeMap<(PolicyRef, String), Breaker>,
+    pub(crate) breakers: BTreeMap<(PolicyRef, String), Breaker>,
 }
 
 /// An alert that went out.

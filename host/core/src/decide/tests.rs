@@ -1,0 +1,318 @@
+//! The step as a specification: scripts of entries and answers. What is about one model depends on nothing that another
+//! model does.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use proptest::prelude::*;
+use trimtab_types::{
+    Act, Action, Actual, Answer, AppliesTo, Ask, Asked, Asking, Baseline, BaselineSource, Change, Decision,
+    DecisionRecord, Digest, Entry, FailureKind, Features, Globs, Mode, ModelKey, OperatorAct, Outcome,
+    PolicyInForce, PolicyKind, PolicyRef, PolicySetEntry, Position, Predicted, Prediction, Record,
+    Resolution, Rules, Severity, Subject, Timestamp, Trade,
+};
+
+use super::{Output, Prepared, step};
+use crate::{
+    Configuration, InForce,
+    fold::{self, State, StateKey},
+};
+
+/// Answers as a script says.
+struct Script<F>(F);
+
+impl<F: FnMut(&Asking<'_>) -> Asked> Ask for Script<F> {
+    fn ask(&mut self, asking: &Asking<'_>) -> Asked {
+        (self.0)(asking)
+    }
+}
+
+/// Fails about models whose name begins with `bad`, and monitors the others.
+fn fails_on_bad(asking: &Asking<'_>) -> Asked {
+    if asking.subject.model.starts_with("bad") {
+        return Asked::failed(FailureKind::Trap, "it always does".to_owned());
+    }
+    Asked::of(Answer::Decision(Decision {
+        actions: vec![Action::Monitor, Action::Alert(Severity::High)],
+        reason: format!("{} findings at {}", asking.subject.model, asking.at),
+    }))
+}
+
+fn policy() -> PolicyRef {
+    PolicyRef { name: "script".to_owned(), digest: Digest::of(b"script") }
+}
+
+/// One policy in force, which is asked about everything.
+fn prepared(config: &str) -> Prepared {
+    let any = || Globs::new(&["*".to_owned()]);
+    let rules = Rules {
+        kinds: vec![PolicyKind::DriftAction],
+        mode: Mode::Enforce,
+        order: 0,
+        channels: any(),
+        applies_to: AppliesTo {
+            tenant: any(),
+            model: any(),
+            segment: any(),
+            detector: any(),
+            severity: Severity::Info,
+        },
+        fail_safe: vec![Action::Monitor],
+    };
+    let entry = PolicyInForce {
+        policy: policy(),
+        mode: Mode::Enforce,
+        order: 0,
+        kinds: vec!["drift-action".to_owned()],
+        rollout: None,
+        signed: None,
+    };
+    let in_force = InForce::new(entry, Ok(rules), |_, _| Err(())).expect("there is no version before it");
+    let configuration = Configuration::parse(config, "test").expect("valid");
+    Prepared { configuration: Some(Arc::new(configuration)), policies: vec![in_force] }
+}
+
+const CONFIG: &str = "\
+[breaker]
+failures = 2
+pause = \"1h\"
+[detectors.e-sr]
+run-length = 200
+block = 1
+[[models]]
+model = \"*\"
+stage = \"act\"
+";
+
+fn subject(model: &str) -> Subject {
+    Subject { tenant: "default".into(), model: model.into(), version: "v1".into(), segment: String::new() }
+}
+
+fn baseline(model: &str) -> Entry {
+    Entry::Baseline(Baseline {
+        subject: subject(model),
+        source: BaselineSource::Given,
+        provisional: false,
+        samples: 5_000,
+        effective_samples: None,
+        accuracy: 0.9,
+        precision: None,
+        recall: None,
+        f1: None,
+        chance: None,
+        distributions: Vec::new(),
+        categories: Vec::new(),
+        metrics: BTreeMap::new(),
+    })
+}
+
+/// A prediction whose outcome has come first.
+fn row(model: &str, n: u64, time: u64, right: bool) -> (Entry, Option<Resolution>) {
+    let prediction = Prediction {
+        id: n.to_string(),
+        subject: Arc::new(subject(model)),
+        time: Timestamp::EPOCH.plus(time),
+        predicted: Predicted::Binary(0.9),
+        confidence: None,
+        interval: None,
+        features: Features::default(),
+        trade: Trade::default(),
+        served: true,
+        horizon: None,
+    };
+    let outcome = Outcome {
+        tenant: "default".into(),
+        model: model.into(),
+        id: n.to_string(),
+        time: Timestamp::EPOCH.plus(time),
+        actual: Some(Actual::Label(i64::from(right))),
+        exit_price: None,
+        pnl: None,
+        correction: false,
+    };
+    (Entry::Prediction(prediction), Some(Resolution::By(Box::new(outcome))))
+}
+
+/// What happens to one model or to all of them.
+#[derive(Debug, Clone)]
+enum Event {
+    /// Rows of a model, right or wrong, at this time.
+    Rows { model: &'static str, time: u64, right: bool, count: u64 },
+    /// Time passes for all.
+    Tick(u64),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let model = prop_oneof![Just("good"), Just("bad"), Just("bad-too")];
+    let time = prop_oneof![9 => 0_u64..100_000, 1 => Just(400_000_000_u64)];
+    let rows = (model, time, any::<bool>(), 1_u64..40).prop_map(|(model, time, right, count)| Event::Rows {
+        model,
+        time,
+        right,
+        count,
+    });
+    proptest::collection::vec(prop_oneof![6 => rows, 1 => (0_u64..100_000).prop_map(Event::Tick)], 1..60)
+}
+
+/// Folds the events of the models that are wanted, and lets the others pass.
+fn folded(events: &[Event], wanted: impl Fn(&str) -> bool) -> (State, Output) {
+    let mut state = State::default();
+    let mut output = Output::default();
+    let mut position = 0;
+    let mut take = |entry: Entry, resolves, prepared: Option<Prepared>| {
+        position += 1;
+        let record = Record { position: Position(position), entry, resolves };
+        if record.entry.model().is_none_or(|(_, model)| wanted(model)) {
+            output.append(step(&mut state, &record, prepared, &mut Script(fails_on_bad)));
+        } else {
+            fold::pass_over(&mut state, &record);
+        }
+    };
+    let change = Change { at: Timestamp::EPOCH, by: "test".into(), reason: String::new() };
+    let set = PolicySetEntry { change: Some(change), ..PolicySetEntry::default() };
+    take(Entry::PolicySet(set), None, Some(prepared(CONFIG)));
+    for model in ["good", "bad", "bad-too"] {
+        take(baseline(model), None, None);
+    }
+    let mut n = 0;
+    for event in events {
+        match event {
+            Event::Tick(at) => take(Entry::Tick(Timestamp::EPOCH.plus(*at)), None, None),
+            Event::Rows { model, time, right, count } => {
+                for _ in 0..*count {
+                    n += 1;
+                    let (entry, resolves) = row(model, n, *time, *right);
+                    take(entry, resolves, None);
+                }
+            }
+        }
+    }
+    (state, output)
+}
+
+/// What came about one model, and all that is kept of it.
+fn of_model(state: &mut State, output: &Output, model: &str) -> (String, Vec<(String, Option<Vec<u8>>)>) {
+    let findings: Vec<_> = output.findings.iter().filter(|finding| finding.subject.model == model).collect();
+    let decisions: Vec<_> = output
+        .decisions
+        .iter()
+        .filter(|decision| decision.subject.model == model)
+        .map(DecisionRecord::without_measurements)
+        .collect();
+    let parts = state.take_touched().expect("can be stored");
+    let about = |key: &str| match serde_json::from_str(key).expect("a key") {
+        StateKey::Global => false,
+        StateKey::Model(key) => key.model == model,
+        StateKey::Subject(subject) | StateKey::Baseline(subject) | StateKey::Timelines(subject) => {
+            subject.model == model
+        }
+    };
+    (format!("{findings:#?}\n{decisions:#?}"), parts.into_iter().filter(|(key, _)| about(key)).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Rows of tomorrow, a policy that fails, a flood: what another model does changes not one byte of a model.
+    #[test]
+    fn what_another_model_does_changes_nothing(events in events()) {
+        for model in ["good", "bad", "bad-too"] {
+            let (mut all, of_all) = folded(&events, |_| true);
+            let (mut alone, of_one) = folded(&events, |name| name == model);
+            prop_assert_eq!(of_model(&mut all, &of_all, model), of_model(&mut alone, &of_one, model));
+        }
+    }
+}
+
+/// Rows that open, and open again, findings on a model, at this time.
+fn drifts(model: &'static str, from: u64) -> Vec<Event> {
+    (0..6)
+        .map(|part| Event::Rows { model, time: from + part * 100, right: part % 2 == 1, count: 120 })
+        .collect()
+}
+
+fn answers(output: &Output, model: &str) -> Vec<&'static str> {
+    let about = output.decisions.iter().filter(|decision| decision.subject.model == model);
+    about
+        .map(|decision| match &decision.answer {
+            Answer::Failed(failure) => failure.kind.name(),
+            Answer::Decision(_) => "decided",
+            Answer::Message(_) => "said",
+        })
+        .collect()
+}
+
+#[test]
+fn failures_about_one_model_take_the_policy_from_no_other() {
+    let events = [drifts("bad", 0), drifts("good", 1_000)].concat();
+    let (state, output) = folded(&events, |_| true);
+    let bad = answers(&output, "bad");
+    assert_eq!(bad[..3], ["trap", "trap", "circuit-open"], "{bad:?}");
+    let good = answers(&output, "good");
+    assert!(good.len() > 2 && good.iter().all(|answer| *answer == "decided"), "{good:?}");
+    let failing = state.failing();
+    assert_eq!(failing.len(), 1);
+    assert_eq!((failing[0].about, failing[0].everywhere_until), (1, None));
+}
+
+#[test]
+fn a_row_of_tomorrow_harms_its_own_model_only() {
+    const TOMORROW: u64 = 86_400;
+    let ahead = Event::Rows { model: "bad", time: TOMORROW, right: true, count: 1 };
+    let (state, _) = folded(&[vec![ahead], drifts("good", 0)].concat(), |_| true);
+    let clock = |model: &str| state.clock(&subject(model).model_key());
+    assert_eq!(clock("bad"), Timestamp::EPOCH.plus(TOMORROW));
+    assert!(clock("good") < Timestamp::EPOCH.plus(TOMORROW));
+    assert_eq!(state.newest(), Timestamp::EPOCH.plus(TOMORROW));
+}
+
+/// What the host says of a version counts for all models, until then, and for that version only.
+#[test]
+fn a_version_that_is_left_alone_everywhere_is_asked_about_nothing() {
+    let until = Timestamp::EPOCH.plus(500);
+    let check = |left: PolicyRef, expected: &[&str]| {
+        let mut state = State::default();
+        let set = Entry::PolicySet(PolicySetEntry::default());
+        let act = Entry::OperatorAct(OperatorAct {
+            actor: "host".into(),
+            at: Timestamp::EPOCH,
+            act: Act::LeaveAlone { policy: left, until },
+            reason: String::new(),
+        });
+        let mut ready = Some(prepared(CONFIG));
+        let mut output = Output::default();
+        let first = [(set, None), (act, None), (baseline("good"), None)];
+        let rows = (0..240).map(|n| row("good", n, if n < 200 { 100 } else { 600 }, n >= 120));
+        for ((entry, resolves), position) in first.into_iter().chain(rows).zip(1..) {
+            let record = Record { position: Position(position), entry, resolves };
+            output.append(step(&mut state, &record, ready.take(), &mut Script(fails_on_bad)));
+        }
+        let answers = answers(&output, "good");
+        assert_eq!(answers[..expected.len().min(answers.len())], *expected, "{answers:?}");
+    };
+    check(policy(), &["circuit-open"]);
+    check(PolicyRef { name: "script".into(), digest: Digest::of(b"another version") }, &["decided"]);
+}
+
+/// A retrain that was decided has not begun: only what a trainer reports restarts the cooldown.
+#[test]
+fn cooldown_begins_with_a_result() {
+    use trimtab_types::TrainerResult;
+    let key = ModelKey { tenant: "default".into(), model: "m".into() };
+    let mut state = State::default();
+    state.model_mut(&key).ask_for_retrain(Timestamp::EPOCH.plus(10));
+    assert_eq!(state.models[&key].last_retrain, None);
+    let mut report = |version: Option<&str>, position| {
+        let result = TrainerResult {
+            model: key.clone(),
+            job: "job-1".into(),
+            version: version.map(str::to_owned),
+            took: 60,
+        };
+        let entry = Entry::TrainerResult(result);
+        fold::apply(&mut state, &Record { position: Position(position), entry, resolves: None });
+        let model = &state.models[&key];
+        (model.retrain_asked.is_some(), model.last_retrain.is_some())
+    };
+    assert_eq!(report(None, 1), (false, false), "a failed one ends the job, and no cooldown begins");
+    assert_eq!(report(Some("v2"), 2), (false, true));
+}
