@@ -2,10 +2,17 @@
 //! programs; how it travels is not known here.
 
 mod calls;
+mod failure;
 mod policies;
 pub mod rows;
 mod trade;
+mod wire;
 
 pub use calls::{Bucket, PolicyCalls};
+pub use failure::Failure;
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
 pub use trade::MayTrade;
+pub use wire::{
+    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer, PolicyFailures,
+    PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
+};

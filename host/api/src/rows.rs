@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Actual, DigestBuilder, Entry, Feature, Features, Interval, Invalid, Outcome, Predicted, Prediction,
-    Subject, Timestamp, Trade, parse_duration,
+    Actual, DigestBuilder, Entry, ErrorKind, Feature, Features, HasKind, Interval, Invalid, Outcome,
+    Predicted, Prediction, Subject, Timestamp, Trade, parse_duration,
 };
 
 /// A prediction as callers write it.
@@ -242,6 +242,16 @@ pub struct BadRow {
     pub line: u64,
     /// With field or column, cause and fix.
     pub problem: String,
+}
+
+impl HasKind for BadRow {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
+
+    fn row(&self) -> Option<u64> {
+        Some(self.line)
+    }
 }
 
 /// Parses one JSON row of any of the forms.

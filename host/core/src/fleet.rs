@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
 use trimtab_stats::multiplicity::{Correction, FalseAlarmBudget, e_detector_bh, reject};
-use trimtab_types::{Subject, Timestamp};
+use trimtab_types::{Fleet, Subject, Timestamp};
 
 use crate::{
     config::{Detectors, Span},
@@ -17,25 +16,6 @@ use crate::{
 const WEEK: f64 = 7.0 * 86_400.0;
 const DAY: f64 = 86_400.0;
 const HOURS_A_WEEK: f64 = 168.0;
-
-/// A tenant's subjects together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fleet {
-    /// Whose.
-    pub tenant: String,
-    /// Streams with betting evidence.
-    pub streams: usize,
-    /// Those that have changed by e-d-BH, as `SUBJECT DETECTOR`.
-    pub changed: Vec<String>,
-    /// Newest tests with a p-value.
-    pub tests: usize,
-    /// Those that are findings by Benjamini and Hochberg, as `SUBJECT DETECTOR QUANTITY`.
-    pub significant: Vec<String>,
-    /// Without any drift, at most so many openings a week are expected of detectors that promise a rate.
-    pub false_alarms_per_week: f64,
-    /// Detectors that run and promise none.
-    pub without_promise: Vec<String>,
-}
 
 /// What is gathered of a tenant.
 #[derive(Default)]

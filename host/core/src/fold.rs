@@ -13,10 +13,11 @@ use crate::{
     watch::{At, Pair, Settings},
 };
 
+pub use trimtab_types::Fleet;
+
 // What was found here before it had a place of its own.
 pub use crate::{
     detector::DetectorKind,
-    fleet::Fleet,
     ledger::{Breaker, KillNote, ModelState, SentAlert},
     state::{BadState, State, StateChange, StateKey},
     view::SubjectView,

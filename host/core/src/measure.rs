@@ -9,7 +9,7 @@ use trimtab_stats::{
     trading::{self, Sharpe},
 };
 
-pub use trimtab_stats::classification::Confusion;
+use trimtab_stats::classification::Confusion;
 use trimtab_types::{Baseline, Estimate, Interval, Timestamp};
 
 use crate::{

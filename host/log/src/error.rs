@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use trimtab_types::{ErrorKind, HasKind};
+
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -51,7 +53,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The same id with other content.
-    #[error("{what} `{id}` of model `{model}` exists with other content ({difference}); {fix}")]
+    #[error("row {}: {what} `{id}` of model `{model}` exists with other content ({difference}); {fix}", index + 1)]
     Conflict {
         /// Which entry of the batch, from 0.
         index: usize,
@@ -114,6 +116,30 @@ impl StoreError {
         match self {
             Self::Full => Self::Full,
             other => Self::Commit(other.to_string()),
+        }
+    }
+}
+
+impl HasKind for StoreError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Busy => ErrorKind::Busy,
+            Self::Stopped => ErrorKind::Closing,
+            Self::Full => ErrorKind::Full,
+            Self::Locked { .. } => ErrorKind::Locked,
+            Self::Missing(_) => ErrorKind::NotFound,
+            Self::Directory { .. } => ErrorKind::Files,
+            Self::Foreign { .. } | Self::Newer { .. } => ErrorKind::Unsupported,
+            Self::Commit(_) | Self::Sqlite(_) => ErrorKind::Storage,
+            Self::CursorMoved { .. } | Self::Damaged { .. } | Self::Corrupt(_) => ErrorKind::Damaged,
+        }
+    }
+
+    fn row(&self) -> Option<u64> {
+        match self {
+            Self::Conflict { index, .. } => Some(*index as u64 + 1),
+            _ => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use trimtab_core::{
 };
 use trimtab_log::{Reader, StoreError};
 use trimtab_policy::{Loaded, Package, Sandbox};
-use trimtab_types::{Digest, Entry, PolicyRef, PolicySetEntry, Position, Rules};
+use trimtab_types::{Digest, Entry, ErrorKind, HasKind, PolicyRef, PolicySetEntry, Position, Rules};
 
 /// Why the log cannot be folded further. None of this is a policy's doing.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,15 @@ pub enum PrepareError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl HasKind for PrepareError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::State(_) | Self::Content { .. } => ErrorKind::Damaged,
+        }
+    }
 }
 
 /// Where contents come from, and where they are named.

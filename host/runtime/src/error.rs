@@ -3,6 +3,7 @@
 use trimtab_core::{config::ConfigError, fold::BadState};
 use trimtab_log::StoreError;
 use trimtab_replay::PrepareError;
+use trimtab_types::{ErrorKind, HasKind};
 
 /// Why a host cannot be opened or cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -82,4 +83,29 @@ pub enum HostError {
         /// Why.
         problem: String,
     },
+}
+
+impl HasKind for HostError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Prepare(error) => error.kind(),
+            Self::State(_) => ErrorKind::Damaged,
+            Self::FoldStopped { .. } => ErrorKind::Stopped,
+            Self::Config(_) | Self::PolicySettings { .. } => ErrorKind::Config,
+            Self::Policies(_) => ErrorKind::Files,
+            Self::Thread { .. } => ErrorKind::Unavailable,
+            Self::NoSuchPolicy { .. } | Self::NoSuchVersion { .. } => ErrorKind::NotFound,
+            Self::InForceAlready { .. } | Self::EarlierVersion { .. } => ErrorKind::Refused,
+            Self::Provenance(_) => ErrorKind::Untrusted,
+            Self::Invalid(error) => error.kind(),
+        }
+    }
+
+    fn row(&self) -> Option<u64> {
+        match self {
+            Self::Store(error) => error.row(),
+            _ => None,
+        }
+    }
 }

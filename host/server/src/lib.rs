@@ -1,22 +1,21 @@
 //! The service: one HTTP interface on a local socket, on loopback if asked, and in-process for commands that open a data
 //! directory themselves. Commands, dashboards and other programs all speak it, so there is one way to do a thing.
 
-mod api;
+mod changed;
 pub mod client;
 pub mod clock;
-mod delivery;
-mod error;
-mod exposition;
-pub mod page;
+mod http;
+mod pages;
 mod serve;
-mod watch;
-mod wire;
+mod sinks;
 
-pub use api::{SCHEMA_VERSION, Service, router};
-pub use delivery::replace_file;
-pub use error::{ExitCode, Failure};
+pub use http::{SCHEMA_VERSION, Service, router};
+pub use pages::diff as page;
 pub use serve::{ServeError, serve};
-pub use wire::{
-    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer, PolicyFailures,
-    PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
+pub use sinks::queue_file::replace_file;
+// What clients of this crate say and hear.
+pub use trimtab_api::{
+    Accepted, BaselineRequest, CheckReport, Failure, Health, KillRequest, ModelStatus, PoliciesAnswer,
+    PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
 };
+pub use trimtab_types::ExitCode;

@@ -18,9 +18,10 @@ use trimtab_types::Entry;
 
 use crate::{
     Failure, Service,
+    changed::Changed,
     client::{SOCKET, socket_path},
-    clock, delivery, router,
-    watch::Watch,
+    clock, router,
+    sinks::queue_file,
 };
 
 /// Time between two ticks of the log's clock.
@@ -192,13 +193,13 @@ async fn ticks(service: Arc<Service>, stopped: watch::Receiver<bool>) {
 }
 
 async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
-    every(DELIVERY, service, stopped, |service| delivery::deliver(service.host()).map(drop), "delivery")
+    every(DELIVERY, service, stopped, |service| queue_file::deliver(service.host()).map(drop), "delivery")
         .await;
 }
 
 /// Puts in force what changed in the policies directory.
 async fn watch_policies(service: Arc<Service>, stopped: watch::Receiver<bool>) {
-    let watch = Arc::new(Mutex::new(Watch::new(service.host().policies_directory().to_owned())));
+    let watch = Arc::new(Mutex::new(Changed::new(service.host().policies_directory().to_owned())));
     let look = move |service: &Service| {
         let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
         if watch.has_changed() {
@@ -232,6 +233,6 @@ async fn reloads(service: Arc<Service>, mut hangup: Signal, stopped: watch::Rece
 impl Service {
     /// Delivers what waits; for commands that open a directory themselves and then end.
     pub fn deliver(&self) -> Result<usize, Failure> {
-        delivery::deliver(self.host())
+        queue_file::deliver(self.host())
     }
 }

@@ -13,10 +13,13 @@ mod entry;
 mod error;
 mod estimate;
 mod finding;
+mod fleet;
 mod glob;
 mod lifecycle;
+mod measured;
 mod prediction;
 mod record;
+mod release;
 mod rules;
 mod shard;
 mod subject;
@@ -43,15 +46,18 @@ pub use entry::{
 pub use error::{ErrorKind, ExitCode, HasKind};
 pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};
+pub use fleet::Fleet;
 pub use glob::{Glob, Globs};
 pub use lifecycle::{
     Arm, Budget, Concern, Conditions, Design, Difference, Experiment, Fate, Inventory, Judgement,
     Recommendation, Ruling, Schedule,
 };
+pub use measured::Confusion;
 pub use prediction::{
     Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
 };
 pub use record::{Record, Resolution};
+pub use release::ReleaseStage;
 pub use rules::{AppliesTo, PolicyKind, Rules};
 pub use shard::{Place, Shard};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
@@ -67,6 +73,12 @@ pub struct Invalid {
     pub field: String,
     /// What is wrong with the value and what is accepted instead.
     pub problem: String,
+}
+
+impl HasKind for Invalid {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
 }
 
 impl Invalid {

@@ -5,20 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use trimtab_types::{Digest, Mode, Severity};
 
-use super::{Detectors, Glob, check::is_default, span::Duration};
+pub use trimtab_types::ReleaseStage;
 
-/// How far a decision may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReleaseStage {
-    /// Findings only; no policy is asked.
-    Observe,
-    /// Policies are asked; of their actions only alerts happen.
-    #[default]
-    Alert,
-    /// Actions happen as far as the other safeguards allow.
-    Act,
-}
+use super::{Detectors, Glob, check::is_default, span::Duration};
 
 /// What may be done to the models that match.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

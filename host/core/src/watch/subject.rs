@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::Window;
-use trimtab_types::{Baseline, Estimate, Finding, Metric, Phase, Severity, Timestamp};
+use trimtab_types::{Baseline, Confusion, Estimate, Finding, Metric, Phase, Severity, Timestamp};
 
 use super::{
     coverage::Due,
@@ -134,8 +134,14 @@ impl SubjectState {
     }
 
     /// Right and wrong ones among the newest judged predictions that are kept.
-    pub fn confusion(&self, settings: &MetricSettings) -> Option<measure::Confusion> {
-        measure::confusion(&self.rows.newest(settings.window as usize))
+    pub fn confusion(&self, settings: &MetricSettings) -> Option<Confusion> {
+        let counts = measure::confusion(&self.rows.newest(settings.window as usize))?;
+        Some(Confusion {
+            true_positive: counts.true_positive,
+            false_positive: counts.false_positive,
+            true_negative: counts.true_negative,
+            false_negative: counts.false_negative,
+        })
     }
 
     /// The newest change of each open episode.

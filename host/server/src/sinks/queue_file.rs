@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use trimtab_engine::Host;
-use trimtab_store::{Reader, StoreError};
+use trimtab_log::{Reader, StoreError};
+use trimtab_runtime::Host;
 
 use crate::{Failure, clock};
 

@@ -22,7 +22,7 @@ type Look = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
 /// A directory that is watched.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Changed {
     directory: PathBuf,
     /// What was acted on.
     known: Option<Look>,
@@ -33,7 +33,7 @@ pub(crate) struct Watch {
     wait: u32,
 }
 
-impl Watch {
+impl Changed {
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self { directory, known: None, now: Look::new(), looks: 0, wait: 0 }
     }
@@ -96,7 +96,7 @@ mod tests {
 
     /// A look at each of these: a letter is a state of the directory. Shows at which of them something is done.
     fn check(looks: &str, fails_at: Option<usize>, expected: &str) {
-        let mut watch = Watch::new(PathBuf::new());
+        let mut watch = Changed::new(PathBuf::new());
         let done: String = looks
             .chars()
             .enumerate()
@@ -127,7 +127,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("trimtab-watch-{}", std::process::id()));
         let policy = directory.join("ladder");
         std::fs::create_dir_all(&policy).expect("makes");
-        let mut watch = Watch::new(directory.clone());
+        let mut watch = Changed::new(directory.clone());
         let mut look = |file: Option<&str>| {
             if let Some(file) = file {
                 std::fs::write(policy.join(file), "x").expect("writes");

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_engine::{
-    MayTrade, PolicyCalls, PolicyProblem, PolicyVersion, config::ReleaseStage, fold::Fleet,
-    measure::Confusion,
-};
 use trimtab_types::{
-    Digest, Estimate, Finding, Metric, Mode, PolicyInForce, PolicyRef, Severity, Subject, Timestamp,
+    Confusion, Counts, Digest, Estimate, Finding, Fleet, Metric, Mode, PolicyInForce, PolicyRef,
+    ReleaseStage, Severity, Subject, Timestamp,
 };
+
+use crate::{MayTrade, PolicyCalls, PolicyProblem, PolicyVersion};
 
 /// What became of rows that were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,7 +189,7 @@ pub struct Status {
     /// The log's clock.
     pub clock: Timestamp,
     /// Rows of each kind.
-    pub counts: trimtab_store::Counts,
+    pub counts: Counts,
     /// Digest of the configuration in force.
     pub configuration: Option<String>,
     /// How policies run: the fast path, or why not.

@@ -9,10 +9,8 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
-use trimtab_engine::{Bucket, PolicyCalls};
+use trimtab_api::{Bucket, PoliciesAnswer, PolicyCalls, PolicyFailures};
 use trimtab_types::{Digest, Mode, Position};
-
-use crate::wire::{PoliciesAnswer, PolicyFailures};
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

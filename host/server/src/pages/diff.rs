@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use trimtab_engine::{
+use trimtab_replay::{
     diff::{Counts, Diff, Direction, Example, Proposed, Said},
     dry_run::SettingChange,
     words::{self, HELD_BACK, count},

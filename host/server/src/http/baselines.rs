@@ -1,0 +1,91 @@
+//! What subjects are held against.
+
+use axum::{
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+};
+use trimtab_api::{BaselineRequest, Failure, rows::parse_row};
+use trimtab_runtime::baseline;
+use trimtab_types::{Baseline, BaselineSource, Entry, Subject};
+
+use super::{
+    questions::{ListQuery, text},
+    service::{Answer, Query, Reply, Shared, blocking},
+};
+
+pub(super) async fn baselines(
+    State(service): Shared,
+    Query(query): Query<ListQuery>,
+) -> Answer<serde_json::Value> {
+    blocking(service, move |service| {
+        query.settle(service)?;
+        let baselines: Vec<Baseline> = service.host.with_state(|state| {
+            state
+                .subjects
+                .iter()
+                .filter(|(subject, _)| query.is_about(&subject.tenant, &subject.model))
+                .filter_map(|(_, known)| known.baseline.as_deref().cloned())
+                .collect()
+        });
+        Ok(Reply(serde_json::json!({ "baselines": baselines })))
+    })
+    .await
+}
+
+pub(super) async fn set_baseline(
+    State(service): Shared,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<Baseline> {
+    let request: BaselineRequest = parse_row(1, &text(body)?)?;
+    blocking(service, move |service| {
+        let subject = Subject {
+            tenant: request.tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
+            model: request.model,
+            version: request.version,
+            segment: request.segment,
+        };
+        subject.validate()?;
+        let source = match (request.first, request.from, request.until, request.samples, request.accuracy) {
+            (Some(rows), None, None, None, None) => BaselineSource::First { rows },
+            (None, Some(from), Some(until), None, None) => BaselineSource::Range { from, until },
+            (None, None, None, Some(_), Some(_)) => BaselineSource::Given,
+            _ => {
+                return Err(Failure::invalid(
+                    "a baseline is given by `first`, by `from` and `until`, or by `samples` and `accuracy`; by exactly one of these",
+                ));
+            }
+        };
+        let baseline = if source == BaselineSource::Given {
+            Baseline {
+                subject,
+                source,
+                provisional: false,
+                samples: request.samples.unwrap_or_default(),
+                effective_samples: None,
+                accuracy: request.accuracy.unwrap_or_default(),
+                precision: request.precision,
+                recall: request.recall,
+                f1: request.f1,
+                chance: None,
+                distributions: Vec::new(),
+                categories: Vec::new(),
+                metrics: std::collections::BTreeMap::new(),
+            }
+        } else {
+            let until = service.host.settle()?;
+            let rules = service.host.with_state(|state| state.configuration.judging);
+            service.read(|reader| Ok(baseline::from_log(reader, &subject, source, &rules, until)?))?
+        };
+        baseline.validate()?;
+        // What holds already is not set again: detectors would start anew.
+        let holds = service.host.with_state(|state| {
+            state.subjects.get(&baseline.subject).and_then(|known| known.baseline.clone())
+        });
+        if holds.as_deref() == Some(&baseline) {
+            return Ok(Reply(baseline));
+        }
+        service.host.append_and_wait(vec![Entry::Baseline(baseline.clone())])?;
+        Ok(Reply(baseline))
+    })
+    .await
+}

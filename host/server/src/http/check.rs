@@ -1,0 +1,40 @@
+//! Questions about the whole: how all models are, and whether replay and record agree.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use trimtab_api::{CheckReport, Health};
+use trimtab_replay::verify;
+
+use super::{
+    questions::ListQuery,
+    service::{Answer, Query, Reply, Shared, blocking},
+    subjects::subjects,
+};
+use crate::clock;
+
+pub(super) async fn check(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<CheckReport> {
+    blocking(service, move |service| {
+        query.settle(service)?;
+        let subjects = subjects(service, &query);
+        let count = |health| subjects.iter().filter(|subject| subject.health == health).count() as u64;
+        Ok(Reply(CheckReport {
+            at: clock::now(),
+            ok: count(Health::Ok),
+            warning: count(Health::Warning),
+            critical: count(Health::Critical),
+            unknown: count(Health::Unknown),
+            subjects,
+        }))
+    })
+    .await
+}
+
+pub(super) async fn run_verify(State(service): Shared) -> Answer<verify::Report> {
+    blocking(service, |service| {
+        service.host.settle()?;
+        let sandbox = Arc::clone(service.host.sandbox());
+        service.read(|reader| Ok(Reply(verify::verify(reader, &sandbox, &mut |_, _| {})?)))
+    })
+    .await
+}

@@ -1,0 +1,86 @@
+//! Policies in force, what they were, and the way back.
+
+use axum::{
+    body::Bytes,
+    extract::{
+        Path, State,
+        rejection::{BytesRejection, PathRejection},
+    },
+};
+use trimtab_api::{
+    Failure, PoliciesAnswer, PolicyFailures, PolicyHistory, RollbackRequest, RolledBack, TrustAnswer,
+    rows::parse_row,
+};
+use trimtab_core::Configuration;
+
+use super::{
+    questions::{require_actor, text},
+    service::{Answer, Reply, Service, Shared, blocking},
+};
+use crate::clock;
+
+pub(super) async fn policies(State(service): Shared) -> Answer<PoliciesAnswer> {
+    blocking(service, |service| Ok(Reply(known_policies(service)))).await
+}
+
+pub(super) fn known_policies(service: &Service) -> PoliciesAnswer {
+    let (set, breakers, configuration) = service.host.with_state(|state| {
+        let failing = state.failing().into_iter().map(|failing| PolicyFailures {
+            policy: failing.policy,
+            about: failing.about,
+            in_a_row: failing.in_a_row,
+            left_alone_until: failing.left_alone_until,
+            everywhere_until: failing.everywhere_until,
+        });
+        (state.policies.clone(), failing.collect(), std::sync::Arc::clone(&state.configuration))
+    });
+    PoliciesAnswer {
+        directory: service.host.policies_directory().display().to_string(),
+        policies: set.policies,
+        held: set.held,
+        problems: service.host.policy_problems(),
+        trust: trust(&configuration),
+        failures: breakers,
+        calls: service.host.calls(),
+    }
+}
+
+fn trust(configuration: &Configuration) -> TrustAnswer {
+    let pinned = configuration.policies.iter().filter_map(|(name, rule)| Some((name.clone(), rule.digest?)));
+    TrustAnswer {
+        keys: configuration.trust.key_ids(),
+        require_signed: configuration.trust.require_signed,
+        pinned: pinned.collect(),
+    }
+}
+
+pub(super) async fn policy_history(
+    State(service): Shared,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer<PolicyHistory> {
+    let Path(name) = name.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
+    blocking(service, move |service| {
+        Ok(Reply(PolicyHistory { versions: service.host.policy_history(&name)? }))
+    })
+    .await
+}
+
+pub(super) async fn policy_rollback(
+    State(service): Shared,
+    name: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<RolledBack> {
+    let Path(name) = name.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
+    let request: RollbackRequest = parse_row(1, &text(body)?)?;
+    require_actor(&request.actor)?;
+    blocking(service, move |service| {
+        let change = clock::change(&request.actor, &request.reason);
+        Ok(Reply(service.host.roll_back_policy(&name, request.to.as_deref(), change)?))
+    })
+    .await
+}
+
+pub(super) async fn reload(State(service): Shared) -> Answer<serde_json::Value> {
+    let problems = blocking(service, |service| service.reload("POST /v1/reload")).await?;
+    Ok(Reply(serde_json::json!({ "problems": problems })))
+}

@@ -1,0 +1,93 @@
+//! What several questions have in common: whom they are about, how much they want, and who asks.
+
+use axum::{body::Bytes, extract::rejection::BytesRejection, http::StatusCode};
+use serde::Deserialize;
+use trimtab_api::Failure;
+use trimtab_log::Listing;
+use trimtab_types::{ErrorKind, ModelKey, Subject};
+
+use super::{LARGEST_BODY, service::Service};
+
+const DEFAULT_LIMIT: u32 = 50;
+const MOST_LISTED: u32 = 10_000;
+
+/// A request's body as text, or what is wrong with it.
+pub(super) fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failure> {
+    let body = body.map_err(|rejection| {
+        let (kind, message) = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let message = format!(
+                "the request is larger than {} MiB; send it in parts. Nothing of it was kept",
+                LARGEST_BODY >> 20
+            );
+            (ErrorKind::TooLarge, message)
+        } else {
+            let message = format!(
+                "the request did not arrive whole ({rejection}); send it again. Nothing of it was kept"
+            );
+            (ErrorKind::Invalid, message)
+        };
+        Failure::new(kind, message)
+    })?;
+    String::from_utf8(body.into()).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        Failure::invalid(format!(
+            "line {line}: is not UTF-8 (byte {at} of the request). Nothing of this request was kept"
+        ))
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelQuery {
+    pub(super) tenant: Option<String>,
+    pub(super) model: String,
+}
+
+pub(super) fn model_key(tenant: Option<String>, model: String) -> ModelKey {
+    ModelKey { tenant: tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model }
+}
+
+pub(super) fn require_actor(actor: &str) -> Result<(), Failure> {
+    if actor.trim().is_empty() {
+        return Err(Failure::invalid("actor: is empty; say who does this"));
+    }
+    Ok(())
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListQuery {
+    pub(super) tenant: Option<String>,
+    model: Option<String>,
+    limit: Option<u32>,
+    /// Only episodes that are open.
+    pub(super) open: bool,
+    /// Wait until everything that was acknowledged is folded.
+    settled: bool,
+}
+
+impl ListQuery {
+    pub(super) fn listing(&self) -> Result<Listing, Failure> {
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        if limit > MOST_LISTED {
+            return Err(Failure::invalid(format!(
+                "limit: is {limit}; at most {MOST_LISTED} are listed at once"
+            )));
+        }
+        Ok(Listing { tenant: self.tenant.clone(), model: self.model.clone(), until: None, limit })
+    }
+
+    /// Whether the question is about this model; without a tenant, it is about those of all.
+    pub(super) fn is_about(&self, tenant: &str, model: &str) -> bool {
+        self.tenant.as_deref().is_none_or(|wanted| wanted == tenant)
+            && self.model.as_deref().is_none_or(|wanted| wanted == model)
+    }
+
+    pub(super) fn settle(&self, service: &Service) -> Result<(), Failure> {
+        if self.settled {
+            service.host.settle()?;
+        }
+        Ok(())
+    }
+}

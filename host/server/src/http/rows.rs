@@ -1,0 +1,143 @@
+//! Rows in: predictions and outcomes, all of a request or nothing.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{Request, State, rejection::BytesRejection},
+    http::{HeaderMap, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use trimtab_api::{
+    Accepted,
+    rows::{BadRow, OutcomeRow, PredictionRow, Row, parse_row},
+};
+use trimtab_log::{Appended, StoreError};
+use trimtab_types::{Entry, Invalid, Timestamp};
+
+use super::{
+    error::Refusal,
+    questions::text,
+    service::{Answer, Reply, Service, Shared},
+};
+use crate::clock;
+
+/// A row's time may lie this far in the future: clocks differ, but not by days.
+const FUTURE: u64 = 86_400;
+
+/// Before a body is read: what the host cannot take now, it does not keep in memory.
+pub(super) async fn admit(State(service): Shared, request: Request, next: Next) -> Response {
+    match service.row_requests.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => Refusal::from(StoreError::Busy).into_response(),
+    }
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("ndjson") || value.contains("jsonl"))
+}
+
+/// One object, an array of them, or one on each line. Each comes with its line (or place, in an array).
+fn parse_rows<T: for<'de> Deserialize<'de>>(ndjson: bool, text: &str) -> Result<Vec<(u64, T)>, BadRow> {
+    let trimmed = text.trim_start();
+    if ndjson {
+        return text
+            .lines()
+            .zip(1..)
+            .filter(|(line, _)| !line.trim().is_empty())
+            .map(|(line, number)| Ok((number, parse_row(number, line)?)))
+            .collect();
+    }
+    if trimmed.starts_with('[') {
+        let rows: Vec<&serde_json::value::RawValue> = serde_json::from_str(text)
+            .map_err(|error| BadRow { line: error.line() as u64, problem: error.to_string() })?;
+        return rows
+            .iter()
+            .zip(1..)
+            .map(|(row, number)| Ok((number, parse_row(number, row.get())?)))
+            .collect();
+    }
+    Ok(vec![(1, parse_row(1, text)?)])
+}
+
+fn check_time(time: Timestamp, now: Timestamp) -> Result<(), Invalid> {
+    if time > now.plus(FUTURE) {
+        return Err(Invalid::new(
+            "time",
+            format!("{time} lies in the future (it is {now}); check the sender's clock and zone"),
+        ));
+    }
+    Ok(())
+}
+
+/// Makes entries of rows, all or none.
+fn entries<T>(rows: Vec<(u64, T)>, make: impl Fn(T) -> Result<Entry, Invalid>) -> Result<Vec<Entry>, BadRow> {
+    let now = clock::now();
+    rows.into_iter()
+        .map(|(line, row)| {
+            let entry = make(row).and_then(|entry| {
+                match &entry {
+                    Entry::Prediction(row) => check_time(row.time, now)?,
+                    Entry::Outcome(row) => check_time(row.time, now)?,
+                    _ => {}
+                }
+                Ok(entry)
+            });
+            entry.map_err(|invalid| BadRow { line, problem: invalid.to_string() })
+        })
+        .collect()
+}
+
+pub(super) async fn append(service: Arc<Service>, entries: Vec<Entry>, with_ids: bool) -> Answer<Accepted> {
+    let ids = if with_ids {
+        entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Prediction(prediction) => Some(prediction.id.clone()),
+                _ => None,
+            })
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let (sender, receiver) = oneshot::channel();
+    service.host.append(entries, move |result| {
+        sender.send(result).ok();
+    });
+    let appended = receiver.await.unwrap_or(Err(StoreError::Stopped))?;
+    let new = appended.iter().filter(|appended| matches!(appended, Appended::New(_))).count() as u64;
+    let rows = appended.len() as u64;
+    Ok(Reply(Accepted { rows, new, unchanged: rows - new, ids }))
+}
+
+pub(super) async fn predictions(
+    State(service): Shared,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<Accepted> {
+    let ndjson = is_ndjson(&headers);
+    let rows = parse_rows(ndjson, &text(body)?)?;
+    let entries = entries(rows, |row: PredictionRow| row.prediction().map(Entry::Prediction))?;
+    append(service, entries, !ndjson).await
+}
+
+pub(super) async fn outcomes(
+    State(service): Shared,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<Accepted> {
+    let rows = parse_rows(is_ndjson(&headers), &text(body)?)?;
+    let entries = entries(rows, |row: OutcomeRow| row.outcome().map(Entry::Outcome))?;
+    append(service, entries, false).await
+}
+
+pub(super) async fn rows(State(service): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Accepted> {
+    let rows = parse_rows(true, &text(body)?)?;
+    append(service, entries(rows, Row::entry)?, false).await
+}

@@ -1,0 +1,127 @@
+//! What the handlers work on, and the forms that questions and answers have.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    Json,
+    extract::{self, FromRequestParts, State},
+    http::request::Parts,
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
+use trimtab_api::{Failure, PolicyProblem};
+use trimtab_core::Configuration;
+use trimtab_runtime::Host;
+use trimtab_sqlite::SqliteReader;
+use trimtab_types::ErrorKind;
+
+use super::{SCHEMA_VERSION, error::Refusal};
+use crate::clock;
+
+/// Requests with rows that are read and parsed at the same time; more are told to come back.
+const ROW_REQUESTS: usize = 64;
+/// Readers that are kept for the next question.
+const READERS: usize = 8;
+
+/// What the handlers work on.
+pub struct Service {
+    pub(super) host: Host,
+    readers: Mutex<Vec<SqliteReader>>,
+    pub(super) row_requests: Semaphore,
+    reload: Box<dyn Fn() -> Result<Configuration, Failure> + Send + Sync>,
+}
+
+impl Service {
+    /// A service on a host; `reload` reads the configuration again.
+    pub fn new(
+        host: Host,
+        reload: impl Fn() -> Result<Configuration, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            host,
+            readers: Mutex::default(),
+            row_requests: Semaphore::new(ROW_REQUESTS),
+            reload: Box::new(reload),
+        }
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        ask: impl FnOnce(&SqliteReader) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let reader = match pooled {
+            Some(reader) => reader,
+            None => self.host.reader()?,
+        };
+        let answer = ask(&reader);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS {
+            readers.push(reader);
+        }
+        answer
+    }
+
+    /// Reads configuration and policies again and puts in force what changed. `by` says who asked for it.
+    pub fn reload(&self, by: &str) -> Result<Vec<PolicyProblem>, Failure> {
+        Ok(self.host.put_in_force(&(self.reload)()?, clock::change(by, ""))?)
+    }
+
+    /// The same for policies alone, under the configuration in force.
+    pub(crate) fn reload_policies(&self) -> Result<Vec<PolicyProblem>, Failure> {
+        let configuration = self.host.with_state(|state| Arc::clone(&state.configuration));
+        Ok(self
+            .host
+            .put_in_force(&configuration, clock::change("policies directory", "its files changed"))?)
+    }
+}
+
+pub(crate) type Shared = State<Arc<Service>>;
+pub(crate) type Answer<T> = Result<Reply<T>, Refusal>;
+
+/// An answer: JSON with a schema version.
+pub(crate) struct Reply<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Versioned<T> {
+            schema_version: u32,
+            #[serde(flatten)]
+            body: T,
+        }
+        Json(Versioned { schema_version: SCHEMA_VERSION, body: self.0 }).into_response()
+    }
+}
+
+/// A request's query. A mistake in it is answered like any other.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match extract::Query::try_from_uri(&parts.uri) {
+            Ok(extract::Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Failure::invalid(rejection.body_text()).into()),
+        }
+    }
+}
+
+/// Runs what waits for disk or fold away from the threads that serve.
+pub(super) async fn blocking<T: Send + 'static>(
+    service: Arc<Service>,
+    work: impl FnOnce(&Service) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|error| Err(bug(&error)))
+}
+
+pub(super) fn bug(error: &dyn std::error::Error) -> Failure {
+    Failure::new(ErrorKind::Bug, error.to_string())
+}

@@ -1,0 +1,3 @@
+//! Pages that people look at.
+
+pub mod diff;

@@ -1,0 +1,3 @@
+//! Where effects go.
+
+pub(crate) mod queue_file;
