@@ -20,6 +20,7 @@ pub mod e_detector;
 pub mod ensemble;
 pub mod error;
 pub mod hddm;
+pub mod health;
 mod kolmogorov;
 pub mod ks;
 pub mod kswin;
