@@ -9,6 +9,7 @@
 pub mod adwin;
 pub mod anytime;
 pub mod betting;
+pub mod by_class;
 pub mod calibration;
 pub mod categorical;
 pub mod cbpe;
