@@ -35,6 +35,7 @@ pub mod proportion;
 pub mod psi;
 pub mod recovery;
 pub mod rolling;
+pub mod silence;
 pub mod sketch;
 pub mod special;
 pub mod timeline;
