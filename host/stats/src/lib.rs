@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod account;
 pub mod adwin;
 pub mod anytime;
 pub mod betting;
