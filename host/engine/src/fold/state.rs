@@ -415,7 +415,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 7;
+    pub const FORMAT: u32 = 8;
 
     pub(crate) fn advance_clock(&mut self, time: Timestamp) {
         if time > self.clock {
