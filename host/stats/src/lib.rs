@@ -6,12 +6,15 @@
 
 #![warn(missing_docs)]
 
+pub mod account;
 pub mod adwin;
 pub mod anytime;
 pub mod betting;
+pub mod by_class;
 pub mod calibration;
 pub mod categorical;
 pub mod cbpe;
+pub mod chance;
 pub mod classification;
 pub mod ddm;
 pub mod dependence;
@@ -20,18 +23,22 @@ pub mod e_detector;
 pub mod ensemble;
 pub mod error;
 pub mod hddm;
+pub mod health;
 mod kolmogorov;
 pub mod ks;
 pub mod kswin;
+pub mod large_errors;
 pub mod moments;
 pub mod multiplicity;
 pub mod null_mean;
 pub mod own_past;
 pub mod page_hinkley;
+pub mod power;
 pub mod proportion;
 pub mod psi;
 pub mod recovery;
 pub mod rolling;
+pub mod silence;
 pub mod sketch;
 pub mod special;
 pub mod timeline;
@@ -55,6 +62,7 @@ pub use moments::{Mean, Moments};
 pub use null_mean::{null_mean_upper, null_mean_upper_bounded};
 pub use own_past::{OwnPast, OwnPastConfig};
 pub use page_hinkley::{PageHinkley, PageHinkleyConfig, Sides};
+pub use power::{Power, Rows};
 pub use proportion::{Alternative, Interval, IntervalMethod, TestResult};
 pub use psi::{Bins, EmptyBins, Psi};
 pub use recovery::{Recovery, RecoveryConfig};

@@ -1,5 +1,5 @@
-//! Metrics of a series of returns. Not for prices or positions: returns per period come in, oldest first, as
-//! fractions (0.01 is one per cent).
+//! Metrics of a series of returns. Not for what is left of an account (see [`crate::account`]), nor for prices or
+//! positions: returns per period come in, oldest first, as fractions (0.01 is one per cent).
 //!
 //! Sources: W. F. Sharpe, "The Sharpe Ratio" (1994); A. W. Lo, "The Statistics of Sharpe Ratios" (2002), for the
 //! standard error under independence; E. Mertens (2002) for that with skewness and kurtosis; D. H. Bailey and
@@ -24,7 +24,7 @@ fn check(returns: &[f64], needed: usize) -> Result<(), StatsError> {
     returns.iter().try_for_each(|&r| usable(r).map(drop))
 }
 
-fn usable(r: f64) -> Result<f64, StatsError> {
+pub(crate) fn usable(r: f64) -> Result<f64, StatsError> {
     if r.abs() <= MAX_RETURN {
         Ok(r)
     } else {

@@ -9,6 +9,7 @@ mod fold;
 mod ingest;
 mod peers;
 mod policy;
+mod promises;
 mod report;
 mod rows;
 mod rules;

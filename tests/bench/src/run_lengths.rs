@@ -12,23 +12,23 @@ use trimtab_stats::{
     special::normal_quantile,
 };
 
-use crate::{report::grouped, rows::Random};
+use crate::{promises::Promises, report::grouped, rows::Random};
 
 /// The error rate that is normal.
-const NORMAL: f64 = 0.3;
+pub(crate) const NORMAL: f64 = 0.3;
 /// Lag-one correlation of errors.
 const CORRELATIONS: [f64; 3] = [0.0, 0.3, 0.6];
 /// Lag-one correlation of scores and features.
 const DEPENDENCE: [f64; 3] = [0.0, 0.6, 0.95];
 /// Error rates after a change.
-const CHANGED: [f64; 3] = [0.35, 0.4, 0.5];
+pub(crate) const CHANGED: [f64; 3] = [0.35, 0.4, 0.5];
 /// Runs in which nothing changes; the standard error of a mean run length is about 3 % of it.
 const QUIET_RUNS: u64 = 1_000;
 /// Runs in which errors change, and the observations before.
 const CHANGING_RUNS: u64 = 300;
-const QUIET: u64 = 10_000;
+pub(crate) const QUIET: u64 = 10_000;
 /// Every run is cut off here.
-const LIMIT: u64 = 100_000;
+pub(crate) const LIMIT: u64 = 100_000;
 
 /// Values of a baseline, of the window that is held against it, and after how many it is tested again; these are the
 /// host's defaults.
@@ -44,6 +44,7 @@ const TESTS: usize = 200;
 pub(crate) struct RunLengths {
     rules: Vec<Line>,
     distributions: Vec<Share>,
+    promises: Promises,
 }
 
 /// How often a comparison of distributions opens without drift.
@@ -74,20 +75,20 @@ struct Waits {
 }
 
 /// Errors at a rate; each repeats its predecessor with a probability, which is their correlation at lag one.
-struct Errors {
+pub(crate) struct Errors {
     random: Random,
     last: f64,
     correlation: f64,
 }
 
 impl Errors {
-    fn new(seed: u64, correlation: f64) -> Self {
+    pub(crate) fn new(seed: u64, correlation: f64) -> Self {
         let mut errors = Self { random: Random(seed), last: 0.0, correlation: 0.0 };
         errors.next(NORMAL);
         Self { correlation, ..errors }
     }
 
-    fn next(&mut self, rate: f64) -> f64 {
+    pub(crate) fn next(&mut self, rate: f64) -> f64 {
         if self.random.unit() >= self.correlation {
             self.last = f64::from(u8::from(self.random.unit() < rate));
         }
@@ -214,7 +215,7 @@ impl RunLengths {
                 .map(|line| line.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect()
         });
-        Ok(Self { rules: lines?, distributions: Share::simulate()? })
+        Ok(Self { rules: lines?, distributions: Share::simulate()?, promises: Promises::simulate()? })
     }
 }
 
@@ -404,7 +405,7 @@ impl std::fmt::Display for RunLengths {
             }
             writeln!(f)?;
         }
-        Ok(())
+        write!(f, "{}", self.promises)
     }
 }
 

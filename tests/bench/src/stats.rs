@@ -5,7 +5,7 @@ use std::{error::Error, path::Path, time::Instant};
 
 use serde_json::{Value, json};
 use trimtab_stats::{
-    Adwin, AdwinConfig, AdwinVariant, Comparison, Ddm, DdmConfig, EDetector, EDetectorConfig, Eddm,
+    Adwin, AdwinConfig, AdwinVariant, Betting, Comparison, Ddm, DdmConfig, EDetector, EDetectorConfig, Eddm,
     EddmConfig, HddmA, HddmAConfig, HddmW, HddmWConfig, Kll, Ks, KsMethod, Kswin, KswinConfig,
     OnlineDetector, OwnPast, OwnPastConfig, PageHinkley, PageHinkleyConfig, Psi, StatsError, WindowedTest,
 };
@@ -172,8 +172,13 @@ fn online(report: &mut Report, peers: &mut Peers, directory: &Path) -> Result<()
 
     let e_sr =
         |block| EDetector::new(EDetectorConfig { null_mean: 0.3, block, ..EDetectorConfig::default() });
-    let alone: [(&str, Box<dyn OnlineDetector>); 4] = [
+    let inflated = EDetector::with_betting(
+        EDetectorConfig { null_mean: 0.3, block: 5, ..EDetectorConfig::default() },
+        Betting { inflation: 1.5, ..Betting::default() },
+    )?;
+    let alone: [(&str, Box<dyn OnlineDetector>); 5] = [
         ("e-SR, blocks of 20", Box::new(e_sr(20)?)),
+        ("e-SR, blocks of 5, inflated", Box::new(inflated)),
         ("e-SR, without blocks", Box::new(e_sr(1)?)),
         ("e-SR against own past", Box::new(OwnPast::new(OwnPastConfig::default())?)),
         ("KSWIN, 30 against 70", Box::new(Kswin::new(KswinConfig::default())?)),
