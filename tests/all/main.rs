@@ -8,6 +8,7 @@
 mod allocations;
 mod authoring;
 mod crash;
+mod crates;
 mod dry_run;
 mod elec2;
 mod goldens;

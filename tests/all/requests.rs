@@ -82,7 +82,12 @@ fn wrong_rows_are_refused_and_nothing_of_their_request_is_kept() {
         );
         check(http.post("/v1/predictions", b"[\n\xff]"), 400, "invalid", &["line 2", "not UTF-8", KEPT]);
         let large = vec![b' '; 16 * MEBIBYTE + 1];
-        check(http.post("/v1/predictions", large), 413, "body", &["larger than 16 MiB", "send it in parts"]);
+        check(
+            http.post("/v1/predictions", large),
+            413,
+            "too-large",
+            &["larger than 16 MiB", "send it in parts"],
+        );
         check_counts(&http, 1, 1);
     }
     assert_eq!(host.stop(), Some(0));

@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use trimtab_engine::{Configuration, Host, HostError, HostOptions};
+use trimtab_core::Configuration;
 use trimtab_policy::{Sandbox, SandboxOptions};
+use trimtab_runtime::{Host, HostError, HostOptions};
 use trimtab_server::{ExitCode, Failure, Service, client::Client};
 
 use crate::args::Global;
@@ -46,7 +47,7 @@ pub(crate) async fn connect(global: &Global) -> Result<Client, Failure> {
 pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
     let config = data.join(CONFIG);
     if !config.exists() {
-        return Err(trimtab_store::StoreError::Missing(data.into()).into());
+        return Err(trimtab_log::StoreError::Missing(data.into()).into());
     }
     let configuration = read_configuration(&config)?;
     let policies = policies_directory(data, &configuration);

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
-pub(crate) use trimtab_engine::words::count;
+pub(crate) use trimtab_replay::words::count;
 use trimtab_server::Failure;
 use trimtab_types::Severity;
 

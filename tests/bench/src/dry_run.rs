@@ -2,13 +2,14 @@
 
 use std::{error::Error, path::Path, sync::Arc, time::Instant};
 
-use trimtab_engine::{
-    Configuration, Host, HostOptions,
+use trimtab_core::Configuration;
+use trimtab_policy::{Package, Sandbox, SandboxOptions};
+use trimtab_replay::{
     dry_run::{Period, dry_run},
     overlay::{Overlay, Substitution},
 };
-use trimtab_policy::{Package, Sandbox, SandboxOptions};
-use trimtab_store::SqliteReader;
+use trimtab_runtime::{Host, HostOptions};
+use trimtab_sqlite::SqliteReader;
 use trimtab_types::{Actual, Change, Entry, Timestamp};
 
 use crate::{report::Report, rows};

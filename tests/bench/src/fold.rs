@@ -2,12 +2,14 @@
 
 use std::{error::Error, time::Instant};
 
-use trimtab_engine::{
-    Configuration, Host, HostOptions,
+use trimtab_core::{
+    Configuration,
     fold::{State, apply},
 };
+use trimtab_log::{Batch, Reader, Transaction, Writer};
 use trimtab_policy::{Sandbox, SandboxOptions};
-use trimtab_store::{Batch, Reader, SqliteReader, SqliteWriter, Transaction, Writer};
+use trimtab_runtime::{Host, HostOptions};
+use trimtab_sqlite::{SqliteReader, SqliteWriter};
 use trimtab_types::{Baseline, BaselineSource, Entry, Position, Reference};
 
 use crate::{report::Report, rows};

@@ -8,10 +8,13 @@ use std::{
 };
 
 use rusqlite::{Connection, params};
-use trimtab_engine::{Configuration, Host, HostOptions, rows::PredictionRow};
+use trimtab_api::rows::PredictionRow;
+use trimtab_core::Configuration;
+use trimtab_log::{Batch, GroupWriter};
 use trimtab_policy::{Sandbox, SandboxOptions};
+use trimtab_runtime::{Host, HostOptions};
 use trimtab_server::{Accepted, Service, client::Client};
-use trimtab_store::{Batch, GroupWriter, SqliteWriter};
+use trimtab_sqlite::SqliteWriter;
 use trimtab_types::{Entry, Feature, Predicted, Prediction};
 
 use crate::{report::Report, rows};
@@ -179,7 +182,7 @@ fn line(prediction: &Prediction) -> Result<String, serde_json::Error> {
             .zip(&prediction.features.values)
             .filter_map(|(name, value)| match value {
                 Feature::Number(number) => {
-                    Some((name.clone(), trimtab_engine::rows::FeatureValue::Number(*number)))
+                    Some((name.clone(), trimtab_api::rows::FeatureValue::Number(*number)))
                 }
                 Feature::Category(_) => None,
             })

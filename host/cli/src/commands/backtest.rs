@@ -3,7 +3,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
-use trimtab_engine::{Configuration, Host, HostOptions, verify::Report};
+use trimtab_core::Configuration;
+use trimtab_replay::verify::Report;
+use trimtab_runtime::{Host, HostOptions};
 use trimtab_server::{ExitCode, Failure, Service, Status, client::Client, clock};
 use trimtab_types::{Baseline, Finding};
 

@@ -62,7 +62,7 @@ fn failed(action: &str, path: &Path, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use trimtab_engine::{Configuration, config::MetricSettings};
+    use trimtab_core::{Configuration, config::MetricSettings};
 
     use super::*;
 

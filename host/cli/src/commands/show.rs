@@ -1,9 +1,7 @@
 //! How subjects, findings and decisions are shown; what several commands share.
 
-use trimtab_engine::{
-    fold::Fleet,
-    words::{self, evidence, figure},
-};
+use trimtab_core::fold::Fleet;
+use trimtab_replay::words::{self, evidence, figure};
 use trimtab_server::{Failure, Health, SubjectStatus};
 use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange};
 

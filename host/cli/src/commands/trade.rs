@@ -1,6 +1,6 @@
 //! `trimtab may-trade` and `trimtab kill`: whether trading is allowed, and the switch that people hold.
 
-use trimtab_engine::MayTrade;
+use trimtab_api::MayTrade;
 use trimtab_server::{ExitCode, Failure, KillRequest};
 
 use super::{actor, query};

@@ -1,6 +1,6 @@
 //! `trimtab verify`: whether replay and record agree.
 
-use trimtab_engine::verify::Report;
+use trimtab_replay::verify::Report;
 use trimtab_server::{ExitCode, Failure};
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Read};
 
 use csv::StringRecord;
-use trimtab_engine::rows::{FeatureValue, OutcomeRow, PredictionRow, Row};
+use trimtab_api::rows::{FeatureValue, OutcomeRow, PredictionRow, Row};
 use trimtab_server::Failure;
 use trimtab_types::{Timestamp, parse_duration};
 

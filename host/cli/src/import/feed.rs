@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use trimtab_engine::{
-    backtest::{Arrivals, Arrived},
-    rows::Row,
-};
+use trimtab_api::rows::Row;
+use trimtab_log::Appended;
+use trimtab_replay::backtest::{Arrivals, Arrived};
 use trimtab_server::{Accepted, BaselineRequest, Failure, client::Client, clock};
-use trimtab_store::Appended;
 use trimtab_types::{Baseline, Entry, Invalid, Subject, Timestamp};
 
 use super::{Source, map::BaselineMap};
@@ -197,7 +195,7 @@ fn waiting(maps: &[BaselineMap]) -> BTreeMap<Subject, Waiting> {
     maps.iter().filter(|map| map.first > 0).map(entry).collect()
 }
 
-fn subject_of(row: &trimtab_engine::rows::PredictionRow) -> Subject {
+fn subject_of(row: &trimtab_api::rows::PredictionRow) -> Subject {
     Subject {
         tenant: row.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
         model: row.model.clone(),

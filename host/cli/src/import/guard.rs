@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use trimtab_engine::rows::LONGEST_LINE;
+use trimtab_api::rows::LONGEST_LINE;
 
 /// Passes bytes on and fails at a line that is too long.
 pub(super) struct LineGuard<R> {

@@ -11,7 +11,7 @@ pub(crate) use map::Map;
 
 use std::{io::Read, path::Path};
 
-use trimtab_engine::rows::Row;
+use trimtab_api::rows::Row;
 use trimtab_server::Failure;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use trimtab_engine::rows::parse_row;
+use trimtab_api::rows::parse_row;
 use trimtab_server::Failure;
 
 use super::{FileRow, guard::LineGuard, unreadable};

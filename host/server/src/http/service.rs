@@ -118,8 +118,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 pub(super) async fn blocking<T: Send + 'static>(
     service: Arc<Service>,
     work: impl FnOnce(&Service) -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|error| Err(bug(&error)))
+) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(move || work(&service)).await;
+    Ok(done.unwrap_or_else(|error| Err(bug(&error)))?)
 }
 
 pub(super) fn bug(error: &dyn std::error::Error) -> Failure {

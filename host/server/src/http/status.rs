@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use trimtab_api::{Failure, ModelStatus, PolicyStatus, Status};
+use trimtab_log::Reader;
 
 use super::{
     error::Refusal,

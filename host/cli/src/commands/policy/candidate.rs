@@ -6,14 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use trimtab_engine::{
-    HostError, dry_run,
-    fold::State,
+use trimtab_core::fold::State;
+use trimtab_log::Reader;
+use trimtab_policy::{MANIFEST, Package, PackageError, Policy, RegisterError, Sandbox, read_directory};
+use trimtab_replay::{
+    dry_run,
     overlay::{Overlay, Substitution},
 };
-use trimtab_policy::{MANIFEST, Package, PackageError, Policy, RegisterError, Sandbox, read_directory};
+use trimtab_runtime::HostError;
 use trimtab_server::Failure;
-use trimtab_store::Reader;
 
 use super::policies_directory;
 use crate::{

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use trimtab_engine::would_serve;
 use trimtab_policy::{FIXTURES, Policy};
+use trimtab_runtime::would_serve;
 use trimtab_server::{ExitCode, Failure};
 
 use super::{configuration, folders, policies_directory};

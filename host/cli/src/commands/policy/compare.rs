@@ -1,13 +1,13 @@
 //! `trimtab policy compare`: what a policy in shadow mode says, held against what was decided. It only reads, as a dry run
 //! does.
 
-use trimtab_engine::{
+use trimtab_core::fold::State;
+use trimtab_log::Reader;
+use trimtab_replay::{
     diff::{Diff, Side},
     dry_run,
-    fold::State,
 };
 use trimtab_server::{ExitCode, Failure, page::DiffPage};
-use trimtab_store::Reader;
 use trimtab_types::{DecisionRecord, Mode, Position, Timestamp};
 
 use super::{

@@ -1,7 +1,7 @@
 //! How differences between decisions read on a terminal.
 
 use serde::Serialize;
-use trimtab_engine::{
+use trimtab_replay::{
     diff::{Counts, Diff, Direction, Example, Kind, Proposed, Said},
     dry_run::SettingChange,
     words::{self, HELD_BACK, proposed},

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use trimtab_engine::{
+use trimtab_log::{Reader, StoreError};
+use trimtab_replay::{
     dry_run::{self, Report},
     period::Period,
 };
 use trimtab_server::{ExitCode, Failure, page::DiffPage};
-use trimtab_store::{Reader, SqliteReader, StoreError};
+use trimtab_sqlite::SqliteReader;
 use trimtab_types::{DecisionRecord, Position, Question, Timestamp};
 
 use super::{

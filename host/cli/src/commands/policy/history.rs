@@ -1,6 +1,6 @@
 //! `trimtab policy history` and `rollback`: what was in force of a policy, and the way back.
 
-use trimtab_engine::{PolicyVersion, RolledBack};
+use trimtab_api::{PolicyVersion, RolledBack};
 use trimtab_server::{ExitCode, Failure, PolicyHistory, RollbackRequest};
 
 use crate::{

@@ -16,7 +16,7 @@ mod test;
 
 use std::path::{Component, Path, PathBuf};
 
-use trimtab_engine::Configuration;
+use trimtab_core::Configuration;
 use trimtab_policy::{MANIFEST, Package, read_directory};
 use trimtab_server::{ExitCode, Failure};
 

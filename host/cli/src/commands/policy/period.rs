@@ -1,6 +1,7 @@
 //! Which decisions are compared: read from the command line against what the log knows, and said in words.
 
-use trimtab_engine::{fold::State, period::Period};
+use trimtab_core::fold::State;
+use trimtab_replay::period::Period;
 use trimtab_server::Failure;
 use trimtab_types::{Timestamp, parse_duration};
 
