@@ -209,7 +209,7 @@ fn a_page_that_cannot_be_written_takes_nothing_away() {
     let scratch = told(STORY);
     let nowhere = scratch.path("nowhere/page.html").display().to_string();
     let stricter = ["--set", "drift-ladder.chance=0.95", "--html", &nowhere];
-    prints(&scratch, &stricter, 74, &["nothing written", "changed at"]);
+    prints(&scratch, &stricter, 74, &["nothing written", "(changed) at"]);
     let report = dry_run(&scratch, &stricter, 74);
     assert_eq!(report["error"], Value::Null);
     assert!(report["diff"]["total"]["changed"].as_u64().is_some_and(|n| n > 0), "{report}");
@@ -282,7 +282,7 @@ fn shadow_is_held_against_what_was_decided() {
     assert!(found["total"]["changed"].as_u64().is_some_and(|n| n > 0), "{found}");
     assert_eq!((&found["total"]["gone"], &found["total"]["new"]), (&0.into(), &0.into()));
     let told = scratch.run(&["policy", "compare", "strict"]).expect(3);
-    told.prints(&["in shadow", "changed at"]);
+    told.prints(&["in shadow", "(changed) at"]);
     assert!(!told.stdout.contains("decides, and not"), "in shadow nobody decides: {}", told.stdout);
     compare(&["strict", "--since", "2025-02-01"], &["said nothing", "it last said something at 2025-01-01"]);
     scratch.verify();

@@ -2,7 +2,7 @@
 //! Only what came of an action counts, not what was proposed and held back.
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Action, DecisionRecord, Severity};
+use trimtab_types::{Action, DecisionRecord, Severity, Verdict};
 
 use super::side::said;
 
@@ -83,8 +83,12 @@ impl Hold {
             deciding: 0.0,
         };
         let actions = decisions.iter().flat_map(|decision| said(decision).actions);
-        let came = actions
-            .filter(|(_, verdict)| !judged || verdict.as_ref().is_none_or(|verdict| !verdict.holds_back()));
+        let came = actions.filter(|(action, verdict)| match verdict {
+            // Who is told too often had been told already.
+            Some(Verdict::Suppressed { .. }) if matches!(action, Action::Alert(_)) => true,
+            Some(verdict) => !judged || !verdict.holds_back(),
+            None => true,
+        });
         came.for_each(|(action, _)| hold.add(&action));
         hold
     }
@@ -119,7 +123,7 @@ impl Hold {
 mod tests {
     use super::*;
     use trimtab_types::testing;
-    use trimtab_types::{Answer, Decision, Verdict};
+    use trimtab_types::{Answer, Decision};
 
     fn decided(actions: &[(Action, bool)]) -> DecisionRecord {
         let verdict = |done: bool| {
@@ -175,6 +179,14 @@ mod tests {
         check(&[half()], &[(Alert(Severity::High), true)], Other);
         // Nothing that is held.
         check(&[(Monitor, true)], &[], Other);
+    }
+
+    #[test]
+    fn an_alert_that_is_suppressed_had_been_told() {
+        let told = decided(&[(Action::Alert(Severity::High), true)]);
+        let mut again = told.clone();
+        again.verdicts[0].1 = Verdict::Suppressed { why: "one a day".into() };
+        assert_eq!(direction(&[&told], &[&again], true), Direction::Other);
     }
 
     #[test]
