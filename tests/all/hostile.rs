@@ -127,6 +127,42 @@ fn hostile_policies_are_named_and_the_others_decide_while_rows_come_in() {
     assert_eq!(host.stop(), Some(0));
 }
 
+/// A policy that fails about some of the models and is left alone about each by itself: a dry run of what is in force
+/// leaves it alone at the same questions, however models are dealt to workers.
+#[test]
+fn a_dry_run_of_what_is_in_force_differs_nowhere_for_any_number_of_workers() {
+    let scratch = stage("");
+    let policies = scratch.own_policies();
+    let traps = cases().into_iter().find(|case| case.name.contains("trap")).expect("a policy that traps");
+    put(&policies.join("case"), &traps);
+    scratch.configure(&policies, &config());
+    let host = scratch.serve();
+    let http = host.socket();
+    for model in ["case-0", "m-1", "case-2", "m-3", "m-4", "case-5", "m-6"] {
+        tell(&http, model);
+    }
+    http.get("/v1/status?settled=true").expect(200);
+    assert_eq!(host.stop(), Some(0));
+    for model in ["case-0", "case-2", "case-5"] {
+        let failures: Vec<_> = decisions(&scratch, model, "case")
+            .iter()
+            .map(|decision| decision["answer"]["failed"]["kind"].as_str().unwrap_or("answered").to_owned())
+            .collect();
+        assert_eq!(failures[..3], ["trap", "trap", "circuit-open"], "{model}: {failures:?}");
+    }
+    let directory = policies.display().to_string();
+    let reports = ["1", "2", "7"].map(|workers| {
+        let args = ["policy", "dry-run", &directory, "--workers", workers, "--json"];
+        let report = scratch.run(&args).expect(0).json();
+        assert_eq!(report["diff"]["examples"], json!([]), "{workers} workers");
+        report
+    });
+    assert!(reports[0]["diff"]["total"]["unchanged"].as_u64().is_some_and(|n| n > 20), "{}", reports[0]);
+    assert_eq!(reports[0], reports[1]);
+    assert_eq!(reports[0], reports[2]);
+    scratch.verify();
+}
+
 /// It is not put in force, by name and cause, and a version before it is.
 #[track_caller]
 fn check_refused(http: &Http, name: &str, says: &[&str]) {

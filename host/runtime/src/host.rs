@@ -16,8 +16,8 @@ use trimtab_types::{Act, Change, Entry, ModelKey, OperatorAct, Position, Subject
 
 use crate::{
     HostError,
-    desk::{Desk, Switch},
     runner::{self, Progress, Runner, Shared, lock},
+    snapshot::{Board, Snapshot, Switch},
 };
 
 /// What a host needs to know.
@@ -68,10 +68,13 @@ impl Host {
         runner.catch_up(&reader, &writer)?;
 
         let position = runner.state().position;
+        let board = Board::default();
+        board.folded(runner.state().clone());
+        let progress =
+            Progress { head: position, folded: position, published: position, ..Progress::default() };
         let shared = Arc::new(Shared {
-            desk: Mutex::new(Desk::of(runner.state())),
-            runner: Mutex::new(runner),
-            progress: Mutex::new(Progress { head: position, folded: position, ..Progress::default() }),
+            board,
+            progress: Mutex::new(progress),
             calls: Mutex::default(),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -81,7 +84,7 @@ impl Host {
             .spawn({
                 let (shared, writer, sandbox) =
                     (Arc::clone(&shared), Arc::clone(&writer), Arc::clone(&sandbox));
-                move || runner::run(&shared, &reader, &writer, &sandbox)
+                move || runner::run(runner, &shared, &reader, &writer, &sandbox)
             })
             .map_err(|source| HostError::Thread { what: "fold", source })?;
         let host = Self {
@@ -141,11 +144,11 @@ impl Host {
         self.writer.delivered(keys, at)
     }
 
-    /// Waits until everything that was acknowledged before is folded and its results are on disk.
+    /// Waits until everything that was acknowledged before is folded, its results are on disk, and questions see them.
     pub fn settle(&self) -> Result<Position, HostError> {
         let mut progress = lock(&self.shared.progress);
         let target = progress.head;
-        while progress.folded < target {
+        while progress.published < target {
             if progress.dead {
                 let problem = progress.trouble.clone().unwrap_or_default();
                 return Err(HostError::FoldStopped { position: progress.folded.0, problem });
@@ -161,9 +164,14 @@ impl Host {
         (progress.head, progress.folded, progress.trouble.clone())
     }
 
-    /// Looks at the state. The fold waits meanwhile, so look quickly.
+    /// What is known now, all of one position.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.board.newest()
+    }
+
+    /// Looks at the state as it was published last. Nobody waits meanwhile.
     pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(lock(&self.shared.runner).state())
+        look(self.snapshot().state())
     }
 
     /// Policy folders that could not be put in force.
@@ -195,7 +203,7 @@ impl Host {
         let entry = Entry::OperatorAct(OperatorAct { actor, at, act, reason });
         let appended = self.writer.append_and_wait(Batch::of(vec![entry]))?;
         let position = appended.first().map_or(Position(0), |appended| appended.position());
-        lock(&self.shared.desk).switched(Switch { position, model, on, note });
+        self.shared.board.switched(Switch { position, model, on, note });
         self.shared.advanced(&appended);
         Ok(position)
     }
@@ -214,7 +222,7 @@ impl Host {
 
     /// "May I trade, and how much?" Answers no for what nobody has heard of.
     pub fn may_trade(&self, key: &ModelKey) -> MayTrade {
-        lock(&self.shared.desk).may_trade(key)
+        self.snapshot().may_trade(key)
     }
 }
 

@@ -3,13 +3,14 @@
 
 pub mod baseline;
 mod calls;
-mod desk;
 mod error;
 mod host;
 mod in_force;
 mod policies;
 mod runner;
+mod snapshot;
 
 pub use error::HostError;
 pub use host::{Host, HostOptions};
 pub use policies::would_serve;
+pub use snapshot::Snapshot;

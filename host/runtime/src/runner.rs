@@ -7,7 +7,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use trimtab_core::{
@@ -23,17 +23,18 @@ use trimtab_replay::{
 use trimtab_sqlite::SqliteReader;
 use trimtab_types::{Act, DecisionRecord, Entry, ModelKey, OperatorAct, PolicyRef, Position};
 
-use crate::{HostError, calls::CallCounter, desk::Desk};
+use crate::{HostError, calls::CallCounter, snapshot::Board};
 
 /// Records that are folded before their results are committed.
 const STEP: usize = 2_048;
+/// While there is more to fold, questions see a new state this often: what was published is copied when it changes.
+const PUBLISH: Duration = Duration::from_millis(100);
 /// How long the fold waits before it tries again after a failed commit.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What the fold and those who ask the host share.
 pub(crate) struct Shared {
-    pub(crate) runner: Mutex<Runner>,
-    pub(crate) desk: Mutex<Desk>,
+    pub(crate) board: Board,
     pub(crate) progress: Mutex<Progress>,
     pub(crate) calls: Mutex<CallCounter>,
     pub(crate) changed: Condvar,
@@ -47,6 +48,8 @@ pub(crate) struct Progress {
     pub(crate) head: Position,
     /// The newest position whose results are on disk.
     pub(crate) folded: Position,
+    /// The position that questions see.
+    pub(crate) published: Position,
     /// Why the fold stands still, if it does.
     pub(crate) trouble: Option<String>,
     /// Whether it has given up.
@@ -92,13 +95,18 @@ impl Shared {
         }
     }
 
-    fn publish(&self, state: &State) {
-        lock(&self.desk).folded(state);
-        let position = state.position;
+    /// Results are on disk. Says whether there is more to fold.
+    fn folded(&self, position: Position) -> bool {
         let mut progress = lock(&self.progress);
         progress.folded = position;
         progress.trouble = None;
-        drop(progress);
+        position < progress.head
+    }
+
+    /// Lets questions see a state whose results are on disk.
+    fn publish(&self, state: &State) {
+        self.board.folded(state.clone());
+        lock(&self.progress).published = state.position;
         self.changed.notify_all();
     }
 
@@ -248,21 +256,33 @@ impl Widespread {
 
 /// Folds until the host closes. A commit that fails is tried again from what is on disk: nothing is folded twice, because
 /// state and cursor are committed together.
-pub(crate) fn run(shared: &Shared, reader: &SqliteReader, writer: &GroupWriter, sandbox: &Arc<Sandbox>) {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how often is published; nothing that is recorded depends on it"
+)]
+pub(crate) fn run(
+    mut runner: Runner,
+    shared: &Shared,
+    reader: &SqliteReader,
+    writer: &GroupWriter,
+    sandbox: &Arc<Sandbox>,
+) {
+    let mut published = Instant::now();
     while shared.wait_for_work() {
-        let mut runner = lock(&shared.runner);
         match runner.turn(reader, writer, &mut |decision| lock(&shared.calls).count(decision)) {
             Ok(_) => {
-                shared.publish(runner.state());
-                let acts = runner.acts();
-                drop(runner);
-                shared.append(acts, writer);
+                let behind = shared.folded(runner.state().position);
+                shared.append(runner.acts(), writer);
+                if !behind || published.elapsed() >= PUBLISH {
+                    shared.publish(runner.state());
+                    published = Instant::now();
+                }
             }
             Err(HostError::Store(error)) => {
                 shared.trouble(error.to_string(), false);
                 std::thread::sleep(RETRY);
                 match Runner::restore(reader, writer, sandbox) {
-                    Ok(restored) => *runner = restored,
+                    Ok(restored) => runner = restored,
                     Err(error) => shared.trouble(error.to_string(), false),
                 }
             }

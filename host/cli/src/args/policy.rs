@@ -176,6 +176,9 @@ pub(crate) struct DryRunArgs {
     /// Another value of a policy's setting, such as drift-ladder.watch-within=24h; may be given several times.
     #[arg(long, value_name = "POLICY.KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Threads that fold, each some of the models; as many as there are cores where nothing is said. The result is the same.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) workers: Option<std::num::NonZeroUsize>,
     #[command(flatten)]
     pub(crate) period: PeriodArgs,
 }

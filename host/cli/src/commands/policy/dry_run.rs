@@ -34,7 +34,8 @@ pub(super) async fn dry_run(
     let overlay = Arc::new(candidate::read(global, args, &in_force, &reader)?);
     let sandbox = connect::sandbox(Some(data.join("cache")))?;
     candidate::check(&overlay, args.config.as_deref(), &sandbox, &in_force, &reader)?;
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = args.workers.map_or(cores, usize::from);
     let report: Report = {
         let output = &*output;
         let mut progress = |done, of| output.progress(&format!("folded {done} of {of} entries"));

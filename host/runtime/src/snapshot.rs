@@ -1,20 +1,17 @@
-//! "May I trade, and how much?": what the fold knows, with the kill switches that are on disk and not folded yet. One
-//! cheap look-up; nothing is changed here.
+//! What everybody who asks sees: the state at one position with the kill switches that are on disk and not folded yet.
+//! Immutable and replaced as a whole, so that no question waits for the fold, and the fold for no question.
 
-use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use trimtab_api::MayTrade;
-use trimtab_core::fold::{KillNote, State};
+use trimtab_core::fold::{KillNote, ModelState, State};
 use trimtab_types::{ModelKey, Position};
 
-/// What the answers are made of. View and switches belong together: read apart, a switch could be missed in between.
+/// What was known at one moment.
 #[derive(Debug, Default)]
-pub(crate) struct Desk {
-    /// What was folded up to this position.
-    position: Position,
-    everything: Option<String>,
-    models: BTreeMap<ModelKey, Terms>,
-    /// Acknowledged after that position, oldest first.
+pub struct Snapshot {
+    state: Arc<State>,
+    /// Acknowledged after the state's position, oldest first.
     pending: Vec<Switch>,
 }
 
@@ -38,48 +35,46 @@ pub(crate) struct Switch {
     pub(crate) note: String,
 }
 
-impl Desk {
-    /// As of a state, with nothing pending.
-    pub(crate) fn of(state: &State) -> Self {
-        let mut desk = Self::default();
-        desk.folded(state);
-        desk
+/// Where the newest snapshot is. State and pending switches are replaced together: read apart, a switch could be missed in
+/// between.
+#[derive(Debug, Default)]
+pub(crate) struct Board(RwLock<Arc<Snapshot>>);
+
+impl Board {
+    /// The newest snapshot. Nobody holds the lock longer than it takes to copy a pointer.
+    pub(crate) fn newest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The fold has come so far.
-    pub(crate) fn folded(&mut self, state: &State) {
-        let note = |note: &KillNote| format!("{}: {}", note.by, note.reason);
-        self.position = state.position;
-        self.everything = state.killed.as_ref().map(note);
-        self.models = state
-            .models
-            .iter()
-            .filter_map(|(key, model)| {
-                let stopped = model.killed_by_operator.as_ref().or(model.killed_by_policy.as_ref()).map(note);
-                // A model is known from its first prediction on; it may be stopped before.
-                (model.predictions > 0 || stopped.is_some()).then(|| {
-                    let terms = Terms {
-                        stopped,
-                        exposure: model.exposure,
-                        minimum_confidence: model.minimum_confidence,
-                    };
-                    (key.clone(), terms)
-                })
-            })
-            .collect();
-        self.pending.retain(|switch| switch.position > state.position);
+    pub(crate) fn folded(&self, state: State) {
+        let state = Arc::new(state);
+        let mut newest = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = newest.pending.clone();
+        pending.retain(|switch| switch.position > state.position);
+        *newest = Arc::new(Snapshot { state, pending });
     }
 
     /// A switch is on disk.
-    pub(crate) fn switched(&mut self, switch: Switch) {
-        if switch.position > self.position {
-            self.pending.push(switch);
+    pub(crate) fn switched(&self, switch: Switch) {
+        let mut newest = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if switch.position > newest.state.position {
+            let pending = newest.pending.iter().cloned().chain([switch]).collect();
+            *newest = Arc::new(Snapshot { state: Arc::clone(&newest.state), pending });
         }
     }
+}
 
-    /// The answer. No for what nobody has heard of.
-    pub(crate) fn may_trade(&self, key: &ModelKey) -> MayTrade {
-        let (mut everything, mut terms) = (self.everything.clone(), self.models.get(key).cloned());
+impl Snapshot {
+    /// The state, as of its position.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// "May I trade, and how much?" No for what nobody has heard of.
+    pub fn may_trade(&self, key: &ModelKey) -> MayTrade {
+        let mut everything = self.state.killed.as_ref().map(said);
+        let mut terms = self.state.models.get(key).and_then(Terms::of);
         for switch in &self.pending {
             match &switch.model {
                 None => everything = switch.on.then(|| switch.note.clone()),
@@ -98,6 +93,22 @@ impl Desk {
         }
         answer(key, everything, terms)
     }
+}
+
+impl Terms {
+    /// A model is known from its first prediction on; it may be stopped before.
+    fn of(model: &ModelState) -> Option<Self> {
+        let stopped = model.killed_by_operator.as_ref().or(model.killed_by_policy.as_ref()).map(said);
+        (model.predictions > 0 || stopped.is_some()).then(|| Self {
+            stopped,
+            exposure: model.exposure,
+            minimum_confidence: model.minimum_confidence,
+        })
+    }
+}
+
+fn said(note: &KillNote) -> String {
+    format!("{}: {}", note.by, note.reason)
 }
 
 fn answer(key: &ModelKey, everything: Option<String>, terms: Option<Terms>) -> MayTrade {
@@ -130,7 +141,6 @@ fn answer(key: &ModelKey, everything: Option<String>, terms: Option<Terms>) -> M
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trimtab_core::fold::ModelState;
 
     fn key(model: &str) -> ModelKey {
         ModelKey { tenant: "t".into(), model: model.into() }
@@ -145,17 +155,18 @@ mod tests {
             let mut known = ModelState::default();
             (known.predictions, known.exposure) = (5, exposure);
             state.models.insert(key("btc"), known);
-            let mut desk = Desk::of(&state);
+            let board = Board::default();
+            board.folded(state);
             for (position, model, on) in switches {
                 let model = model.map(key);
-                desk.switched(Switch {
+                board.switched(Switch {
                     position: Position(*position),
                     model,
                     on: *on,
                     note: "ada: test".into(),
                 });
             }
-            let answer = desk.may_trade(&key("btc"));
+            let answer = board.newest().may_trade(&key("btc"));
             let said =
                 if answer.allowed { format!("yes {}", answer.exposure) } else { answer.reasons.join("; ") };
             assert!(said.starts_with(expected), "{switches:?}: {said}");
@@ -173,14 +184,17 @@ mod tests {
 
     #[test]
     fn what_nobody_has_heard_of_is_not_traded() {
-        let mut desk = Desk::default();
-        assert!(!desk.may_trade(&key("btc")).allowed);
-        desk.switched(Switch {
+        let board = Board::default();
+        assert!(!board.newest().may_trade(&key("btc")).allowed);
+        board.switched(Switch {
             position: Position(1),
             model: Some(key("btc")),
             on: false,
             note: String::new(),
         });
-        assert!(!desk.may_trade(&key("btc")).allowed, "to lift what was never set makes no model known");
+        assert!(
+            !board.newest().may_trade(&key("btc")).allowed,
+            "to lift what was never set makes no model known"
+        );
     }
 }
