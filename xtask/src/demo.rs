@@ -3,7 +3,6 @@
 //! step of the story that does not happen ends the demo with an error, so that it is a test of the whole, too.
 
 mod host;
-mod json;
 mod market;
 mod screen;
 
@@ -16,11 +15,13 @@ use std::{
 
 use self::{
     host::{Host, program, short},
-    json::Json,
     market::{BASELINE, END, FADING, Market, Model, STEADY},
     screen::{Screen, Tone, figure, percent, thousands},
 };
-use crate::tools::{Failed, repository, target_directory};
+use crate::{
+    json::Json,
+    tools::{Failed, repository, target_directory},
+};
 
 /// Bars of one request.
 const BATCH: usize = 25;

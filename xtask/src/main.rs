@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "clock and files are the host's concern; here is none")]
 
 mod demo;
+mod json;
 mod tools;
 
 use std::process::{Command, ExitCode};
@@ -23,24 +24,24 @@ usage: cargo xtask COMMAND
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let result = match args.as_slice() {
-        ["demo"] => demo::demo(false),
-        ["demo", "--exit"] => demo::demo(true),
-        ["test", rest @ ..] => test(rest),
-        ["policies"] => policies(),
-        ["languages"] => languages(),
-        ["bench", rest @ ..] => bench(rest),
-        ["lint"] => lint(),
+    let command: &dyn Fn() -> Result<(), Failed> = match args.as_slice() {
+        ["demo"] => &|| demo::demo(false),
+        ["demo", "--exit"] => &|| demo::demo(true),
+        ["test", rest @ ..] => &|| test(rest),
+        ["policies"] => &policies,
+        ["languages"] => &languages,
+        ["bench", rest @ ..] => &|| bench(rest),
+        ["lint"] => &lint,
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
-            Ok(())
+            return ExitCode::SUCCESS;
         }
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(64);
         }
     };
-    match result {
+    match tools::find_places().and_then(|()| command()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed(message)) => {
             eprintln!("error: {message}");
@@ -79,7 +80,7 @@ fn languages() -> Result<(), Failed> {
     let mut failed = Vec::new();
     for language in LANGUAGES {
         let name = format!("drift-ladder-{language}");
-        let mut build = Command::new(tools::target_directory().join("debug/trimtab"));
+        let mut build = Command::new(tools::program());
         build.args(["policy", "build"]).arg(repository().join("plugins").join(&name));
         // Where the tests look, so that nothing is built twice.
         let work = others.join(&name);

@@ -3,29 +3,83 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
+
+use crate::json::Json;
 
 /// Why a command failed, for people.
 pub(crate) struct Failed(pub(crate) String);
 
+/// Where things are on this machine.
+struct Places {
+    repository: PathBuf,
+    target: PathBuf,
+}
+
+/// Found once, by [`find_places`].
+static PLACES: OnceLock<Places> = OnceLock::new();
+
+/// Finds the repository and where cargo builds; before anything else. All of it is asked for when this program runs:
+/// what was compiled in is another checkout's, where two share a target directory and cargo takes one's `xtask` for the
+/// other's.
+pub(crate) fn find_places() -> Result<(), Failed> {
+    let here =
+        std::env::current_dir().map_err(|error| Failed(format!("there is no current directory: {error}")))?;
+    // Cargo tells those that it runs; started by hand this is run somewhere in the repository.
+    let within = std::env::var_os("CARGO_MANIFEST_DIR").map_or(here, PathBuf::from);
+    let Some(repository) = within.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file()) else {
+        let problem = "is not in a checkout of Trimtab; run `cargo xtask` in one";
+        return Err(Failed(format!("{} {problem}", within.display())));
+    };
+    let target = target(repository)?;
+    PLACES.get_or_init(|| Places { repository: repository.to_owned(), target });
+    Ok(())
+}
+
+/// Where cargo builds, by its own word: an environment variable may say, or any of several files.
+fn target(repository: &Path) -> Result<PathBuf, Failed> {
+    let failed =
+        |problem: &dyn std::fmt::Display| Failed(format!("cannot ask cargo where it builds: {problem}"));
+    let output = cargo_in(repository, &["metadata", "--no-deps", "--format-version", "1"])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| failed(&error))?;
+    let metadata =
+        Json::parse(&String::from_utf8_lossy(&output.stdout)).map_err(|problem| failed(&problem))?;
+    match metadata.text("target_directory") {
+        "" => Err(failed(&format!("`cargo metadata` ended with {}", output.status))),
+        target => Ok(target.into()),
+    }
+}
+
 /// The repository's root.
-pub(crate) fn repository() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_owned()
+pub(crate) fn repository() -> &'static Path {
+    &places().repository
 }
 
 /// Where cargo builds.
-pub(crate) fn target_directory() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(directory) => repository().join(directory),
-        None => repository().join("target"),
-    }
+pub(crate) fn target_directory() -> &'static Path {
+    &places().target
+}
+
+fn places() -> &'static Places {
+    PLACES.get().expect("places are found before anything else is done")
+}
+
+/// The program that [`crate::build`] makes.
+pub(crate) fn program() -> PathBuf {
+    target_directory().join("debug/trimtab")
 }
 
 /// A call of the cargo that runs us.
 pub(crate) fn cargo(args: &[&str]) -> Command {
+    cargo_in(repository(), args)
+}
+
+fn cargo_in(directory: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(repository());
+    command.args(args).current_dir(directory);
     command
 }
 

@@ -32,7 +32,7 @@ threshold = 0.5
 pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let subjects = rows::subjects(SUBJECTS);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/drift-ladder").canonicalize()?;
+    let folder = crate::folder().join("../../policies/drift-ladder").canonicalize()?;
     let policies = directory.path().join("policies");
     copy(&folder, &policies.join("drift-ladder"))?;
     let sandbox = Sandbox::new(&SandboxOptions::default())?;

@@ -16,7 +16,7 @@ mod rules;
 mod run_lengths;
 mod stats;
 
-use std::error::Error;
+use std::{error::Error, path::PathBuf};
 
 use report::Report;
 use run_lengths::RunLengths;
@@ -53,4 +53,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         print!("{report}");
     }
     Ok(())
+}
+
+/// The folder of this crate, as cargo says now: what was compiled in is another checkout's, where two share a target
+/// directory.
+fn folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into()
 }

@@ -49,7 +49,7 @@ impl Peers {
 
 impl Python {
     fn start(python: &Path) -> Result<Self, String> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/peers.py");
+        let script = crate::folder().join("peers/peers.py");
         let mut process = Command::new(python)
             .arg(script)
             .stdin(Stdio::piped())

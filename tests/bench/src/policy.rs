@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     error::Error,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,7 +23,7 @@ const CALLS: usize = 500;
 const CALLS_PER_THREAD: u32 = 20_000;
 
 pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/drift-ladder").canonicalize()?;
+    let folder = crate::folder().join("../../policies/drift-ladder").canonicalize()?;
     let package = Package::read(&folder)?;
     let sandbox = Sandbox::new(&SandboxOptions::default())?;
     let policy = Policy::register(&sandbox, &package, &BTreeMap::new())?;

@@ -8,8 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::json::Json;
-use crate::tools::{Failed, repository, target_directory};
+use crate::{
+    json::Json,
+    tools::{self, Failed, repository},
+};
 
 /// How long the host may take to answer anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +23,7 @@ pub(super) fn short(path: &Path) -> PathBuf {
 
 /// The program that was built.
 pub(super) fn program() -> PathBuf {
-    short(&target_directory().join("debug/trimtab"))
+    short(&tools::program())
 }
 
 /// A data directory and, while it runs, the host that owns it. The host ends with this value.

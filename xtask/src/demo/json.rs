@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json {
+pub(crate) enum Json {
     Null,
     Bool(bool),
     Number(f64),
@@ -17,7 +17,7 @@ const NULL: &Json = &Json::Null;
 
 impl Json {
     /// Reads a text.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parser = Parser { text, at: 0 };
         let value = parser.value()?;
         parser.space();
@@ -25,7 +25,7 @@ impl Json {
     }
 
     /// A member, or null.
-    pub(super) fn get(&self, key: &str) -> &Self {
+    pub(crate) fn get(&self, key: &str) -> &Self {
         match self {
             Self::Object(members) => {
                 members.iter().find(|(name, _)| name == key).map_or(NULL, |(_, value)| value)
@@ -35,32 +35,32 @@ impl Json {
     }
 
     /// A member that is a text, or nothing.
-    pub(super) fn text(&self, key: &str) -> &str {
+    pub(crate) fn text(&self, key: &str) -> &str {
         self.get(key).as_text()
     }
 
-    pub(super) fn as_text(&self) -> &str {
+    pub(crate) fn as_text(&self) -> &str {
         if let Self::Text(text) = self { text } else { "" }
     }
 
-    pub(super) fn number(&self, key: &str) -> Option<f64> {
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
         if let Self::Number(number) = self.get(key) { Some(*number) } else { None }
     }
 
-    pub(super) fn is_true(&self, key: &str) -> bool {
+    pub(crate) fn is_true(&self, key: &str) -> bool {
         *self.get(key) == Self::Bool(true)
     }
 
-    pub(super) fn list(&self, key: &str) -> &[Self] {
+    pub(crate) fn list(&self, key: &str) -> &[Self] {
         self.get(key).as_list()
     }
 
-    pub(super) fn as_list(&self) -> &[Self] {
+    pub(crate) fn as_list(&self) -> &[Self] {
         if let Self::List(items) = self { items } else { &[] }
     }
 
     /// How `"name"` and `{"name": value}` are written: a name that may have a parameter.
-    pub(super) fn variant(&self) -> (&str, &Self) {
+    pub(crate) fn variant(&self) -> (&str, &Self) {
         match self {
             Self::Text(name) => (name, NULL),
             Self::Object(members) if members.len() == 1 => (&members[0].0, &members[0].1),
