@@ -43,13 +43,12 @@ fn names() -> Vec<String> {
     names
 }
 
-/// The shipped policies, built once. A target directory of their own, because the outer cargo holds the lock on its.
+/// The shipped policies, built once; after `cargo xtask policies` there is nothing to build.
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
-        let target = target.join("test-policies");
+        let test = std::env::current_exe().expect("the test's own path");
+        let target = test.ancestors().nth(3).expect("target/PROFILE/deps/test").to_owned();
         let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(["build", "--quiet", "--profile", "policy", "--target", "wasm32-wasip2"])
             .args(names().iter().flat_map(|name| ["-p", name]))
