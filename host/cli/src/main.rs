@@ -10,6 +10,8 @@ mod output;
 use std::process;
 
 use clap::Parser;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::{fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use trimtab_server::{ExitCode, Failure};
 
 use crate::args::{Cli, Command};
@@ -50,17 +52,14 @@ fn code(number: u8) -> process::ExitCode {
 
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TRIMTAB_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("off,trimtab={level}")));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(output::colour(&std::io::stderr()))
-        .init();
+    let asked = std::env::var("TRIMTAB_LOG").ok().and_then(|filter| filter.parse().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_target("trimtab", level));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(output::colour(&std::io::stderr()));
+    tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
 async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, Failure> {
