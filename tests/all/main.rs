@@ -7,7 +7,9 @@
 
 mod allocations;
 mod authoring;
+mod browser;
 mod crash;
+mod doors;
 mod dry_run;
 mod elec2;
 mod hostile;

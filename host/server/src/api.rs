@@ -26,6 +26,7 @@ use trimtab_types::{Baseline, BaselineSource, Entry, Invalid, ModelKey, Subject,
 
 use crate::{
     clock,
+    doors::{Denied, is_ndjson, json_only},
     error::{ExitCode, Failure},
     exposition::{self, Scrape},
     wire::{
@@ -52,6 +53,8 @@ pub struct Service {
     host: Host,
     readers: Mutex<Vec<SqliteReader>>,
     row_requests: Semaphore,
+    /// What was refused before it was looked at.
+    pub(crate) denied: Denied,
     reload: Box<dyn Fn() -> Result<Configuration, Failure> + Send + Sync>,
 }
 
@@ -65,6 +68,7 @@ impl Service {
             host,
             readers: Mutex::default(),
             row_requests: Semaphore::new(ROW_REQUESTS),
+            denied: Denied::default(),
             reload: Box::new(reload),
         }
     }
@@ -169,6 +173,7 @@ pub fn router(service: Arc<Service>) -> Router {
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method", ExitCode::Usage, message)
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), json_only))
         .layer(axum::middleware::from_fn(trace))
         .with_state(service)
 }
@@ -223,13 +228,6 @@ fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failure> {
             "line {line}: is not UTF-8 (byte {at} of the request). Nothing of this request was kept"
         ))
     })
-}
-
-fn is_ndjson(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains("ndjson") || value.contains("jsonl"))
 }
 
 /// One object, an array of them, or one on each line. Each comes with its line (or place, in an array).
@@ -582,7 +580,8 @@ async fn metrics(State(service): Shared) -> Result<Response, Failure> {
     blocking(service, |service| {
         let (head, folded, trouble) = service.host.progress();
         let policies = known_policies(service);
-        let scrape = Scrape { policies, head, folded, stopped: trouble.is_some() };
+        let scrape =
+            Scrape { policies, head, folded, stopped: trouble.is_some(), denied: service.denied.counts() };
         let text = exposition::write(scrape).map_err(|error| bug(&error))?;
         Ok(([(header::CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response())
     })

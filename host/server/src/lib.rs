@@ -5,6 +5,7 @@ mod api;
 pub mod client;
 pub mod clock;
 mod delivery;
+mod doors;
 mod error;
 mod exposition;
 pub mod page;
@@ -15,7 +16,7 @@ mod wire;
 pub use api::{SCHEMA_VERSION, Service, router};
 pub use delivery::replace_file;
 pub use error::{ExitCode, Failure};
-pub use serve::{ServeError, serve};
+pub use serve::{Listen, ServeError, serve};
 pub use wire::{
     Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer, PolicyFailures,
     PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,

@@ -14,9 +14,11 @@ use trimtab_types::{
 use wildmatch::WildMatch;
 
 mod detectors;
+mod http;
 mod windowed;
 
 pub use detectors::*;
+pub use http::HttpSettings;
 pub use windowed::*;
 
 /// Whether a table says nothing that was not so before there was one.
@@ -31,6 +33,9 @@ pub struct Configuration {
     /// Where this host finds and serves things. Not part of what is in force: it changes no finding and no decision.
     #[serde(skip_serializing)]
     pub host: HostSettings,
+    /// How the HTTP interface on TCP is reached; like `host` not part of what is in force.
+    #[serde(skip_serializing)]
+    pub http: HttpSettings,
     /// How predictions are held against outcomes.
     pub judging: Judging,
     /// Metrics of the newest judged predictions.
@@ -352,6 +357,7 @@ impl Configuration {
                 problems.push(Invalid::new(format!("`{key}`"), problem));
             }
         };
+        self.http.check(&mut |ok, key, problem| need(ok, &format!("http.{key}"), problem));
         let judging = &self.judging;
         need(
             (0.0..=1.0).contains(&judging.binary_threshold),
@@ -415,6 +421,8 @@ mod tests {
         let text = r#"
             [host]
             listen = "127.0.0.1:7878"
+            [http]
+            hosts = ["drift.example", "::1"]
             [detectors.accuracy-z]
             enabled = true
             [[models]]
@@ -430,7 +438,8 @@ mod tests {
         "#;
         let configuration = Configuration::parse(text, "trimtab.toml").expect("valid");
         let back = Configuration::from_canonical(&configuration.canonical()).expect("reads back");
-        assert_eq!(back, Configuration { host: HostSettings::default(), ..configuration.clone() });
+        let (host, http) = (HostSettings::default(), HttpSettings::default());
+        assert_eq!(back, Configuration { host, http, ..configuration.clone() });
         assert_eq!(back.digest(), configuration.digest());
         let key = |model: &str| ModelKey { tenant: "t".into(), model: model.into() };
         assert_eq!(configuration.stage(&key("btc-1h")), ReleaseStage::Act);
@@ -479,6 +488,13 @@ mod tests {
             ("[detectors.ks]\nminimum = 600\nmedium = 0.3", &["detectors.ks.minimum", "detectors.ks.medium"]),
             ("[detectors.psi]\nwindow = true", &["line 2", "number of predictions"]),
             ("[fleet]\nalpha = 5", &["fleet.alpha"]),
+            ("[http]\nhosts = []", &["http.hosts", "at least one"]),
+            (
+                "[http]\nhosts = [\"localhost:7878\"]",
+                &["http.hosts (`localhost:7878`)", "without scheme, port"],
+            ),
+            ("[http]\nhosts = [\"*\"]", &["http.hosts (`*`)"]),
+            ("[http]\nhosts = [\"http://a.example/\", \"\"]", &["(`http://a.example/`)", "(``)"]),
             ("[trust]\nrequire-signed = true", &["trust.require-signed", "trust.keys"]),
             ("[trust]\nkeys = [\"RWabc\"]", &["line 2", "`RWabc`", "second line", ".pub"]),
             ("[policies.p]\ndigest = \"sha256:1f\"", &["line 2", "64 hexadecimal digits"]),
