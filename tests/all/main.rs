@@ -7,8 +7,10 @@
 
 mod allocations;
 mod authoring;
+mod browser;
 mod crash;
 mod crates;
+mod doors;
 mod dry_run;
 mod elec2;
 mod goldens;

@@ -7,6 +7,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -287,20 +288,32 @@ impl Reply {
     }
 }
 
-trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
+pub(crate) trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+/// Longer than a host waits for anything: what takes longer is not going to come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Http {
-    /// One request on one connection; an error if the host went away before it answered.
-    pub(crate) fn try_send(&self, request: &str, kind: &str, body: &[u8]) -> std::io::Result<Reply> {
-        let mut stream: Box<dyn Stream> = match self {
-            Self::Socket(path) => Box::new(UnixStream::connect(path)?),
-            Self::Port(address) => Box::new(TcpStream::connect(address)?),
-        };
-        let head = format!(
-            "{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
+    /// A connection of its own.
+    pub(crate) fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Self::Socket(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Box::new(stream)
+            }
+            Self::Port(address) => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Box::new(stream)
+            }
+        })
+    }
+
+    /// One request on one connection, as it stands; an error if the host went away before it answered.
+    pub(crate) fn exchange(&self, head: &str, body: &[u8]) -> std::io::Result<Reply> {
+        let mut stream = self.connect()?;
         // A host may refuse a request before it has read all of it; what counts is its answer.
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).ok();
         let mut answer = Vec::new();
@@ -315,6 +328,15 @@ impl Http {
             Some(Reply { status, head: head.to_lowercase(), body: body.to_owned() })
         });
         parts.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// The same with the usual head.
+    pub(crate) fn try_send(&self, request: &str, kind: &str, body: &[u8]) -> std::io::Result<Reply> {
+        let length = body.len();
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n",
+        );
+        self.exchange(&head, body)
     }
 
     #[track_caller]

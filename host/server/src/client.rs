@@ -11,7 +11,11 @@ use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tower::ServiceExt;
 
-use crate::{Failure, Service, router};
+use crate::{
+    Failure, Service,
+    doors::{JSON, NDJSON},
+    router,
+};
 
 /// Name of the socket in a data directory.
 pub(crate) const SOCKET: &str = "trimtab.sock";
@@ -51,13 +55,12 @@ impl Client {
     /// Sends something as JSON.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).map_err(|error| Failure::invalid(error.to_string()))?;
-        self.send(Request::post(path).header("content-type", "application/json").body(Body::from(body))).await
+        self.send(Request::post(path).header("content-type", JSON).body(Body::from(body))).await
     }
 
     /// Sends lines.
     pub async fn post_lines<T: DeserializeOwned>(&self, path: &str, lines: String) -> Result<T, Failure> {
-        self.send(Request::post(path).header("content-type", "application/x-ndjson").body(Body::from(lines)))
-            .await
+        self.send(Request::post(path).header("content-type", NDJSON).body(Body::from(lines))).await
     }
 
     async fn send<T: DeserializeOwned>(

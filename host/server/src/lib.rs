@@ -4,6 +4,7 @@
 mod changed;
 pub mod client;
 pub mod clock;
+mod doors;
 mod http;
 mod pages;
 mod serve;
@@ -11,7 +12,7 @@ mod sinks;
 
 pub use http::{SCHEMA_VERSION, Service, router};
 pub use pages::diff as page;
-pub use serve::{ServeError, serve};
+pub use serve::{Listen, ServeError, serve};
 pub use sinks::queue_file::replace_file;
 // What clients of this crate say and hear.
 pub use trimtab_api::{

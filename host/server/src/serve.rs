@@ -9,7 +9,9 @@ use std::{
 };
 
 use axum::Router;
+use axum_server::{Address, Control, Handle, Server};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -20,7 +22,9 @@ use crate::{
     Failure, Service,
     changed::Changed,
     client::{SOCKET, socket_path},
-    clock, router,
+    clock,
+    doors::{self, HostNames},
+    router,
     sinks::queue_file,
 };
 
@@ -32,6 +36,19 @@ const DELIVERY: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long requests under way may take once the host is asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long the head of a request may take, and how long a connection may wait for the next one.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Bytes of a head that are waited for: one of this size is taken, and one of twice this size never.
+const LARGEST_HEAD: usize = 32 << 10;
+
+/// Where to serve besides the local socket.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// An address on loopback; the port may be 0, for a free one.
+    pub address: SocketAddr,
+    /// What clients may call this host, without port, besides its address.
+    pub hosts: Vec<String>,
+}
 
 /// Why a host cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -67,14 +84,20 @@ pub enum ServeError {
 /// Serves until it is asked to stop (SIGTERM, SIGINT). `ready` is called with the addresses once requests are answered.
 pub async fn serve(
     service: Arc<Service>,
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
     ready: impl FnOnce(&std::path::Path, Option<SocketAddr>),
 ) -> Result<(), ServeError> {
-    let tcp = match listen {
+    let tcp = match &listen {
         None => None,
-        Some(address) if !address.ip().is_loopback() => return Err(ServeError::NotLoopback(address)),
-        Some(address) => {
-            Some(TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?)
+        Some(Listen { address, .. }) if !address.ip().is_loopback() => {
+            return Err(ServeError::NotLoopback(*address));
+        }
+        Some(Listen { address, hosts }) => {
+            let failed = |source| ServeError::Listen { address: *address, source };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let own = address.ip().to_string();
+            let names = HostNames::new(hosts.iter().chain([&own]).map(String::as_str));
+            Some((listener, names))
         }
     };
     // From here on a signal is heeded, so that those who saw the host ready can send one at once.
@@ -83,7 +106,7 @@ pub async fn serve(
     let hangup = signal(SignalKind::hangup())?;
     let path = socket_path(service.host().directory());
     let unix = bind(&path)?;
-    let bound = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
+    let bound = tcp.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
     let (stop, stopped) = watch::channel(false);
     let background = [
         tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
@@ -92,9 +115,12 @@ pub async fn serve(
         tokio::spawn(watch_policies(Arc::clone(&service), stopped.clone())),
     ];
     let app = router(Arc::clone(&service));
-    let mut servers = vec![tokio::spawn(serve_unix(unix, app.clone(), stopped.clone()))];
-    if let Some(listener) = tcp {
-        servers.push(tokio::spawn(serve_tcp(listener, app, stopped)));
+    let connections = Control::new();
+    let mut servers =
+        vec![tokio::spawn(answer::<std::os::unix::net::SocketAddr>(unix, app.clone(), connections.clone()))];
+    if let Some((listener, names)) = tcp {
+        let app = doors::guard(app, service, names);
+        servers.push(tokio::spawn(answer::<SocketAddr>(listener, app, connections.clone())));
     }
     ready(&path, bound);
     tokio::select! {
@@ -103,10 +129,11 @@ pub async fn serve(
     }
     tracing::info!("stopping: finishing the requests under way");
     stop.send_replace(true);
+    // A client that holds its connection open does not hold the host up.
+    connections.graceful_shutdown(Some(GRACE));
     for server in servers {
-        // A client that holds its connection open does not hold the host up.
-        if tokio::time::timeout(GRACE, server).await.is_err() {
-            tracing::warn!("some connections did not end in time and were closed");
+        if let Ok(Err(error)) = server.await {
+            tracing::error!("serving failed: {error}");
         }
     }
     for task in background {
@@ -140,20 +167,18 @@ async fn until_stopped(mut stopped: watch::Receiver<bool>) {
     stopped.wait_for(|stopped| *stopped).await.ok();
 }
 
-async fn serve_unix(
-    listener: UnixListener,
-    app: Router,
-    stopped: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped)).await
-}
-
-async fn serve_tcp(
-    listener: TcpListener,
-    app: Router,
-    stopped: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped)).await
+/// Answers on one door until the host stops. Every door has the same limits.
+async fn answer<A>(listener: A::Listener, app: Router, connections: Control) -> std::io::Result<()>
+where
+    A: Address + Send + 'static,
+    A::Stream: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut server = Server::<A>::from_listener(listener)
+        .http1_only()
+        .handle(Handle::with_control(connections))
+        .accept_error_handler(|_, error| tracing::warn!("cannot accept a connection: {error}"));
+    server.http_builder().http1().header_read_timeout(HEAD_TIME).max_buf_size(LARGEST_HEAD);
+    server.serve(app.into_make_service()).await
 }
 
 /// Runs `work` again and again until the host stops, and once more at the end.

@@ -98,6 +98,8 @@ kinds! {
     Unauthenticated = "unauthenticated", 401, NotAllowed;
     /// Who asks may not.
     Forbidden = "forbidden", 403, NotAllowed;
+    /// A page of another origin asks.
+    Origin = "origin", 403, NotAllowed;
     /// The operator does not let a policy in.
     Untrusted = "untrusted", 403, Data;
     /// There is no such thing.
@@ -121,9 +123,9 @@ kinds! {
     /// The body is larger than any request needs.
     TooLarge = "too-large", 413, Data;
     /// The body is of another type.
-    MediaType = "media-type", 415, Usage;
+    MediaType = "content-type", 415, Usage;
     /// The request is for another host.
-    Misdirected = "misdirected", 421, Usage;
+    Misdirected = "host", 421, Usage;
     /// It reads well and cannot be done.
     Unprocessable = "unprocessable", 422, Data;
     /// The configuration is wrong.

@@ -1,6 +1,8 @@
 //! `trimtab serve`: the host, until it is asked to stop.
 
-use trimtab_server::{ExitCode, Failure, ServeError, serve};
+use std::net::SocketAddr;
+
+use trimtab_server::{ExitCode, Failure, Listen, ServeError, serve};
 
 use crate::{
     args::{Global, ServeArgs},
@@ -11,10 +13,7 @@ use crate::{
 pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let data = global.data.clone();
     let service = connect::blocking(move || connect::open(&data)).await?;
-    let listen = match args.listen {
-        Some(address) => Some(address),
-        None => configured(&global.data)?,
-    };
+    let listen = listen(&global.data, args.listen)?;
     for problem in service.host().policy_problems() {
         output.note(format!(
             "warning: {}{}",
@@ -23,7 +22,7 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &mut Output) 
         ));
     }
     let json = output.is_json();
-    let ready = |socket: &std::path::Path, address: Option<std::net::SocketAddr>| {
+    let ready = |socket: &std::path::Path, address: Option<SocketAddr>| {
         // Those who started the host wait for this line.
         let told = if json {
             output.json(&serde_json::json!({ "ready": true, "socket": socket, "address": address }))
@@ -47,15 +46,20 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &mut Output) 
     Ok(ExitCode::Ok)
 }
 
-fn configured(data: &std::path::Path) -> Result<Option<std::net::SocketAddr>, Failure> {
+/// Where to serve besides the socket: what the command line says, or else the configuration.
+fn listen(data: &std::path::Path, asked: Option<SocketAddr>) -> Result<Option<Listen>, Failure> {
     let path = data.join(connect::CONFIG);
     let configuration = connect::read_configuration(&path)?;
-    let Some(text) = configuration.host.listen else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| {
-        let message = format!(
-            "{}: `host.listen` is `{text}`, which is not an address and port; write it as 127.0.0.1:7878",
-            path.display()
-        );
-        Failure { exit_code: ExitCode::Config as u8, ..Failure::invalid(message) }
-    })
+    let address = match (asked, configuration.host.listen) {
+        (Some(address), _) => address,
+        (None, None) => return Ok(None),
+        (None, Some(text)) => text.parse().map_err(|_| {
+            let message = format!(
+                "{}: `host.listen` is `{text}`, which is not an address and port; write it as 127.0.0.1:7878",
+                path.display()
+            );
+            Failure { exit_code: ExitCode::Config as u8, ..Failure::invalid(message) }
+        })?,
+    };
+    Ok(Some(Listen { address, hosts: configuration.http.hosts }))
 }

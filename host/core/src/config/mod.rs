@@ -14,6 +14,7 @@ pub use trimtab_types::Glob;
 mod check;
 mod detectors;
 mod distributions;
+mod http;
 mod looks;
 mod metrics;
 mod rules;
@@ -21,6 +22,7 @@ mod span;
 
 pub use detectors::*;
 pub use distributions::*;
+pub use http::HttpSettings;
 pub use looks::*;
 pub use metrics::*;
 pub use rules::*;
@@ -35,6 +37,9 @@ pub struct Configuration {
     /// Where this host finds and serves things. Not part of what is in force: it changes no finding and no decision.
     #[serde(skip_serializing)]
     pub host: HostSettings,
+    /// How the HTTP interface on TCP is reached; like `host` not part of what is in force.
+    #[serde(skip_serializing)]
+    pub http: HttpSettings,
     /// How predictions are held against outcomes.
     pub judging: Judging,
     /// Metrics of the newest judged predictions.
@@ -162,6 +167,7 @@ impl Configuration {
                 problems.push(Invalid::new(format!("`{key}`"), problem));
             }
         };
+        self.http.check(&mut |ok, key, problem| need(ok, &format!("http.{key}"), problem));
         let judging = &self.judging;
         need(
             (0.0..=1.0).contains(&judging.binary_threshold),
@@ -225,6 +231,8 @@ mod tests {
         let text = r#"
             [host]
             listen = "127.0.0.1:7878"
+            [http]
+            hosts = ["drift.example", "::1"]
             [detectors.accuracy-z]
             enabled = true
             [[models]]
@@ -240,7 +248,8 @@ mod tests {
         "#;
         let configuration = Configuration::parse(text, "trimtab.toml").expect("valid");
         let back = Configuration::from_canonical(&configuration.canonical()).expect("reads back");
-        assert_eq!(back, Configuration { host: HostSettings::default(), ..configuration.clone() });
+        let (host, http) = (HostSettings::default(), HttpSettings::default());
+        assert_eq!(back, Configuration { host, http, ..configuration.clone() });
         assert_eq!(back.digest(), configuration.digest());
         let key = |model: &str| ModelKey { tenant: "t".into(), model: model.into() };
         assert_eq!(configuration.stage(&key("btc-1h")), ReleaseStage::Act);
@@ -289,6 +298,13 @@ mod tests {
             ("[detectors.ks]\nminimum = 600\nmedium = 0.3", &["detectors.ks.minimum", "detectors.ks.medium"]),
             ("[detectors.psi]\nwindow = true", &["line 2", "number of predictions"]),
             ("[fleet]\nalpha = 5", &["fleet.alpha"]),
+            ("[http]\nhosts = []", &["http.hosts", "at least one"]),
+            (
+                "[http]\nhosts = [\"localhost:7878\"]",
+                &["http.hosts (`localhost:7878`)", "without scheme, port"],
+            ),
+            ("[http]\nhosts = [\"*\"]", &["http.hosts (`*`)"]),
+            ("[http]\nhosts = [\"http://a.example/\", \"\"]", &["(`http://a.example/`)", "(``)"]),
             ("[trust]\nrequire-signed = true", &["trust.require-signed", "trust.keys"]),
             ("[trust]\nkeys = [\"RWabc\"]", &["line 2", "`RWabc`", "second line", ".pub"]),
             ("[policies.p]\ndigest = \"sha256:1f\"", &["line 2", "64 hexadecimal digits"]),

@@ -25,6 +25,8 @@ pub(crate) struct Scrape {
     pub(crate) folded: Position,
     /// Whether the fold stands still.
     pub(crate) stopped: bool,
+    /// What was refused before it was looked at: what was wrong, and how often.
+    pub(crate) denied: [(&'static str, u64); 3],
 }
 
 /// The text.
@@ -45,6 +47,7 @@ type Label<'a> = (&'static str, &'a str);
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_log(&mut encoder)?;
+        self.encode_denied(&mut encoder)?;
         self.encode_policies(&mut encoder)?;
         self.encode_calls(&mut encoder)
     }
@@ -59,6 +62,19 @@ impl Scrape {
         gauge("log_entries", "Entries of the log", self.head.0)?;
         gauge("folded_entries", "Entries of the log that findings and decisions account for", self.folded.0)?;
         gauge("fold_stopped", "1 where the fold stands still and needs a person", u64::from(self.stopped))
+    }
+
+    fn encode_denied(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(
+            "access_denied",
+            "Requests that were refused before they were looked at since the host started, by what was wrong",
+            None,
+            MetricType::Counter,
+        )?;
+        for (reason, times) in self.denied {
+            ConstCounter::new(times).encode(family.encode_family(&[("reason", reason)])?)?;
+        }
+        Ok(())
     }
 
     fn encode_policies(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

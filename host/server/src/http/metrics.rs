@@ -17,7 +17,8 @@ pub(super) async fn metrics(State(service): Shared) -> Result<Response, Refusal>
     blocking(service, |service| {
         let (head, folded, trouble) = service.host.progress();
         let policies = known_policies(service);
-        let scrape = Scrape { policies, head, folded, stopped: trouble.is_some() };
+        let scrape =
+            Scrape { policies, head, folded, stopped: trouble.is_some(), denied: service.denied.counts() };
         let text = exposition::write(scrape).map_err(|error| bug(&error))?;
         Ok(([(header::CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response())
     })

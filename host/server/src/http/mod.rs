@@ -26,7 +26,8 @@ use axum::{
 use trimtab_api::Failure;
 use trimtab_types::ErrorKind;
 
-use error::Refusal;
+use crate::doors::json_only;
+pub(crate) use error::Refusal;
 
 pub use service::Service;
 
@@ -70,6 +71,7 @@ pub fn router(service: Arc<Service>) -> Router {
             Refusal(Failure::new(ErrorKind::Method, message))
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), json_only))
         .layer(axum::middleware::from_fn(trace))
         .with_state(service)
 }

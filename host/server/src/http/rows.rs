@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::Bytes,
     extract::{Request, State, rejection::BytesRejection},
-    http::{HeaderMap, header},
+    http::HeaderMap,
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -23,7 +23,7 @@ use super::{
     questions::text,
     service::{Answer, Reply, Service, Shared},
 };
-use crate::clock;
+use crate::{clock, doors::is_ndjson};
 
 /// A row's time may lie this far in the future: clocks differ, but not by days.
 const FUTURE: u64 = 86_400;
@@ -34,13 +34,6 @@ pub(super) async fn admit(State(service): Shared, request: Request, next: Next) 
         Ok(_permit) => next.run(request).await,
         Err(_) => Refusal::from(StoreError::Busy).into_response(),
     }
-}
-
-fn is_ndjson(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains("ndjson") || value.contains("jsonl"))
 }
 
 /// One object, an array of them, or one on each line. Each comes with its line (or place, in an array).

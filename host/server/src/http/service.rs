@@ -17,7 +17,7 @@ use trimtab_sqlite::SqliteReader;
 use trimtab_types::ErrorKind;
 
 use super::{SCHEMA_VERSION, error::Refusal};
-use crate::clock;
+use crate::{clock, doors::Denied};
 
 /// Requests with rows that are read and parsed at the same time; more are told to come back.
 const ROW_REQUESTS: usize = 64;
@@ -29,6 +29,8 @@ pub struct Service {
     pub(super) host: Host,
     readers: Mutex<Vec<SqliteReader>>,
     pub(super) row_requests: Semaphore,
+    /// What was refused before it was looked at.
+    pub(crate) denied: Denied,
     reload: Box<dyn Fn() -> Result<Configuration, Failure> + Send + Sync>,
 }
 
@@ -42,6 +44,7 @@ impl Service {
             host,
             readers: Mutex::default(),
             row_requests: Semaphore::new(ROW_REQUESTS),
+            denied: Denied::default(),
             reload: Box::new(reload),
         }
     }
