@@ -6,29 +6,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, mpsc},
+    sync::Arc,
 };
 
 use serde::Serialize;
 use trimtab_core::fold::State;
 use trimtab_log::{Reader, StoreError};
 use trimtab_policy::{Package, Sandbox};
-use trimtab_types::{DecisionRecord, Entry, ModelKey, Position, Record, Timestamp};
+use trimtab_types::{DecisionRecord, Entry, Timestamp};
 
 use crate::{
     PrepareError,
     again::{Recorded, Replay},
+    deal::{Batch, Deal, Shares, Worker},
     diff::{Diff, Side},
     overlay::Overlay,
     period::Period,
     prepare::Contents,
     remarks::{Parts, remarks},
 };
-
-/// Entries that are replayed at once.
-const STEP: usize = 4_096;
-/// Batches that wait for a worker.
-const AHEAD: usize = 4;
 
 /// What a dry run came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,12 +73,6 @@ pub fn package_in_force(
     contents.package(name, &entry.policy.digest).map(Some)
 }
 
-/// A stretch of the log with what had been decided over it.
-struct Batch {
-    records: Vec<Record>,
-    decisions: Vec<DecisionRecord>,
-}
-
 /// Folds the log up to where it is folded, with `overlay` in force: from the beginning if it may change findings, because
 /// detectors have a past, and otherwise from the beginning of the period, before which everything is as recorded.
 ///
@@ -99,81 +89,34 @@ pub fn dry_run<R: Reader>(
     let recorded = in_force(&reader)?;
     let end = recorded.position;
     let workers = workers.min(recorded.models.len()).max(1);
-    let shards = &Shards::of(recorded.models.keys(), workers);
-    std::thread::scope(|scope| {
-        let (lanes, running): (Vec<_>, Vec<_>) = (0..workers)
-            .map(|shard| {
-                let (lane, batches) = mpsc::sync_channel::<Arc<Batch>>(AHEAD);
-                let work = move || -> Result<Worker, PrepareError> {
-                    let reader = open()?;
-                    let mut worker = Worker::new(shard, shards, sandbox, overlay, period, &reader)?;
-                    for batch in batches {
-                        worker.step(&batch, &reader)?;
-                    }
-                    Ok(worker)
-                };
-                (lane, scope.spawn(work))
-            })
-            .unzip();
-        let mut entries = 0;
-        let mut at = Position(0);
-        while at < end {
-            let mut records = reader.scan(at, STEP)?;
-            records.retain(|record| record.position <= end);
-            let Some(last) = records.last().map(|record| record.position) else { break };
-            entries += records.len() as u64;
-            let batch = Arc::new(Batch { decisions: reader.decided(at, last)?, records });
-            // A worker that is gone has an error to tell, below.
-            if lanes.iter().any(|lane| lane.send(Arc::clone(&batch)).is_err()) {
-                break;
-            }
-            at = last;
-            progress(at.0, end.0);
-        }
-        drop(lanes);
-        let mut diff = Diff::default();
-        let mut parts = Parts::default();
-        let mut candidate = None;
-        for worker in running {
-            let worker = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            diff.merge(worker.diff);
-            parts.merge(worker.parts);
-            candidate = candidate.or(Some(worker.replay));
-        }
-        let mut report = Report { entries, diff, settings: Vec::new(), remarks: Vec::new() };
-        if let Some(candidate) = candidate {
-            let recorded = Replay::resume(recorded, Arc::clone(sandbox), &reader)?;
-            let left_aside = overlay.mode_left_aside(&candidate.state().configuration);
-            let stand = |replay: &Replay| replay.in_force().cloned().collect::<Vec<_>>();
-            report.settings = settings(&recorded, &candidate);
-            report.remarks = remarks(&parts, &stand(&recorded), &stand(&candidate), left_aside);
-            explain(&mut report.diff, &report.settings);
-        }
-        Ok(report)
-    })
-}
-
-/// Which worker folds which model. In turns, and not by a hash, which would leave workers idle where there are few models.
-struct Shards(BTreeMap<String, BTreeMap<String, usize>>);
-
-impl Shards {
-    fn of<'a>(models: impl Iterator<Item = &'a ModelKey>, workers: usize) -> Self {
-        let mut shards: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
-        for (n, ModelKey { tenant, model }) in models.enumerate() {
-            shards.entry(tenant.clone()).or_default().insert(model.clone(), n % workers);
-        }
-        Self(shards)
+    let shares = &Shares::of(recorded.models.keys(), workers);
+    let deal = Deal { open, recorded: &|reader, after, until| reader.decided(after, until), end, workers };
+    let make = |number, reader: &dyn Reader| Trial::new(number, shares, sandbox, overlay, period, reader);
+    let (entries, trials) = deal.run(&make, progress)?;
+    let mut diff = Diff::default();
+    let mut parts = Parts::default();
+    let mut candidate = None;
+    for trial in trials {
+        diff.merge(trial.diff);
+        parts.merge(trial.parts);
+        candidate = candidate.or(Some(trial.replay));
     }
-
-    fn shard_of(&self, tenant: &str, model: &str) -> usize {
-        self.0.get(tenant).and_then(|models| models.get(model)).copied().unwrap_or(0)
+    let mut report = Report { entries, diff, settings: Vec::new(), remarks: Vec::new() };
+    if let Some(candidate) = candidate {
+        let recorded = Replay::resume(recorded, Arc::clone(sandbox), &reader)?;
+        let left_aside = overlay.mode_left_aside(&candidate.state().configuration);
+        let stand = |replay: &Replay| replay.in_force().cloned().collect::<Vec<_>>();
+        report.settings = settings(&recorded, &candidate);
+        report.remarks = remarks(&parts, &stand(&recorded), &stand(&candidate), left_aside);
+        explain(&mut report.diff, &report.settings);
     }
+    Ok(report)
 }
 
 /// Folds the models that fall to it.
-struct Worker<'a> {
-    shard: usize,
-    shards: &'a Shards,
+struct Trial<'a> {
+    number: usize,
+    shares: &'a Shares,
     replay: Replay,
     overlay: &'a Arc<Overlay>,
     trying: bool,
@@ -184,10 +127,10 @@ struct Worker<'a> {
     parts: Parts,
 }
 
-impl<'a> Worker<'a> {
+impl<'a> Trial<'a> {
     fn new(
-        shard: usize,
-        shards: &'a Shards,
+        number: usize,
+        shares: &'a Shares,
         sandbox: &Arc<Sandbox>,
         overlay: &'a Arc<Overlay>,
         period: &'a Period,
@@ -196,12 +139,12 @@ impl<'a> Worker<'a> {
         let replay = Replay::new(Arc::clone(sandbox));
         let parts = Parts::of(overlay.packages().iter().map(|package| &package.name));
         let diff = Diff::default();
-        let mut worker =
-            Self { shard, shards, replay, overlay, trying: false, newest: None, period, diff, parts };
+        let mut trial =
+            Self { number, shares, replay, overlay, trying: false, newest: None, period, diff, parts };
         if overlay.changes_findings() || period.since.is_none() {
-            worker.try_out(reader)?;
+            trial.try_out(reader)?;
         }
-        Ok(worker)
+        Ok(trial)
     }
 
     fn try_out(&mut self, reader: &dyn Reader) -> Result<(), PrepareError> {
@@ -209,11 +152,26 @@ impl<'a> Worker<'a> {
         self.replay.try_out(Arc::clone(self.overlay), reader)
     }
 
-    fn step(&mut self, batch: &Batch, reader: &dyn Reader) -> Result<(), PrepareError> {
+    fn is_mine(&self, entry: &Entry) -> bool {
+        entry.model().is_none_or(|(tenant, model)| self.shares.worker_of(tenant, model) == self.number)
+    }
+
+    fn is_compared(&self, decision: &DecisionRecord) -> bool {
+        self.period.is_about(decision)
+            && self.shares.worker_of(&decision.subject.tenant, &decision.subject.model) == self.number
+    }
+}
+
+impl Worker<Vec<DecisionRecord>> for Trial<'_> {
+    fn step(
+        &mut self,
+        batch: &Batch<Vec<DecisionRecord>>,
+        reader: &dyn Reader,
+    ) -> Result<bool, PrepareError> {
         self.replay.recall(if self.trying {
-            Recorded::once(&batch.decisions)
+            Recorded::once(&batch.recorded)
         } else {
-            Recorded::all(&batch.decisions)
+            Recorded::all(&batch.recorded)
         });
         for record in &batch.records {
             // By all entries, also of models that others fold: each worker begins at the same place.
@@ -221,7 +179,7 @@ impl<'a> Worker<'a> {
             let begins = self.period.since.is_some_and(|since| self.newest.is_some_and(|at| at >= since));
             if !self.trying && begins {
                 self.try_out(reader)?;
-                self.replay.recall(Recorded::once(&batch.decisions));
+                self.replay.recall(Recorded::once(&batch.recorded));
             }
             if self.is_mine(&record.entry) {
                 self.replay.step(record, reader)?;
@@ -233,23 +191,14 @@ impl<'a> Worker<'a> {
         // A dry run keeps no state.
         self.replay.forget_touched();
         let messages = self.replay.writes_alerts();
-        let recorded: Vec<_> = batch.decisions.iter().filter(|decision| self.is_compared(decision)).collect();
+        let recorded: Vec<_> = batch.recorded.iter().filter(|decision| self.is_compared(decision)).collect();
         let candidate: Vec<_> = decided.iter().filter(|decision| self.is_compared(decision)).collect();
         for decision in &candidate {
             self.parts.count(decision, |policy, finding| self.replay.applies_to(policy, finding));
         }
         let candidate = Side::enforced(candidate, messages).under(self.replay.other_tables());
         self.diff.compare(&Side::enforced(recorded, messages), &candidate);
-        Ok(())
-    }
-
-    fn is_mine(&self, entry: &Entry) -> bool {
-        entry.model().is_none_or(|(tenant, model)| self.shards.shard_of(tenant, model) == self.shard)
-    }
-
-    fn is_compared(&self, decision: &DecisionRecord) -> bool {
-        self.period.is_about(decision)
-            && self.shards.shard_of(&decision.subject.tenant, &decision.subject.model) == self.shard
+        Ok(true)
     }
 }
 
@@ -309,25 +258,4 @@ fn settings(recorded: &Replay, candidate: &Replay) -> Vec<SettingChange> {
             candidate: candidate.get(key).cloned(),
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn models_are_dealt_to_workers_in_turns() {
-        let models: Vec<_> =
-            (0..6).map(|n| ModelKey { tenant: "t".into(), model: format!("model-{n}") }).collect();
-        for workers in 1..=4 {
-            let shards = Shards::of(models.iter(), workers);
-            let mut counts = vec![0; workers];
-            for ModelKey { tenant, model } in &models {
-                counts[shards.shard_of(tenant, model)] += 1;
-            }
-            let (least, most) = (counts.iter().min(), counts.iter().max());
-            assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{counts:?}");
-            assert_eq!(shards.shard_of("t", "nobody"), 0, "whoever is new falls to somebody");
-        }
-    }
 }

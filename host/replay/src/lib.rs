@@ -3,6 +3,7 @@
 
 mod again;
 pub mod backtest;
+mod deal;
 pub mod diff;
 pub mod dry_run;
 pub mod overlay;

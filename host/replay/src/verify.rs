@@ -1,21 +1,25 @@
 //! `verify`: folds the whole log again from nothing, asks the recorded policies again, and compares everything with what
-//! was recorded: findings, decisions, effects and, at the end, the state.
+//! was recorded: findings, decisions, effects and, at the end, the state. On all cores, each of them some of the models.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
-use trimtab_core::{decide::Output, fold::State};
-use trimtab_log::{Folded, Reader, first_difference};
+use trimtab_core::{
+    decide::Output,
+    fold::{State, StateKey},
+};
+use trimtab_log::{Folded, Reader, StoreError, first_difference};
 use trimtab_policy::Sandbox;
-use trimtab_types::{DecisionRecord, Position};
+use trimtab_types::{DecisionRecord, Effect, ModelKey, Position, Subject};
 
 use crate::{
     PrepareError,
     again::{Recorded, Replay},
+    deal::{Batch, Deal, Shares, Worker},
 };
-
-/// Entries that are folded between two comparisons.
-const STEP: usize = 4_096;
 
 /// What `verify` found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,36 +51,32 @@ pub struct Difference {
     pub problem: String,
 }
 
-/// Replays everything that is folded. `progress` hears how many entries of how many are done.
-pub fn verify(
-    reader: &dyn Reader,
+/// Replays everything that is folded. `open` opens a reader for each worker; `progress` hears how many entries of how many
+/// are done. The report is the same for any number of workers.
+pub fn verify<R: Reader>(
+    open: &(dyn Fn() -> Result<R, StoreError> + Sync),
     sandbox: &Arc<Sandbox>,
+    workers: usize,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, PrepareError> {
-    let (end, format, stored) = reader.folded_state()?;
-    let mut replay = Replay::new(Arc::clone(sandbox));
-    let mut report =
-        Report { entries: 0, findings: 0, decisions: 0, effects: 0, states: 0, difference: None };
-    let mut states = std::collections::BTreeMap::new();
-    let mut at = Position(0);
-    while at < end && report.difference.is_none() {
-        let records = reader.scan(at, STEP)?;
-        let records: Vec<_> = records.into_iter().take_while(|record| record.position <= end).collect();
-        let Some(last) = records.last().map(|record| record.position) else { break };
-        let recorded = reader.folded(at, last)?;
-        replay.recall(Recorded::once(&recorded.decisions));
-        for record in &records {
-            replay.step(record, reader)?;
-        }
-        let replayed = replay.take();
-        report.entries += records.len() as u64;
-        report.findings += recorded.findings.len() as u64;
-        report.decisions += recorded.decisions.len() as u64;
-        report.effects += recorded.effects.len() as u64;
-        report.difference = compare(&recorded, &replayed);
-        states.extend(replay.take_states()?);
-        at = last;
-        progress(at.0, end.0);
+    let (end, format, stored) = open()?.folded_state()?;
+    let models: BTreeSet<ModelKey> = stored.iter().filter_map(|(key, _)| model_of(key)).collect();
+    let workers = workers.min(models.len()).max(1);
+    let shares = &Shares::of(models.iter(), workers);
+    let deal = Deal { open, recorded: &|reader, after, until| reader.folded(after, until), end, workers };
+    let make = |number, _: &dyn Reader| Ok(Comparison::new(number, shares, sandbox));
+    let (entries, comparisons) = deal.run(&make, progress)?;
+    let mut report = Report { entries, findings: 0, decisions: 0, effects: 0, states: 0, difference: None };
+    let mut states = BTreeMap::new();
+    for comparison in comparisons {
+        report.findings += comparison.findings;
+        report.decisions += comparison.decisions;
+        report.effects += comparison.effects;
+        report.difference = [report.difference, comparison.difference]
+            .into_iter()
+            .flatten()
+            .min_by_key(|difference| difference.position);
+        states.extend(comparison.states);
     }
     if report.difference.is_none() && format == State::FORMAT {
         report.states = stored.len() as u64;
@@ -85,6 +85,98 @@ pub fn verify(
         report.difference = compare_states(&stored, &replayed, end);
     }
     Ok(report)
+}
+
+/// The model that a part of the state is about; `None`: it is about all of them.
+fn model_of(key: &str) -> Option<ModelKey> {
+    match serde_json::from_str(key).ok()? {
+        StateKey::Global => None,
+        StateKey::Model(key) => Some(key),
+        StateKey::Subject(subject) | StateKey::Baseline(subject) | StateKey::Timelines(subject) => {
+            Some(subject.model_key())
+        }
+    }
+}
+
+/// Folds the models that fall to it and holds them against the record.
+struct Comparison<'a> {
+    number: usize,
+    shares: &'a Shares,
+    replay: Replay,
+    findings: u64,
+    decisions: u64,
+    effects: u64,
+    states: BTreeMap<String, Option<Vec<u8>>>,
+    difference: Option<Difference>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(number: usize, shares: &'a Shares, sandbox: &Arc<Sandbox>) -> Self {
+        Self {
+            number,
+            shares,
+            replay: Replay::new(Arc::clone(sandbox)),
+            findings: 0,
+            decisions: 0,
+            effects: 0,
+            states: BTreeMap::new(),
+            difference: None,
+        }
+    }
+
+    fn is_mine(&self, model: Option<(&str, &str)>) -> bool {
+        model.map_or(self.number == 0, |(tenant, model)| self.shares.worker_of(tenant, model) == self.number)
+    }
+
+    fn is_about_mine(&self, subject: &Subject) -> bool {
+        self.is_mine(Some((&subject.tenant, &subject.model)))
+    }
+
+    /// An alert says in its body whom it is about.
+    fn sends_mine(&self, effect: &Effect) -> bool {
+        let about = &effect.body["alert"]["subject"];
+        self.is_mine(about["tenant"].as_str().zip(about["model"].as_str()))
+    }
+
+    /// What had been recorded of its models.
+    fn mine(&self, recorded: &Folded) -> Folded {
+        let Folded { findings, decisions, effects } = recorded;
+        Folded {
+            findings: findings.iter().filter(|one| self.is_about_mine(&one.subject)).cloned().collect(),
+            decisions: decisions.iter().filter(|one| self.is_about_mine(&one.subject)).cloned().collect(),
+            effects: effects.iter().filter(|one| self.sends_mine(one)).cloned().collect(),
+        }
+    }
+}
+
+impl Worker<Folded> for Comparison<'_> {
+    fn step(&mut self, batch: &Batch<Folded>, reader: &dyn Reader) -> Result<bool, PrepareError> {
+        if self.difference.is_some() {
+            return Ok(false);
+        }
+        let recorded = self.mine(&batch.recorded);
+        self.replay.recall(Recorded::once(&recorded.decisions));
+        for record in &batch.records {
+            let model = record.entry.model();
+            if model.is_none() || self.is_mine(model) {
+                self.replay.step(record, reader)?;
+            } else {
+                self.replay.pass_over(record);
+            }
+        }
+        let replayed = self.replay.take();
+        self.findings += recorded.findings.len() as u64;
+        self.decisions += recorded.decisions.len() as u64;
+        self.effects += recorded.effects.len() as u64;
+        self.difference = compare(&recorded, &replayed);
+        for (key, bytes) in self.replay.take_states()? {
+            let model = model_of(&key);
+            if self.is_mine(model.as_ref().map(|model| (model.tenant.as_str(), model.model.as_str()))) {
+                self.states.insert(key, bytes);
+            }
+        }
+        Ok(self.difference.is_none())
+    }
 }
 
 fn compare(recorded: &Folded, replayed: &Output) -> Option<Difference> {

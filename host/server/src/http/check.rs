@@ -34,7 +34,9 @@ pub(super) async fn run_verify(State(service): Shared) -> Answer<verify::Report>
     blocking(service, |service| {
         service.host.settle()?;
         let sandbox = Arc::clone(service.host.sandbox());
-        service.read(|reader| Ok(Reply(verify::verify(reader, &sandbox, &mut |_, _| {})?)))
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let open = || service.host.reader();
+        Ok(Reply(verify::verify(&open, &sandbox, workers, &mut |_, _| {})?))
     })
     .await
 }
