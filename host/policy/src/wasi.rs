@@ -27,7 +27,10 @@ use wasmtime_wasi::p2::{
 use wasmtime_wasi::sockets::WasiSocketsView as _;
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use crate::guest::{Guest, Log, Stream};
+use crate::{
+    convert::unix,
+    guest::{Guest, Log, Stream},
+};
 
 /// Random bytes at once. Python's generator is seeded with 2,496.
 const MOST_RANDOM_BYTES: u64 = 4 << 10;
@@ -41,10 +44,10 @@ pub(crate) struct EmptyWorld(WasiCtx);
 
 impl EmptyWorld {
     fn new(now: Timestamp, log: &Arc<Mutex<Log>>) -> Self {
-        let seed = now.as_unix();
+        let seed = unix(now);
         let mut builder = WasiCtx::builder();
         builder
-            .wall_clock(StandingClock(Duration::from_secs(now.as_unix())))
+            .wall_clock(StandingClock(Duration::from_secs(seed)))
             .secure_random(SplitMix(seed))
             .insecure_random(SplitMix(!seed))
             .insecure_random_seed(u128::from(seed))
@@ -185,7 +188,7 @@ impl monotonic_clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.charge(1)?;
         // Never 0: Go takes that for a machine without a clock and gives up, and policies are tried out at 1970.
-        Ok(self.now.as_unix().saturating_mul(1_000_000_000).max(1))
+        Ok(unix(self.now).saturating_mul(1_000_000_000).max(1))
     }
     fn resolution(&mut self) -> wasmtime::Result<u64> {
         self.charge(1)?;

@@ -18,7 +18,7 @@ use crate::{
 /// Rows of one transaction.
 const BATCH: usize = 5_000;
 /// Time between two ticks of the log's clock.
-const TICK: u64 = 3_600;
+const TICK: u32 = 3_600;
 /// Findings that are listed.
 const LISTED: u32 = 10_000;
 

@@ -31,7 +31,7 @@ pub(crate) struct Feed<'a> {
     batch: usize,
     /// Ticks are put in whenever this many seconds have passed; only into a host in this process, because a host that
     /// serves ticks by itself.
-    tick: Option<u64>,
+    tick: Option<u32>,
 }
 
 /// A row on its way.
@@ -49,7 +49,7 @@ struct Waiting {
 }
 
 impl<'a> Feed<'a> {
-    pub(crate) fn new(client: &'a Client, batch: usize, tick: Option<u64>) -> Self {
+    pub(crate) fn new(client: &'a Client, batch: usize, tick: Option<u32>) -> Self {
         Self { client, batch, tick }
     }
 

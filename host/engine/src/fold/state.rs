@@ -399,8 +399,8 @@ impl Default for State {
     fn default() -> Self {
         Self {
             position: Position(0),
-            clock: Timestamp::EPOCH,
-            looked: 0,
+            clock: Timestamp::MIN,
+            looked: i64::MIN,
             configuration: Arc::default(),
             configuration_digest: None,
             policies: PolicySetEntry::default(),
