@@ -32,7 +32,7 @@ pub use lifecycle::{
     Recommendation, Ruling, Schedule,
 };
 pub use prediction::{
-    Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
+    Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, can_judge, judge,
 };
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};

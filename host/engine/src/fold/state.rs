@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use trimtab_stats::Window;
 use trimtab_types::{
     Baseline, Digest, Estimate, Finding, Judged, Metric, ModelKey, Outcome, Phase, PolicyRef, PolicySetEntry,
-    Position, Prediction, Severity, Stage, Subject, Timestamp, VersionTransition,
+    Position, Prediction, Severity, Stage, Subject, Timestamp, VersionTransition, can_judge,
 };
 
 use super::{
@@ -203,6 +203,8 @@ pub struct SubjectState {
     pub predictions: u64,
     /// Predictions resolved and judged.
     pub resolved: u64,
+    /// Outcomes that can judge nothing: they are of another kind than their prediction.
+    pub unjudged: u64,
     /// Whether the newest judged predictions were right, by their position.
     pub right: Window,
     /// Whether the newest trades won.
@@ -248,6 +250,7 @@ impl Default for SubjectState {
         Self {
             predictions: 0,
             resolved: 0,
+            unjudged: 0,
             right: window(),
             won: window(),
             times: TimeCounts::default(),
@@ -292,6 +295,7 @@ impl SubjectState {
             Multiclass(_) | Regression(_) => false,
         };
         self.waiting.resolved(prediction_at);
+        self.unjudged += u64::from(!can_judge(prediction, outcome));
         if let Some(right) = judged.right {
             self.resolved += 1;
             self.right.push(prediction_at.0, right);
@@ -317,10 +321,22 @@ impl SubjectState {
         (after, outcome): (Judged, &Outcome),
         now: Timestamp,
     ) {
-        if let (Some(before), Some(after)) = (before.right, after.right) {
-            self.right.amend(prediction_at.0, after);
-            self.times.remove(previous.time, before);
-            self.times.add(outcome.time, after, now);
+        match (before.right, after.right) {
+            (Some(before), Some(after)) => {
+                self.right.amend(prediction_at.0, after);
+                self.times.remove(previous.time, before);
+                self.times.add(outcome.time, after, now);
+            }
+            // The outcome before was of another kind: this is the first that judges.
+            (None, Some(after)) => {
+                self.resolved += 1;
+                self.right.push(prediction_at.0, after);
+                self.times.add(outcome.time, after, now);
+            }
+            (_, None) => {}
+        }
+        if !can_judge(prediction, previous) && can_judge(prediction, outcome) {
+            self.unjudged = self.unjudged.saturating_sub(1);
         }
         if let Some(won) = after.won {
             self.won.amend(prediction_at.0, won);
@@ -415,7 +431,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 7;
+    pub const FORMAT: u32 = 8;
 
     pub(crate) fn advance_clock(&mut self, time: Timestamp) {
         if time > self.clock {
