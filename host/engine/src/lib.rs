@@ -10,6 +10,7 @@ pub mod diff;
 pub mod dry_run;
 pub mod fold;
 mod host;
+mod json_values;
 pub mod metrics;
 pub mod overlay;
 mod pipeline;
