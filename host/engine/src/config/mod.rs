@@ -14,6 +14,7 @@ use trimtab_types::{
 use wildmatch::WildMatch;
 
 mod detectors;
+mod layers;
 mod windowed;
 
 pub use detectors::*;
@@ -155,7 +156,7 @@ pub struct ModelRule {
     /// Accuracy that pure chance gives; 0.5 for binary tasks and directions where nothing is said.
     #[serde(default)]
     pub chance: Option<f64>,
-    /// What watches these models, in place of the general `detectors`; a key that is not there has its default.
+    /// What watches these models. In a file it lies over the general `detectors`, key by key; here it is whole.
     #[serde(default)]
     pub detectors: Option<Detectors>,
 }
@@ -293,8 +294,12 @@ pub enum ConfigError {
 impl Configuration {
     /// Parses TOML; `file` is how errors call it.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let configuration: Self = toml::from_str(text)
-            .map_err(|error| ConfigError::Syntax { file: file.to_owned(), problem: error.to_string() })?;
+        let syntax = |error: toml::de::Error| ConfigError::Syntax {
+            file: file.to_owned(),
+            problem: error.to_string(),
+        };
+        let mut configuration: Self = toml::from_str(text).map_err(syntax)?;
+        layers::lay_over(text, &mut configuration).map_err(syntax)?;
         let problems = configuration.problems();
         if problems.is_empty() {
             Ok(configuration)
