@@ -11,6 +11,7 @@ mod crash;
 mod dry_run;
 mod elec2;
 mod hostile;
+mod imports;
 mod input;
 mod languages;
 mod output;

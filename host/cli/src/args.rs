@@ -107,6 +107,9 @@ pub(crate) struct SourceArgs {
     /// By the file's name where nothing is said.
     #[arg(long)]
     pub(crate) format: Option<Format>,
+    /// Put the rows in the order of their times; without, a file that is not in order is refused.
+    #[arg(long)]
+    pub(crate) sort: bool,
 }
 
 #[derive(Debug, Args)]
