@@ -73,6 +73,30 @@ pub(crate) enum Command {
     Backtest(BacktestArgs),
     /// List, inspect, test and swap policies.
     Policy(PolicyArgs),
+    /// Show the configuration with every value that counts.
+    Config(ConfigArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every key with its value, the defaults as well.
+    Show(ConfigShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigShowArgs {
+    /// Say where each value comes from: a line of the file, the general detectors, or the default.
+    #[arg(long)]
+    pub(crate) origin: bool,
+    /// The file; `trimtab.toml` in the data directory where nothing is said.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
