@@ -15,6 +15,7 @@ mod dry_run;
 mod elec2;
 mod goldens;
 mod hostile;
+mod imports;
 mod input;
 mod languages;
 mod output;

@@ -131,7 +131,7 @@ fn tenants_are_told_apart() {
             lines(&story(7)[..1_200]).replace("\"model\":\"m\"", &named)
         };
         let file = scratch.file("rows.ndjson", of("m") + &of("n"));
-        scratch.run(&["import", &file]).expect(0);
+        scratch.run(&["import", &file, "--sort"]).expect(0);
     }
     let owner = |item: &Value| {
         let subject = item.get("subject").unwrap_or(item);

@@ -58,7 +58,7 @@ fn wrong_rows_are_refused_and_nothing_of_their_request_is_kept() {
         (with("score", json!(0)).replace(":0,", ":NaN,"), &["row 1", "expected value", KEPT]),
         (with("score", json!(0)).replace(":0,", ":1e999,"), &["row 1", "number out of range", KEPT]),
         (with("time", json!("2025-01-01T00:00:00")), &["row 1", "not a time with a zone", "write it as", KEPT]),
-        (with("time", json!("1969-12-31T23:59:59Z")), &["row 1", "1970 to 9999", KEPT]),
+        (with("time", json!("0000-12-31T23:59:59Z")), &["row 1", "1 to 9999", KEPT]),
         (with("time", json!("9998-01-01T00:00:00Z")), &["row 1", "lies in the future", "check the sender's clock", KEPT]),
         (with("id", json!("x".repeat(MEBIBYTE))),  &["row 1", "may have at most 1048576", KEPT]),
         (format!("[{good},{}]", with("score", json!(2))), &["row 2", "between 0 and 1", KEPT]),

@@ -3,6 +3,7 @@
 
 mod calls;
 mod failure;
+mod json_values;
 mod policies;
 pub mod rows;
 mod trade;

@@ -9,6 +9,8 @@ use trimtab_types::{
     Predicted, Prediction, Subject, Timestamp, Trade, parse_duration,
 };
 
+use crate::json_values::{features, whole};
+
 /// A prediction as callers write it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,11 +26,11 @@ pub struct PredictionRow {
     pub segment: String,
     pub time: String,
     /// −1, 0 or 1. Exactly one of `direction`, `score`, `class` and `value` says what was predicted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub direction: Option<i8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub class: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
@@ -38,11 +40,11 @@ pub struct PredictionRow {
     pub lower: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upper: Option<f64>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "features")]
     pub features: BTreeMap<String, FeatureValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry_price: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub side: Option<i8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<f64>,
@@ -109,7 +111,7 @@ pub struct OutcomeRow {
     pub model: String,
     pub id: String,
     pub time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub label: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
@@ -308,6 +310,22 @@ mod tests {
         check(&p(r#","score":0.1,"horizon":"soon""#), "horizon: `soon` is not a length of time");
         check(&p(r#","score":0.1,"features":{"a":1,"b":"x"}"#), "Binary");
         check(&p(r#","score":0.1,"features":{"a":[1]}"#), "expected a number or a text");
+        check(&p(r#","score":0.1,"features":{"a":null,"b":1}"#), "Binary");
+        check(&p(r#","score":0.1,"features":{"a":1,"a":2}"#), "feature `a` is there twice");
+        check(&p(r#","score":0.1,"features":{"a":null,"a":2}"#), "feature `a` is there twice");
+        check(&p(r#","direction":-1.0"#), "Direction(-1)");
+        check(&p(r#","class":3.0"#), "Multiclass(3)");
+        check(&p(r#","class":-1"#), "-1 is no number of this field");
+        check(&p(r#","class":2.5"#), "2.5 is not a whole number");
+        check(&p(r#","class":null,"score":0.5"#), "Binary(0.5)");
+        check(
+            r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":1.0}}"#,
+            "a Some(Label(1))",
+        );
+        check(
+            r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":true}}"#,
+            "expected a whole number",
+        );
         check(
             r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z","label":1}}"#,
             "a Some(Label(1))",

@@ -122,6 +122,9 @@ pub struct SubjectStatus {
     pub predictions: u64,
     /// Predictions judged.
     pub resolved: u64,
+    /// Outcomes that can judge nothing: they are of another kind than their prediction.
+    #[serde(default)]
+    pub unjudged: u64,
     /// Accuracy of the newest 50, 100 and 200, where there are as many.
     pub accuracy: [Option<Estimate>; 3],
     /// The baseline's accuracy.

@@ -73,6 +73,30 @@ pub(crate) enum Command {
     Backtest(BacktestArgs),
     /// List, inspect, test and swap policies.
     Policy(PolicyArgs),
+    /// Show the configuration with every value that counts.
+    Config(ConfigArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every key with its value, the defaults as well.
+    Show(ConfigShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigShowArgs {
+    /// Say where each value comes from: a line of the file, the general detectors, or the default.
+    #[arg(long)]
+    pub(crate) origin: bool,
+    /// The file; `trimtab.toml` in the data directory where nothing is said.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +131,9 @@ pub(crate) struct SourceArgs {
     /// By the file's name where nothing is said.
     #[arg(long)]
     pub(crate) format: Option<Format>,
+    /// Put the rows in the order of their times; without, a file that is not in order is refused.
+    #[arg(long)]
+    pub(crate) sort: bool,
 }
 
 #[derive(Debug, Args)]

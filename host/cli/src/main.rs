@@ -77,6 +77,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Kill(args) => commands::trade::kill(&global, &args, output).await,
         Command::Verify(args) => commands::verify::run(&global, &args, output).await,
         Command::Backtest(args) => commands::backtest::run(&global, &args, output).await,
+        Command::Config(args) => commands::config::run(&global, &args, output),
         Command::Policy(args) => commands::policy::run(&global, &args, output).await,
     }
 }

@@ -91,8 +91,8 @@ impl Default for State {
     fn default() -> Self {
         Self {
             position: Position(0),
-            tick: Timestamp::EPOCH,
-            looked: 0,
+            tick: Timestamp::MIN,
+            looked: i64::MIN,
             configuration: Arc::default(),
             configuration_digest: None,
             policies: PolicySetEntry::default(),

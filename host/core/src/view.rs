@@ -78,16 +78,13 @@ impl View for SubjectView {
             let count = self.subject.times.between(self.now, from_ago, until_ago);
             return rate(u64::from(count.right), u64::from(count.all));
         }
-        let ago = |seconds: Seconds| {
-            let millis = self.now.as_millis() - i64::from(seconds) * 1_000;
-            Timestamp::from_millis(millis.max(0))
-        };
+        let ago = |seconds: Seconds| self.now.minus(u64::from(seconds));
         if self.kept() == 0 {
             return None;
         }
         // What becomes known now counts, too.
-        let until = if until_ago == 0 { Some(self.now.plus(1)) } else { ago(until_ago) };
-        measure::of(metric, &self.subject.rows.between(ago(from_ago)?, until?)?, &self.metrics)
+        let until = if until_ago == 0 { self.now.plus(1) } else { ago(until_ago) };
+        measure::of(metric, &self.subject.rows.between(ago(from_ago), until)?, &self.metrics)
     }
 
     fn baseline(&self, metric: &str) -> Option<Estimate> {

@@ -3,7 +3,7 @@
 //! The contract promises policies finite numbers: an estimate that is not finite is no estimate, and an infinite
 //! statistic becomes the largest finite one.
 
-use trimtab_types as host;
+use trimtab_types::{self as host, Timestamp};
 
 use crate::bindings::exports::trimtab::policy::{
     alert_format, canary_promotion, cleanup, drift_action, retrain_schedule,
@@ -77,6 +77,14 @@ fn metrics(metrics: &[host::Metric]) -> Vec<wit::Metric> {
         .collect()
 }
 
+/// Why some questions cannot be put.
+pub(crate) const NO_EARLIER: &str = "the policy interface 0.1.0 has no times before 1970";
+
+/// Seconds since 1970, as the interface has them. No policy is asked about earlier times: see `Policy::call`.
+pub(crate) fn unix(time: Timestamp) -> u64 {
+    u64::try_from(time.as_unix()).unwrap_or_default()
+}
+
 fn finite(number: f64) -> f64 {
     if number.is_nan() { 0.0 } else { number.clamp(f64::MIN, f64::MAX) }
 }
@@ -87,7 +95,7 @@ impl From<&host::Finding> for wit::Finding {
             id: finding.id.clone(),
             subject: (&finding.subject).into(),
             phase: finding.phase.into(),
-            opened: finding.opened.as_unix(),
+            opened: unix(finding.opened),
             detector: finding.detector.clone(),
             quantity: finding.quantity.clone(),
             severity: finding.severity.into(),
@@ -146,7 +154,7 @@ impl From<&host::Alert> for alert_format::Alert {
                 host::Occasion::Escalated => alert_format::Occasion::Escalated,
                 host::Occasion::Resolved => alert_format::Occasion::Resolved,
             },
-            started: alert.started.as_unix(),
+            started: unix(alert.started),
             findings: alert.findings.iter().map(Into::into).collect(),
             metrics: metrics(&alert.metrics),
             reason: alert.reason.clone(),

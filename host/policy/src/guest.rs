@@ -223,7 +223,7 @@ impl settings::Host for Guest {
 impl clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.charge(1)?;
-        Ok(self.now.as_unix())
+        Ok(convert::unix(self.now))
     }
     fn format(&mut self, time: u64) -> wasmtime::Result<String> {
         self.charge(1)?;
@@ -286,6 +286,10 @@ impl history::Host for Guest {
         let mut answer = self.view.findings(within, at_least, most);
         answer.truncate(most as usize);
         self.charge(1 + answer.len())?;
+        if let Some(early) = answer.iter().find(|finding| finding.opened < Timestamp::EPOCH) {
+            let message = format!("a finding of {} cannot be told: {}", early.opened, convert::NO_EARLIER);
+            return Err(Stop { kind: FailureKind::HostCall, message }.into());
+        }
         let told = answer.iter().map(Into::into).collect();
         self.reads.push(Read::Findings { within, at_least, limit, answer });
         Ok(told)

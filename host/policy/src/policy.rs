@@ -19,6 +19,7 @@ use crate::bindings::exports::trimtab::policy::{
     alert_format, canary_promotion, cleanup, drift_action, retrain_schedule, self_check,
 };
 use crate::contract;
+use crate::convert;
 use crate::guest::Guest;
 use crate::limits::{Limits, MIB};
 use crate::manifest::Manifest;
@@ -320,6 +321,7 @@ impl Policy {
                 .drift_action
                 .as_ref()
                 .ok_or_else(|| self.not_asked(PolicyKind::DriftAction))?;
+            Self::tellable(findings.iter().map(|finding| finding.opened))?;
             let findings: Vec<_> = findings.iter().map(Into::into).collect();
             let answer = question.load(&mut *store, instance)?.call_decide(store, &findings)?;
             Ok(answer.map(Decision::from))
@@ -337,6 +339,7 @@ impl Policy {
                 .alert_format
                 .as_ref()
                 .ok_or_else(|| self.not_asked(PolicyKind::AlertFormat))?;
+            Self::tellable(alert.findings.iter().map(|finding| finding.opened).chain([alert.started]))?;
             let answer = question.load(&mut *store, instance)?.call_render(store, &alert.into(), channel)?;
             Ok(answer.map(Message::from))
         });
@@ -397,6 +400,13 @@ impl Policy {
         Stop { kind: FailureKind::Load, message: format!("it does not export {kind}") }
     }
 
+    /// The interface counts seconds from 1970 without a sign: what is earlier cannot be put to a policy.
+    fn tellable(times: impl IntoIterator<Item = Timestamp>) -> Result<(), Stop> {
+        let Some(early) = times.into_iter().find(|time| *time < Timestamp::EPOCH) else { return Ok(()) };
+        let message = format!("it cannot be asked about {early}: {}", convert::NO_EARLIER);
+        Err(Stop { kind: FailureKind::Load, message })
+    }
+
     /// Turns an answer that no policy may give into a failure.
     fn checked<T>(&self, mut call: Call<T>, check: impl Fn(&T, usize) -> Result<(), String>) -> Call<T> {
         call.answer = call.answer.and_then(|answer| match check(&answer, self.manifest.limits.answer) {
@@ -429,6 +439,7 @@ impl Policy {
         let asked = prepare(&mut store, limits).and_then(|()| self.pre.instantiate(&mut store)).and_then(
             |instance| {
                 stage = Stage::Question;
+                Self::tellable([now])?;
                 ask(&mut store, &instance)
             },
         );

@@ -21,6 +21,7 @@ use wasmtime_wasi::p2::{
 use wasmtime_wasi::sockets::WasiSocketsView as _;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
+use crate::convert::unix;
 use crate::guest::Guest;
 use crate::world::EmptyWorld;
 
@@ -78,7 +79,7 @@ impl monotonic_clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.charge(1)?;
         // Never 0: Go takes that for a machine without a clock and gives up, and policies are tried out at 1970.
-        Ok(self.now.as_unix().saturating_mul(1_000_000_000).max(1))
+        Ok(unix(self.now).saturating_mul(1_000_000_000).max(1))
     }
     fn resolution(&mut self) -> wasmtime::Result<u64> {
         self.charge(1)?;

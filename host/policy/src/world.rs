@@ -11,6 +11,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{HostWallClock, WasiCtx};
 
+use crate::convert::unix;
 use crate::output::{Log, Stream};
 
 /// Random bytes at once. Python's generator is seeded with 2,496.
@@ -23,10 +24,10 @@ pub(crate) struct EmptyWorld(pub(crate) WasiCtx);
 
 impl EmptyWorld {
     pub(crate) fn new(now: Timestamp, log: &Arc<Mutex<Log>>) -> Self {
-        let seed = now.as_unix();
+        let seed = unix(now);
         let mut builder = WasiCtx::builder();
         builder
-            .wall_clock(StandingClock(Duration::from_secs(now.as_unix())))
+            .wall_clock(StandingClock(Duration::from_secs(seed)))
             .secure_random(SplitMix(seed))
             .insecure_random(SplitMix(!seed))
             .insecure_random_seed(u128::from(seed))

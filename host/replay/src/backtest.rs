@@ -22,7 +22,7 @@ pub struct Arrivals<T> {
     waiting: BinaryHeap<Reverse<(Timestamp, u64, Waiting<T>)>>,
     outcomes: u64,
     /// Ticks are put in whenever this many seconds have passed.
-    tick: Option<u64>,
+    tick: Option<u32>,
     clock: Option<Timestamp>,
 }
 
@@ -49,7 +49,7 @@ impl<T> Ord for Waiting<T> {
 
 impl<T> Arrivals<T> {
     /// With a tick whenever so many seconds have passed; without, for a host that has its own clock.
-    pub fn new(tick: Option<u64>) -> Self {
+    pub fn new(tick: Option<u32>) -> Self {
         Self {
             waiting: BinaryHeap::new(),
             outcomes: 0,
@@ -88,10 +88,9 @@ impl<T> Arrivals<T> {
     /// At most one tick a step: an hour without rows is one piece of news, not sixty.
     fn advance(&mut self, time: Timestamp, arrive: &mut impl FnMut(Arrived<T>)) {
         let Some(seconds) = self.tick else { return };
-        let due = self.clock.is_some_and(|clock| time.as_unix() / seconds > clock.as_unix() / seconds);
-        if due {
-            let start = time.as_unix() / seconds * seconds;
-            arrive(Arrived::Tick(Timestamp::EPOCH.plus(start)));
+        let start = time.floor(seconds);
+        if self.clock.is_some_and(|clock| start > clock.floor(seconds)) {
+            arrive(Arrived::Tick(start));
         }
         self.clock = self.clock.max(Some(time));
     }
@@ -101,7 +100,7 @@ impl<T> Arrivals<T> {
 mod tests {
     use super::*;
 
-    fn check(rows: &[(u64, u64)], tick: Option<u64>, expected: &str) {
+    fn check(rows: &[(i64, i64)], tick: Option<u32>, expected: &str) {
         let mut arrivals = Arrivals::new(tick);
         let mut seen = Vec::new();
         let mut note = |arrived: Arrived<String>| {
@@ -110,7 +109,7 @@ mod tests {
                 Arrived::Tick(time) => format!("t{}", time.as_unix() / 60),
             });
         };
-        let at = |minute: u64| Timestamp::EPOCH.plus(minute * 60);
+        let at = |minute: i64| Timestamp::from_millis(minute * 60_000).expect("in range");
         for (id, (predicted, known)) in rows.iter().enumerate() {
             arrivals.prediction(at(*predicted), format!("p{id}"), &mut note);
             arrivals.outcome(at(*known), format!("o{id}"));
@@ -125,6 +124,7 @@ mod tests {
         check(&[(0, 90), (30, 60), (60, 61)], None, "p0 p1 o1 p2 o2 o0");
         check(&[(0, 30), (0, 30), (30, 31)], None, "p0 p1 o0 o1 p2 o2");
         check(&[(0, 30), (70, 200)], Some(3_600), "p0 o0 t60 p1 t180 o1");
+        check(&[(-90, -30), (10, 20)], Some(3_600), "p0 t-60 o0 t0 p1 o1");
         check(&[], None, "");
     }
 }

@@ -54,7 +54,7 @@ pub use lifecycle::{
 };
 pub use measured::Confusion;
 pub use prediction::{
-    Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, judge,
+    Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, can_judge, judge,
 };
 pub use record::{Record, Resolution};
 pub use release::ReleaseStage;

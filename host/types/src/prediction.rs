@@ -74,6 +74,16 @@ pub struct Trade {
     pub fee: Option<f64>,
 }
 
+impl Trade {
+    /// The fee as a share of what was put in; 0 where one of the two is not known.
+    fn cost(&self) -> f64 {
+        match (self.fee, self.entry_price, self.size) {
+            (Some(fee), Some(price), Some(size)) if price * size.abs() > 0.0 => fee / (price * size.abs()),
+            _ => 0.0,
+        }
+    }
+}
+
 /// A prediction as it was logged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
@@ -314,6 +324,23 @@ pub struct Judged {
     pub positive: Option<(bool, bool)>,
 }
 
+/// Whether an outcome says anything about a prediction: a label of its task, a value for a regression, prices or profit of
+/// its trade. One that does not is kept and counted, and judges nothing.
+pub fn can_judge(prediction: &Prediction, outcome: &Outcome) -> bool {
+    let priced = prediction.trade.entry_price.is_some() && outcome.exit_price.is_some();
+    let own = match (prediction.predicted, outcome.actual) {
+        (Predicted::Direction(_), Some(Actual::Label(_)))
+        | (Predicted::Binary(_), Some(Actual::Label(-1..=1)))
+        | (Predicted::Multiclass(_), Some(Actual::Label(0..)))
+        | (Predicted::Regression(_), Some(Actual::Value(_))) => true,
+        (Predicted::Direction(_), None) => priced,
+        _ => false,
+    };
+    let sided =
+        prediction.trade.side.is_some() || matches!(prediction.predicted, Predicted::Direction(-1 | 1));
+    own || outcome.pnl.is_some() || (priced && sided)
+}
+
 /// Judges a prediction by its outcome. Pure: same rows and rules, same judgement.
 pub fn judge(prediction: &Prediction, outcome: &Outcome, rules: &Judging) -> Judged {
     let change = match (prediction.trade.entry_price, outcome.exit_price) {
@@ -332,12 +359,12 @@ pub fn judge(prediction: &Prediction, outcome: &Outcome, rules: &Judging) -> Jud
             let positive = counted.filter(|_| predicted != 0).map(|moved| (predicted > 0, moved > 0));
             (right, right.map(|right| f64::from(u8::from(!right))), positive)
         }
-        (Predicted::Binary(score), Some(Actual::Label(label))) => {
+        (Predicted::Binary(score), Some(Actual::Label(label @ -1..=1))) => {
             let (predicted, actual) = (score >= rules.binary_threshold, label > 0);
             let right = predicted == actual;
             (Some(right), Some(f64::from(u8::from(!right))), Some((predicted, actual)))
         }
-        (Predicted::Multiclass(class), Some(Actual::Label(label))) => {
+        (Predicted::Multiclass(class), Some(Actual::Label(label @ 0..))) => {
             let right = i64::from(class) == label;
             (Some(right), Some(f64::from(u8::from(!right))), None)
         }
@@ -347,12 +374,12 @@ pub fn judge(prediction: &Prediction, outcome: &Outcome, rules: &Judging) -> Jud
         }
         _ => (None, None, None),
     };
+    // A trade that gains less than its fee is not won.
+    let wins = |side: i8, change: f64| change * f64::from(side) - prediction.trade.cost() > 0.0;
     let won = match (outcome.pnl, change, prediction.trade.side, prediction.predicted) {
         (Some(pnl), ..) => Some(pnl > 0.0),
-        (None, Some(change), Some(side), _) => Some(change * f64::from(side) > 0.0),
-        (None, Some(change), None, Predicted::Direction(side)) if side != 0 => {
-            Some(change * f64::from(side) > 0.0)
-        }
+        (None, Some(change), Some(side), _) => Some(wins(side, change)),
+        (None, Some(change), None, Predicted::Direction(side)) if side != 0 => Some(wins(side, change)),
         _ => right,
     };
     Judged { right, error, won, positive }
@@ -440,6 +467,58 @@ mod tests {
             &Judging::default(),
         );
         assert_eq!((paid.right, paid.won), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn a_trade_that_gains_less_than_its_fee_is_not_won() {
+        // 2 at 100 are 200; they gain 1 where the price rises to 100.5.
+        for (fee, size, won) in [
+            (None, Some(2.0), true),
+            (Some(0.9), Some(2.0), true),
+            (Some(1.1), Some(2.0), false),
+            (Some(1.1), Some(-2.0), false),
+            // Without a size nobody knows what share the fee is.
+            (Some(1.1), None, true),
+        ] {
+            for side in [Some(1), None] {
+                let mut row = prediction(Predicted::Direction(1), Some(100.0));
+                row.trade = Trade { fee, size, side, ..row.trade };
+                let judged = judge(&row, &outcome(None, Some(100.5), None), &Judging::default());
+                assert_eq!((judged.right, judged.won), (Some(true), Some(won)), "{fee:?} {size:?} {side:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_outcome_of_another_kind_judges_nothing() {
+        use Actual::{Label, Value};
+        use Predicted::{Binary, Direction, Multiclass, Regression};
+        #[rustfmt::skip]
+        let cases: &[(Predicted, Option<f64>, Option<Actual>, Option<f64>, Option<f64>, bool)] = &[
+            // predicted,     entry,       actual,           exit,          profit,     judged
+            (Binary(0.5),     None,        Some(Label(1)),   None,          None,       true),
+            (Binary(0.5),     None,        Some(Label(-1)),  None,          None,       true),
+            (Binary(0.5),     None,        Some(Label(2)),   None,          None,       false),
+            (Binary(0.5),     None,        Some(Value(1.0)), None,          None,       false),
+            (Binary(0.5),     None,        Some(Value(1.0)), None,          Some(2.0),  true),
+            (Multiclass(1),   None,        Some(Label(-1)),  None,          None,       false),
+            (Multiclass(1),   None,        Some(Label(0)),   None,          None,       true),
+            (Regression(1.0), None,        Some(Label(1)),   None,          None,       false),
+            (Regression(1.0), None,        Some(Value(1.0)), None,          None,       true),
+            (Direction(1),    None,        Some(Value(1.0)), None,          None,       false),
+            (Direction(1),    None,        None,             Some(100.0),   None,       false),
+            (Direction(1),    Some(100.0), None,             Some(100.0),   None,       true),
+            (Direction(1),    Some(100.0), Some(Value(1.0)), Some(100.0),   None,       true),
+            (Direction(0),    Some(100.0), Some(Value(1.0)), Some(100.0),   None,       false),
+            // Not counted by a rule of the operator's, and yet judged.
+            (Direction(0),    None,        Some(Label(1)),   None,          None,       true),
+        ];
+        for (predicted, entry, actual, exit, pnl, expected) in cases {
+            let (prediction, outcome) = (prediction(*predicted, *entry), outcome(*actual, *exit, *pnl));
+            assert_eq!(can_judge(&prediction, &outcome), *expected, "{predicted:?} {actual:?} {exit:?}");
+            let judged = judge(&prediction, &outcome, &Judging::default());
+            assert_eq!(judged.right.is_some() || judged.won.is_some(), *expected, "{predicted:?} {actual:?}");
+        }
     }
 
     #[test]

@@ -8,19 +8,21 @@ use crate::Invalid;
 /// A length of time in whole seconds, as in the policy interface.
 pub type Seconds = u32;
 
-/// Milliseconds since 1970-01-01T00:00:00Z. Text form: RFC 3339 with a zone, written in UTC.
+/// Milliseconds since 1970-01-01T00:00:00Z, negative before. Text form: RFC 3339 with a zone, written in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// 1970-01-01T00:00:00Z, the earliest time that is accepted.
+    /// 0001-01-01T00:00:00Z, the earliest time that is accepted.
+    pub const MIN: Self = Self(-62_135_596_800_000);
+    /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
     /// 9999-12-31T23:59:59.999Z, the latest time that is accepted.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// From milliseconds since the epoch; `None` outside `EPOCH..=MAX`.
+    /// From milliseconds since the epoch; `None` outside `MIN..=MAX`.
     pub fn from_millis(millis: i64) -> Option<Self> {
-        (Self::EPOCH.0..=Self::MAX.0).contains(&millis).then_some(Self(millis))
+        (Self::MIN.0..=Self::MAX.0).contains(&millis).then_some(Self(millis))
     }
 
     /// Milliseconds since the epoch.
@@ -28,9 +30,16 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds since the epoch, as the policy interface has them.
-    pub fn as_unix(self) -> u64 {
-        u64::try_from(self.0 / 1000).unwrap_or_default()
+    /// Whole seconds since the epoch, negative before; the second that it lies in.
+    pub fn as_unix(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Where a stretch of so many seconds begins in which it lies; stretches are counted from the epoch.
+    #[must_use]
+    pub fn floor(self, seconds: u32) -> Self {
+        let length = i64::from(seconds.max(1)) * 1000;
+        Self((self.0.div_euclid(length) * length).max(Self::MIN.0))
     }
 
     /// Parses RFC 3339. A time without a zone is refused: guessing one moves the data by hours.
@@ -45,7 +54,7 @@ impl Timestamp {
             )
         })?;
         Self::from_millis(parsed.timestamp_millis()).ok_or_else(|| {
-            Invalid::new("time", format!("`{}` is outside the years 1970 to 9999", shorten(text)))
+            Invalid::new("time", format!("`{}` is outside the years 1 to 9999", shorten(text)))
         })
     }
 
@@ -59,6 +68,13 @@ impl Timestamp {
     pub fn plus(self, seconds: u64) -> Self {
         let millis = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
         Self(self.0.saturating_add(millis).min(Self::MAX.0))
+    }
+
+    /// This time less a length, held at `MIN`.
+    #[must_use]
+    pub fn minus(self, seconds: u64) -> Self {
+        let millis = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+        Self(self.0.saturating_sub(millis).max(Self::MIN.0))
     }
 
     /// Seconds from `earlier` to this time; 0 if `earlier` is later.
@@ -160,7 +176,11 @@ mod tests {
             ("2026-11-20T22:09:00.125Z", Ok(1_795_212_540_125)),
             ("2026-11-20T22:09:00", Err("with a zone")),
             ("2026-11-20", Err("with a zone")),
-            ("1969-12-31T23:59:59Z", Err("outside the years")),
+            ("1969-12-31T23:59:59.999Z", Ok(-1)),
+            // Days from civil dates by the proleptic Gregorian calendar: 719,162 from 0001-01-01 to 1970-01-01.
+            ("0001-01-01T00:00:00Z", Ok(-719_162 * 86_400_000)),
+            ("0000-12-31T23:59:59Z", Err("outside the years")),
+            ("0001-01-01T00:00:00+01:00", Err("outside the years")),
             ("", Err("with a zone")),
         ];
         for (text, expected) in cases {
@@ -169,6 +189,28 @@ mod tests {
                 (Err(error), Err(part)) => assert!(error.problem.contains(part), "{text}: {error}"),
                 (got, _) => panic!("{text}: {got:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn times_before_1970_are_times_as_others() {
+        let at = |text| Timestamp::parse(text).expect("a time");
+        let before = at("1969-12-31T23:59:59.250Z");
+        assert_eq!((before.as_millis(), before.as_unix()), (-750, -1));
+        assert_eq!(before.to_string(), "1969-12-31T23:59:59.250Z");
+        assert_eq!(before.for_people(), "1969-12-31 23:59 UTC");
+        assert_eq!(before.floor(3_600), at("1969-12-31T23:00:00Z"));
+        assert_eq!(at("1970-01-01T00:59:59Z").floor(3_600), Timestamp::EPOCH);
+        assert_eq!(before.plus(1), at("1970-01-01T00:00:00.250Z"));
+        assert_eq!(Timestamp::EPOCH.minus(86_400), at("1969-12-31T00:00:00Z"));
+        assert_eq!(Timestamp::EPOCH.since(before), 0, "not a whole second");
+        assert_eq!(Timestamp::EPOCH.since(at("1960-01-01T00:00:00Z")), 3_653 * 86_400);
+        assert_eq!(Timestamp::MIN.minus(1), Timestamp::MIN);
+        assert_eq!(Timestamp::MIN.floor(604_800), Timestamp::MIN);
+        assert_eq!(Timestamp::MAX.since(Timestamp::MIN), 315_537_897_599);
+        for text in ["1969-12-31T23:59:59.250Z", "0001-01-01T00:00:00Z"] {
+            let json = serde_json::to_string(&at(text)).expect("writes");
+            assert_eq!(serde_json::from_str::<Timestamp>(&json).expect("reads"), at(text));
         }
     }
 

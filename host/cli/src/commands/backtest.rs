@@ -1,6 +1,10 @@
 //! `trimtab backtest`: a file of history through the same pipe, into a scratch store.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use trimtab_core::Configuration;
@@ -13,14 +17,14 @@ use super::show;
 use crate::{
     args::{BacktestArgs, Global},
     connect,
-    import::{Feed, Source},
+    import::{Feed, NotSet, Source, Times},
     output::{Output, count, percent},
 };
 
 /// Rows of one transaction.
 const BATCH: usize = 5_000;
 /// Time between two ticks of the log's clock.
-const TICK: u64 = 3_600;
+const TICK: u32 = 3_600;
 /// Findings that are listed.
 const LISTED: u32 = 10_000;
 
@@ -29,7 +33,12 @@ struct BacktestReport {
     file: String,
     lines: u64,
     rows: u64,
+    predictions: u64,
+    outcomes: u64,
+    left_out: BTreeMap<String, Times>,
+    remarks: BTreeMap<String, Times>,
     baselines: Vec<Baseline>,
+    baselines_not_set: Vec<NotSet>,
     status: Status,
     /// Oldest first.
     findings: Vec<Finding>,
@@ -64,11 +73,17 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     let status: Status = client.get("/v1/status").await?;
     let verify: Report = client.post("/v1/verify", &()).await?;
     drop((client, service));
+    let summary = fed.summary();
     let report = BacktestReport {
         file: name,
         lines: fed.lines,
         rows: fed.new,
+        predictions: fed.predictions,
+        outcomes: fed.outcomes,
+        left_out: fed.left_out,
+        remarks: fed.remarks,
         baselines: fed.baselines,
+        baselines_not_set: fed.not_set,
         status,
         findings: found.findings,
         verify,
@@ -79,6 +94,7 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
         return Ok(if report.verify.difference.is_none() { ExitCode::Ok } else { ExitCode::Different });
     }
     output.line(format!("{}: {} lines, {} rows", report.file, report.lines, report.rows))?;
+    summary.iter().try_for_each(|line| output.line(line))?;
     for baseline in &report.baselines {
         output.line(format!(
             "baseline of {}: {} over {}",
@@ -95,6 +111,7 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     }
     output.line("")?;
     output.table(&show::subjects(&report.status.subjects))?;
+    show::unjudged(&report.status.subjects).iter().try_for_each(|line| output.line(line))?;
     let metrics = show::metrics(&report.status.subjects);
     if !metrics.is_empty() {
         output.line("")?;
@@ -125,16 +142,13 @@ fn open(
     };
     // With its configuration beside it, a store that is kept can be opened by the other commands.
     let path = directory.join(connect::CONFIG);
-    let kept = match &policies {
-        Some(policies) if config.is_none() => {
-            let policies = std::fs::canonicalize(policies)
-                .map_err(|error| Failure::files(format!("cannot find `{}`: {error}", policies.display())))?;
-            format!("[host]\npolicies = {}\n", toml::Value::String(policies.display().to_string()))
-        }
-        _ => text,
+    let policies = match policies {
+        Some(policies) => std::fs::canonicalize(&policies)
+            .map_err(|error| Failure::files(format!("cannot find `{}`: {error}", policies.display())))?,
+        None => connect::policies_directory(&directory, &configuration),
     };
+    let kept = with_policies(&text, &policies)?;
     trimtab_server::replace_file(&path, kept.as_bytes())?;
-    let policies = policies.unwrap_or_else(|| connect::policies_directory(&directory, &configuration));
     let sandbox = connect::sandbox(Some(directory.join("cache")))?;
     let host = Host::open(HostOptions {
         directory,
@@ -144,6 +158,16 @@ fn open(
         started: clock::change("backtest", ""),
     })?;
     Ok(Arc::new(Service::new(host, || Ok(Configuration::default()))))
+}
+
+/// A configuration that names this policies directory, whatever it named before: the same policies are in force when a
+/// store that is kept is opened again.
+fn with_policies(text: &str, policies: &Path) -> Result<String, Failure> {
+    let mut configuration: toml_edit::DocumentMut =
+        text.parse().map_err(|error: toml_edit::TomlError| Failure::invalid(error.to_string()))?;
+    let host = configuration.entry("host").or_insert_with(toml_edit::table);
+    host["policies"] = toml_edit::value(policies.display().to_string());
+    Ok(configuration.to_string())
 }
 
 /// A directory for the time of a backtest, unless it is to be kept.

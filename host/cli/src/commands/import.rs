@@ -2,6 +2,7 @@
 
 use trimtab_server::{ExitCode, Failure, client::Client};
 
+use super::show;
 use crate::{
     args::{Global, ImportArgs},
     connect,
@@ -30,9 +31,16 @@ pub(crate) async fn run(
         connect::blocking(move || service.deliver()).await?;
     }
     if output.is_json() {
+        let unjudged: Vec<_> = status
+            .subjects
+            .iter()
+            .filter(|subject| subject.unjudged > 0)
+            .map(|subject| serde_json::json!({ "subject": subject.subject, "outcomes": subject.unjudged }))
+            .collect();
         output.json(&serde_json::json!({
-            "lines": fed.lines, "new": fed.new, "unchanged": fed.unchanged,
-            "baselines": fed.baselines, "position": status.head,
+            "lines": fed.lines, "predictions": fed.predictions, "outcomes": fed.outcomes,
+            "left_out": fed.left_out, "remarks": fed.remarks, "new": fed.new, "unchanged": fed.unchanged,
+            "baselines": fed.baselines, "baselines_not_set": fed.not_set, "unjudged": unjudged, "position": status.head,
         }))?;
         return Ok(ExitCode::Ok);
     }
@@ -40,6 +48,7 @@ pub(crate) async fn run(
         "{name}: {} lines; {} rows new, {} already there",
         fed.lines, fed.new, fed.unchanged
     ))?;
+    fed.summary().iter().try_for_each(|line| output.line(line))?;
     for baseline in &fed.baselines {
         output.line(format!(
             "baseline of {}: {} over {}",
@@ -48,6 +57,7 @@ pub(crate) async fn run(
             baseline.samples
         ))?;
     }
+    show::unjudged(&status.subjects).iter().try_for_each(|line| output.line(line))?;
     output.line(format!(
         "log: {} entries; {}, {}",
         status.head,

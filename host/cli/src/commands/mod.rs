@@ -3,6 +3,7 @@
 pub(crate) mod backtest;
 pub(crate) mod baseline;
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod decisions;
 pub(crate) mod findings;
 pub(crate) mod import;

@@ -43,6 +43,18 @@ pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
     table
 }
 
+/// Outcomes that judge nothing, in words.
+pub(crate) fn unjudged(subjects: &[SubjectStatus]) -> Vec<String> {
+    let of = |subject: &SubjectStatus| {
+        format!(
+            "{} of {} can judge nothing: of another kind than the prediction, such as a label for a value, or a label that its task does not have",
+            count(subject.unjudged, "outcome"),
+            subject.subject
+        )
+    };
+    subjects.iter().filter(|subject| subject.unjudged > 0).map(of).collect()
+}
+
 /// A tenant's subjects together, in words.
 pub(crate) fn fleet(fleet: &Fleet) -> Vec<String> {
     let found = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };

@@ -2,25 +2,83 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use trimtab_api::rows::Row;
 use trimtab_log::Appended;
 use trimtab_replay::backtest::{Arrivals, Arrived};
-use trimtab_server::{Accepted, BaselineRequest, Failure, client::Client, clock};
+use trimtab_server::{Accepted, Failure, client::Client, clock};
 use trimtab_types::{Baseline, Entry, Invalid, Subject, Timestamp};
 
-use super::{Source, map::BaselineMap};
+use super::{
+    FileRow, Source,
+    baselines::{Baselines, NotSet, subject_of},
+};
+use crate::output::count;
 
 /// What was fed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Fed {
-    /// Lines of the file.
+    /// Lines of the file, without the header; a row of several lines is one.
     pub(crate) lines: u64,
+    /// Rows that they made.
+    pub(crate) predictions: u64,
+    /// Rows that they made.
+    pub(crate) outcomes: u64,
+    /// What of them became no row, by reason.
+    pub(crate) left_out: BTreeMap<String, Times>,
+    /// What was taken and deserves a word.
+    pub(crate) remarks: BTreeMap<String, Times>,
     /// Rows that were new.
     pub(crate) new: u64,
     /// Rows that had been there.
     pub(crate) unchanged: u64,
     /// Baselines that were set on the way.
     pub(crate) baselines: Vec<Baseline>,
+    /// Baselines for which there were not enough rows.
+    pub(crate) not_set: Vec<NotSet>,
+}
+
+/// How often something was seen in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Times {
+    pub(crate) count: u64,
+    /// Where it was first.
+    pub(crate) first_line: u64,
+}
+
+impl Fed {
+    /// What a row of a file brings, before it is on its way.
+    fn count(&mut self, row: &FileRow) {
+        self.lines += 1;
+        for one in &row.rows {
+            match one {
+                Row::Prediction(_) => self.predictions += 1,
+                Row::Outcome(_) => self.outcomes += 1,
+            }
+        }
+        for (seen, tally) in [(&row.left_out, &mut self.left_out), (&row.remarks, &mut self.remarks)] {
+            for what in seen {
+                let known = tally.entry(what.clone()).or_insert(Times { count: 0, first_line: row.line });
+                known.count += 1;
+            }
+        }
+    }
+
+    /// What a file made and what was left out, for people.
+    pub(crate) fn summary(&self) -> Vec<String> {
+        let made =
+            format!("made: {}, {}", count(self.predictions, "prediction"), count(self.outcomes, "outcome"));
+        let seen = |word: &'static str, tally: &BTreeMap<String, Times>| {
+            let line = |(what, times): (&String, &Times)| {
+                format!("{word}: {what}, {} in all, first in line {}", times.count, times.first_line)
+            };
+            tally.iter().map(line).collect::<Vec<_>>()
+        };
+        let not_set =
+            self.not_set.iter().map(|not| format!("baseline of {} is not set: {}", not.subject, not.why));
+        [vec![made], seen("left out", &self.left_out), seen("note", &self.remarks), not_set.collect()]
+            .concat()
+    }
 }
 
 /// Feeds a host.
@@ -29,7 +87,7 @@ pub(crate) struct Feed<'a> {
     batch: usize,
     /// Ticks are put in whenever this many seconds have passed; only into a host in this process, because a host that
     /// serves ticks by itself.
-    tick: Option<u64>,
+    tick: Option<u32>,
 }
 
 /// A row on its way.
@@ -40,34 +98,31 @@ struct Travelling {
     subject: Option<Subject>,
 }
 
-/// A baseline that waits for its rows.
-struct Waiting {
-    map: BaselineMap,
-    missing: u64,
-}
-
 impl<'a> Feed<'a> {
-    pub(crate) fn new(client: &'a Client, batch: usize, tick: Option<u64>) -> Self {
+    pub(crate) fn new(client: &'a Client, batch: usize, tick: Option<u32>) -> Self {
         Self { client, batch, tick }
     }
 
     /// Feeds a source. Batches before a bad row are kept; the row is named.
     pub(crate) async fn run(&self, source: Source, mut progress: impl FnMut(&Fed)) -> Result<Fed, Failure> {
         let mut fed = Fed::default();
-        let mut baselines = waiting(source.map.as_ref().map_or(&[][..], |map| &map.baselines));
+        let maps = source.map.as_ref().map_or(&[][..], |map| &map.baselines);
+        let mut baselines = Baselines::new(self.client, maps).await?;
         let mut arrivals = Arrivals::new(self.tick);
         let mut arrived = Vec::new();
         let mut batch = Vec::with_capacity(self.batch);
         let file = source.name;
         for line in source.rows {
             let line = line.map_err(|failure| kept(failure, &fed))?;
-            fed.lines += 1;
+            fed.count(&line);
             let mut subject = None;
             for row in line.rows {
                 let time = check(&row, &file, line.line).map_err(|failure| kept(failure, &fed))?;
                 match &row {
                     Row::Prediction(prediction) => {
-                        subject = Some(subject_of(prediction));
+                        let whose = subject_of(prediction);
+                        baselines.saw(&whose);
+                        subject = Some(whose);
                         let travelling = Travelling { line: line.line, row, subject: None };
                         arrivals.prediction(time, travelling, |item| arrived.push(item));
                     }
@@ -88,6 +143,9 @@ impl<'a> Feed<'a> {
         arrivals.finish(|item| arrived.push(item));
         self.take(&mut arrived, &mut batch, &mut baselines, &file, &mut fed).await?;
         self.send(&mut batch, &file, &mut fed).await?;
+        let (set, not_set) = baselines.finish(self.client).await?;
+        fed.baselines.extend(set);
+        fed.not_set = not_set;
         Ok(fed)
     }
 
@@ -95,7 +153,7 @@ impl<'a> Feed<'a> {
         &self,
         arrived: &mut Vec<Arrived<Travelling>>,
         batch: &mut Batch,
-        baselines: &mut BTreeMap<Subject, Waiting>,
+        baselines: &mut Baselines,
         file: &str,
         fed: &mut Fed,
     ) -> Result<(), Failure> {
@@ -112,13 +170,9 @@ impl<'a> Feed<'a> {
                 self.send(batch, file, fed).await?;
             }
             let Some(subject) = subject else { continue };
-            let Some(waiting) = baselines.get_mut(&subject) else { continue };
-            waiting.missing -= 1;
-            if waiting.missing == 0 {
-                let map = waiting.map.clone();
-                baselines.remove(&subject);
+            if baselines.outcome(&subject) {
                 self.send(batch, file, fed).await?;
-                fed.baselines.push(self.set(map).await?);
+                fed.baselines.extend(baselines.set(self.client, &subject).await?);
             }
         }
         Ok(())
@@ -148,18 +202,6 @@ impl<'a> Feed<'a> {
         batch.clear();
         Ok(())
     }
-
-    async fn set(&self, map: BaselineMap) -> Result<Baseline, Failure> {
-        let request = BaselineRequest {
-            tenant: map.tenant,
-            model: map.model,
-            version: map.version,
-            segment: map.segment,
-            first: Some(map.first),
-            ..BaselineRequest::default()
-        };
-        self.client.post("/v1/baselines", &request).await
-    }
 }
 
 /// Rows and ticks on their way to the host, with the lines that they come from.
@@ -180,28 +222,6 @@ fn lines(batch: &Batch) -> Result<String, Failure> {
         lines.push('\n');
     }
     Ok(lines)
-}
-
-fn waiting(maps: &[BaselineMap]) -> BTreeMap<Subject, Waiting> {
-    let entry = |map: &BaselineMap| {
-        let subject = Subject {
-            tenant: map.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
-            model: map.model.clone(),
-            version: map.version.clone(),
-            segment: map.segment.clone(),
-        };
-        (subject, Waiting { map: map.clone(), missing: map.first })
-    };
-    maps.iter().filter(|map| map.first > 0).map(entry).collect()
-}
-
-fn subject_of(row: &trimtab_api::rows::PredictionRow) -> Subject {
-    Subject {
-        tenant: row.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
-        model: row.model.clone(),
-        version: row.version.clone(),
-        segment: row.segment.clone(),
-    }
 }
 
 /// Checks a row before it travels, so that a mistake names the file's line.

@@ -3,12 +3,20 @@
 //! Texts such as ids and names are templates, in which `{column}` stands for a column's value and `{line}` for the line;
 //! numbers and times name their column.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::Deserialize;
 use trimtab_server::{ExitCode, Failure};
-use trimtab_types::parse_duration;
+use trimtab_types::{Subject, Timestamp, parse_duration};
 
+use super::{
+    tasks::{self, Task},
+    times::{TimeFormat, Times},
+    values::Numbers,
+};
 use crate::connect::read_text;
 
 /// A column map.
@@ -22,6 +30,21 @@ pub(crate) struct Map {
     pub(crate) time: String,
     #[serde(default)]
     pub(crate) time_format: TimeFormat,
+    /// Times before this are asked about; 1980 where they are counted in a unit.
+    pub(crate) earliest: Option<String>,
+    /// A gap between two rows that is longer is asked about; two years where times are counted in a unit.
+    pub(crate) longest_gap: Option<String>,
+    /// Lines that one cell may have: more are a quote too many.
+    #[serde(default = "some_lines")]
+    pub(crate) cell_lines: u64,
+    /// Cells that say that nothing is known, besides empty ones.
+    #[serde(default)]
+    pub(crate) missing: Vec<String>,
+    /// Between the whole part of a number and its fraction.
+    #[serde(default = "point")]
+    pub(crate) decimal: char,
+    /// Between groups of three digits, if they are grouped.
+    pub(crate) thousands: Option<char>,
     /// The predictions that a line holds; one whose column is empty is left out.
     pub(crate) predictions: Vec<PredictionMap>,
     /// The outcome of all of them.
@@ -31,21 +54,19 @@ pub(crate) struct Map {
     pub(crate) baselines: Vec<BaselineMap>,
 }
 
+/// Rows of one file that lie further apart are more often of two units than of one.
+const TWO_YEARS: u32 = 731 * 86_400;
+
 fn comma() -> char {
     ','
 }
 
-/// How times are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum TimeFormat {
-    /// With a zone.
-    #[default]
-    Rfc3339,
-    /// Seconds since 1970.
-    Unix,
-    /// Milliseconds since 1970.
-    UnixMs,
+fn point() -> char {
+    '.'
+}
+
+fn some_lines() -> u64 {
+    50
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -68,8 +89,15 @@ pub(crate) struct PredictionMap {
     pub(crate) side: Option<String>,
     pub(crate) size: Option<String>,
     pub(crate) fee: Option<String>,
+    /// Columns of features; the first rows say whether one is a number or a category.
     #[serde(default)]
     pub(crate) features: Vec<String>,
+    /// Columns of features that are numbers.
+    #[serde(default)]
+    pub(crate) numbers: Vec<String>,
+    /// Columns of features that are categories, whatever they look like.
+    #[serde(default)]
+    pub(crate) categories: Vec<String>,
     #[serde(default = "yes")]
     pub(crate) served: bool,
     pub(crate) horizon: Option<String>,
@@ -83,6 +111,8 @@ fn yes() -> bool {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct OutcomeMap {
     pub(crate) label: Option<String>,
+    /// What words and numbers in the column of labels mean.
+    pub(crate) labels: Option<BTreeMap<String, i64>>,
     pub(crate) value: Option<String>,
     pub(crate) exit_price: Option<String>,
     pub(crate) pnl: Option<String>,
@@ -104,13 +134,60 @@ pub(crate) struct BaselineMap {
     pub(crate) first: u64,
 }
 
+impl PredictionMap {
+    /// The column of what was predicted; the checks of a map see to it that there is exactly one.
+    pub(crate) fn predicted(&self) -> &str {
+        let columns = [&self.direction, &self.score, &self.class, &self.value];
+        columns.into_iter().flatten().next().map_or("", String::as_str)
+    }
+
+    /// The key that names it.
+    pub(crate) fn predicted_as(&self) -> &'static str {
+        match self.task() {
+            Task::Direction => "direction",
+            Task::Score => "score",
+            Task::Class => "class",
+            Task::Value => "value",
+        }
+    }
+
+    /// The columns of all features.
+    pub(crate) fn all_features(&self) -> impl Iterator<Item = &String> {
+        self.features.iter().chain(&self.numbers).chain(&self.categories)
+    }
+}
+
+impl OutcomeMap {
+    /// The columns of what happened.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        [&self.label, &self.value, &self.exit_price, &self.pnl].into_iter().flatten().map(String::as_str)
+    }
+
+    /// The columns of which at least one must hold something: "`label` or `pnl`".
+    pub(crate) fn known_by(&self) -> String {
+        self.columns().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+impl BaselineMap {
+    /// Whose it is.
+    pub(super) fn subject(&self) -> Subject {
+        Subject {
+            tenant: self.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
+            model: self.model.clone(),
+            version: self.version.clone(),
+            segment: self.segment.clone(),
+        }
+    }
+}
+
 impl Map {
     /// Reads and checks a map.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         Self::parse(&read_text(path)?, &path.display().to_string())
     }
 
-    fn parse(text: &str, file: &str) -> Result<Self, Failure> {
+    pub(super) fn parse(text: &str, file: &str) -> Result<Self, Failure> {
         let wrong = |problem: String| Failure {
             exit_code: ExitCode::Config as u8,
             ..Failure::invalid(format!("{file}: {problem}"))
@@ -119,8 +196,25 @@ impl Map {
         if map.predictions.is_empty() {
             return Err(wrong("there is no [[predictions]]; say which columns hold a prediction".to_owned()));
         }
-        if !map.delimiter.is_ascii() {
-            return Err(wrong("`delimiter` must be one ASCII character".to_owned()));
+        if !map.delimiter.is_ascii() || matches!(map.delimiter, '"' | '\n' | '\r') {
+            return Err(wrong(
+                "`delimiter` must be one ASCII character, and no quote or line break".to_owned(),
+            ));
+        }
+        if let Some(earliest) = &map.earliest {
+            Timestamp::parse_or_date(earliest)
+                .map_err(|invalid| wrong(format!("earliest: {}", invalid.problem)))?;
+        }
+        if let Some(gap) = &map.longest_gap {
+            parse_duration(gap).map_err(|invalid| wrong(format!("longest-gap: {}", invalid.problem)))?;
+        }
+        if let Some(problem) = map.numbers().problem() {
+            return Err(wrong(problem.to_owned()));
+        }
+        if let Some(column) = map.of_two_kinds() {
+            return Err(wrong(format!(
+                "`{column}` is named twice among features; name it once: in `numbers`, in `categories`, or in `features`, where the first rows say which it is"
+            )));
         }
         for prediction in &map.predictions {
             let what = [&prediction.direction, &prediction.score, &prediction.class, &prediction.value];
@@ -144,7 +238,51 @@ impl Map {
                 return Err(wrong("[outcome] needs `label`, `value`, `exit-price` or `pnl`".to_owned()));
             }
         }
-        Ok(map)
+        let mut subjects = BTreeSet::new();
+        for baseline in &map.baselines {
+            let subject = baseline.subject();
+            if baseline.first == 0 {
+                return Err(wrong(format!("[[baselines]] of {subject}: `first` must be at least 1")));
+            }
+            if !subjects.insert(subject.clone()) {
+                return Err(wrong(format!("there are two [[baselines]] of {subject}")));
+            }
+        }
+        match tasks::problem(&map) {
+            Some(problem) => Err(wrong(problem)),
+            None => Ok(map),
+        }
+    }
+
+    /// How numbers are written.
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers { missing: self.missing.clone(), decimal: self.decimal, thousands: self.thousands }
+    }
+
+    /// How times are read.
+    pub(super) fn times(&self) -> Times {
+        let earliest = self.earliest.as_deref().and_then(|text| Timestamp::parse_or_date(text).ok());
+        Times { format: self.time_format, earliest, decimal: self.decimal }
+    }
+
+    /// Seconds between two rows above which somebody is to say that they are meant.
+    pub(super) fn gap(&self) -> Option<u64> {
+        let said = self.longest_gap.as_deref().and_then(|text| parse_duration(text).ok());
+        let usual = self.time_format.counts().then_some(TWO_YEARS);
+        said.or(usual).map(u64::from)
+    }
+
+    /// A feature that is named twice, or as a number here and as a category there.
+    fn of_two_kinds(&self) -> Option<&str> {
+        let twice = self.predictions.iter().find_map(|p| {
+            let mut seen = BTreeSet::new();
+            p.all_features().find(|column| !seen.insert(*column)).map(String::as_str)
+        });
+        if twice.is_some() {
+            return twice;
+        }
+        let categories: BTreeSet<&String> = self.predictions.iter().flat_map(|p| &p.categories).collect();
+        self.predictions.iter().flat_map(|p| &p.numbers).find(|c| categories.contains(c)).map(String::as_str)
     }
 
     /// Every column that the map names, with the key that names it.
@@ -165,7 +303,11 @@ impl Map {
                 ("fee", &p.fee),
             ];
             columns.extend(numbers.into_iter().filter_map(|(key, column)| Some((key, column.as_deref()?))));
-            columns.extend(p.features.iter().map(|column| ("features", column.as_str())));
+            for (key, list) in
+                [("features", &p.features), ("numbers", &p.numbers), ("categories", &p.categories)]
+            {
+                columns.extend(list.iter().map(|column| (key, column.as_str())));
+            }
             for (key, template) in
                 [("id", &p.id), ("model", &p.model), ("version", &p.version), ("segment", &p.segment)]
             {

@@ -1,12 +1,21 @@
 //! Files of history: how they are read, what their columns mean, and in which order their rows arrive.
 
+mod baselines;
+mod bytes;
 mod csv_rows;
 mod feed;
 mod guard;
+mod kinds;
 mod map;
 mod ndjson;
+mod order;
+mod records;
+mod tasks;
+mod times;
+mod values;
 
-pub(crate) use feed::Feed;
+pub(crate) use baselines::NotSet;
+pub(crate) use feed::{Feed, Times};
 pub(crate) use map::Map;
 
 use std::{io::Read, path::Path};
@@ -20,11 +29,25 @@ use crate::{
 };
 
 /// A row of a file, as rows of the interface.
+#[derive(Default)]
 pub(crate) struct FileRow {
     /// The line in the file, from 1.
     pub(crate) line: u64,
     /// What it says; predictions and outcomes that belong together.
     pub(crate) rows: Vec<Row>,
+    /// When it was; none for a line without rows.
+    at: Option<order::At>,
+    /// What of it became no row, and why: "blank line", "outcome without `label`".
+    pub(crate) left_out: Vec<String>,
+    /// What was taken, and deserves a word.
+    pub(crate) remarks: Vec<String>,
+}
+
+impl FileRow {
+    /// A line without anything on it.
+    fn blank(line: u64) -> Self {
+        Self { line, left_out: vec!["blank line".to_owned()], ..Self::default() }
+    }
 }
 
 /// A file that is open, with its map if it has one.
@@ -45,6 +68,7 @@ impl Source {
         } else {
             Box::new(connect::open_file(&args.file)?)
         };
+        let reader = bytes::text(reader, &name)?;
         let rows: Box<dyn Iterator<Item = Result<FileRow, Failure>> + Send> = match (format, &map) {
             (Some(Format::Csv), Some(map)) => Box::new(csv_rows::rows(reader, &name, map.clone())?),
             (Some(Format::Csv), None) => {
@@ -56,6 +80,12 @@ impl Source {
                     "{name}: what format is it? Say --format csv or --format ndjson"
                 )));
             }
+        };
+        let gap = map.as_ref().and_then(Map::gap);
+        let rows: Box<dyn Iterator<Item = Result<FileRow, Failure>> + Send> = if args.sort {
+            Box::new(order::in_order(order::sorted(rows, &name)?.into_iter().map(Ok), name.clone(), gap))
+        } else {
+            Box::new(order::in_order(rows, name.clone(), gap))
         };
         Ok(Self { name, map, rows })
     }
@@ -78,7 +108,10 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// By what a file is called, packed or not.
 fn by_name(path: &Path) -> Option<Format> {
+    let packed = path.extension().is_some_and(|extension| extension == "gz" || extension == "zst");
+    let path = if packed { Path::new(path.file_stem()?) } else { path };
     match path.extension()?.to_str()? {
         "csv" => Some(Format::Csv),
         "ndjson" | "jsonl" => Some(Format::Ndjson),

@@ -15,6 +15,7 @@ mod check;
 mod detectors;
 mod distributions;
 mod http;
+mod layers;
 mod looks;
 mod metrics;
 mod rules;
@@ -103,8 +104,12 @@ pub enum ConfigError {
 impl Configuration {
     /// Parses TOML; `file` is how errors call it.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let configuration: Self = toml::from_str(text)
-            .map_err(|error| ConfigError::Syntax { file: file.to_owned(), problem: error.to_string() })?;
+        let syntax = |error: toml::de::Error| ConfigError::Syntax {
+            file: file.to_owned(),
+            problem: error.to_string(),
+        };
+        let mut configuration: Self = toml::from_str(text).map_err(syntax)?;
+        layers::lay_over(text, &mut configuration).map_err(syntax)?;
         let problems = configuration.problems();
         if problems.is_empty() {
             Ok(configuration)

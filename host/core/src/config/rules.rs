@@ -27,7 +27,7 @@ pub struct ModelRule {
     /// Accuracy that pure chance gives; 0.5 for binary tasks and directions where nothing is said.
     #[serde(default)]
     pub chance: Option<f64>,
-    /// What watches these models, in place of the general `detectors`; a key that is not there has its default.
+    /// What watches these models. In a file it lies over the general `detectors`, key by key; here it is whole.
     #[serde(default)]
     pub detectors: Option<Detectors>,
 }

@@ -91,7 +91,7 @@ impl Default for ModelState {
             activated: None,
             degraded: BTreeSet::new(),
             alerts: BTreeMap::new(),
-            clock: Timestamp::EPOCH,
+            clock: Timestamp::MIN,
             retrain_asked: None,
             breakers: BTreeMap::new(),
         }

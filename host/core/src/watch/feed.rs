@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, btree_map};
 
-use trimtab_types::{Finding, Judged, ModelKey, Outcome, Position, Predicted, Prediction, Timestamp};
+use trimtab_types::{
+    Finding, Judged, ModelKey, Outcome, Position, Predicted, Prediction, Timestamp, can_judge,
+};
 
 use super::{
     calibration, categories, coverage,
@@ -103,10 +105,22 @@ impl SubjectState {
     /// placed is not taken back. `before` is the pair as it was.
     pub(crate) fn correct(&mut self, before: Pair<'_>, after: Pair<'_>, now: Timestamp) {
         let position = after.position.0;
-        if let (Some(was), Some(is)) = (before.judged.right, after.judged.right) {
-            self.right.amend(position, is);
-            self.times.remove(before.outcome.time, was);
-            self.times.add(after.outcome.time, is, now);
+        match (before.judged.right, after.judged.right) {
+            (Some(was), Some(is)) => {
+                self.right.amend(position, is);
+                self.times.remove(before.outcome.time, was);
+                self.times.add(after.outcome.time, is, now);
+            }
+            // The outcome before was of another kind: this is the first that judges.
+            (None, Some(is)) => {
+                self.resolved += 1;
+                self.right.push(position, is);
+                self.times.add(after.outcome.time, is, now);
+            }
+            (_, None) => {}
+        }
+        if !can_judge(before.prediction, before.outcome) && can_judge(after.prediction, after.outcome) {
+            self.unjudged = self.unjudged.saturating_sub(1);
         }
         if let Some(won) = after.judged.won {
             self.won.amend(position, won);
@@ -121,6 +135,7 @@ impl SubjectState {
             Predicted::Multiclass(_) | Predicted::Regression(_) => false,
         };
         self.waiting.resolved(position);
+        self.unjudged += u64::from(!can_judge(prediction, outcome));
         if let Some(right) = judged.right {
             self.resolved += 1;
             self.right.push(position.0, right);

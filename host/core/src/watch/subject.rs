@@ -36,6 +36,8 @@ pub struct SubjectState {
     pub predictions: u64,
     /// Predictions resolved and judged.
     pub resolved: u64,
+    /// Outcomes that can judge nothing: they are of another kind than their prediction.
+    pub unjudged: u64,
     /// Whether the newest judged predictions were right, by their position.
     pub right: Window,
     /// Whether the newest trades won.
@@ -81,6 +83,7 @@ impl Default for SubjectState {
         Self {
             predictions: 0,
             resolved: 0,
+            unjudged: 0,
             right: window(),
             won: window(),
             times: TimeCounts::default(),

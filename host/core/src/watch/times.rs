@@ -28,10 +28,11 @@ impl TimeCounts {
     /// Counts a resolved prediction.
     pub(crate) fn add(&mut self, at: Timestamp, right: bool, now: Timestamp) {
         let (at, now) = (at.as_millis(), now.as_millis());
-        let (oldest_hour, oldest_day) = (now / HOUR - HOURS_KEPT, now / DAY - DAYS_KEPT);
-        for (counts, key, oldest) in
-            [(&mut self.hours, at / HOUR, oldest_hour), (&mut self.days, at / DAY, oldest_day)]
-        {
+        let (oldest_hour, oldest_day) = (now.div_euclid(HOUR) - HOURS_KEPT, now.div_euclid(DAY) - DAYS_KEPT);
+        for (counts, key, oldest) in [
+            (&mut self.hours, at.div_euclid(HOUR), oldest_hour),
+            (&mut self.days, at.div_euclid(DAY), oldest_day),
+        ] {
             while counts.first_key_value().is_some_and(|(key, _)| *key < oldest) {
                 counts.pop_first();
             }
@@ -51,7 +52,7 @@ impl TimeCounts {
     /// Takes a resolved prediction back, because its outcome was corrected.
     pub(crate) fn remove(&mut self, at: Timestamp, right: bool) {
         let at = at.as_millis();
-        for (counts, key) in [(&mut self.hours, at / HOUR), (&mut self.days, at / DAY)] {
+        for (counts, key) in [(&mut self.hours, at.div_euclid(HOUR)), (&mut self.days, at.div_euclid(DAY))] {
             if let Some(count) = counts.get_mut(&key) {
                 count.all = count.all.saturating_sub(1);
                 count.right = count.right.saturating_sub(u32::from(right));

@@ -131,3 +131,29 @@ fn alerts_go_to_the_channels_of_the_manifest() {
     let call = chat.decide(noon(), &[finding(Severity::High)], Arc::new(NoHistory), &BTreeMap::new());
     assert_eq!(call.answer.expect_err("no decision").kind, FailureKind::Load);
 }
+
+/// The interface counts seconds from 1970 without a sign: a policy is not told that 1969 was 1970.
+#[test]
+fn a_question_about_a_time_before_1970_fails_by_name() {
+    let at = |text| trimtab_types::Timestamp::parse(text).expect("a time");
+    let (before, after) = (at("1969-12-31T23:59:59Z"), at("1970-01-01T00:00:00Z"));
+    let ladder = register(&shipped("drift-ladder"));
+    let opened = |opened| Finding { opened, ..finding(Severity::High) };
+    for (now, opened, fails) in
+        [(after, opened(after), false), (before, opened(after), true), (after, opened(before), true)]
+    {
+        let call = ladder.decide(now, &[opened], Arc::new(NoHistory), &BTreeMap::new());
+        match call.answer {
+            Ok(_) => assert!(!fails, "asked at {now}"),
+            Err(failure) => {
+                assert!(fails, "asked at {now}: {failure:?}");
+                assert_eq!(failure.kind, FailureKind::Load);
+                assert!(failure.message.contains("0.1.0 has no times before 1970"), "{}", failure.message);
+            }
+        }
+    }
+    let chat = register(&shipped("chat-alert"));
+    let early = trimtab_types::Alert { started: before, ..alert() };
+    let failure = chat.render(after, &early, "chat").answer.expect_err("fails");
+    assert!(failure.message.contains("1969-12-31T23:59:59Z"), "{}", failure.message);
+}

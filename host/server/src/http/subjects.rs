@@ -16,6 +16,7 @@ pub(super) fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatu
                 health: Health::of(known.baseline.is_some(), known.worst()),
                 predictions: known.predictions,
                 resolved: known.resolved,
+                unjudged: known.unjudged,
                 accuracy: [50, 100, 200]
                     .map(|last| known.accuracy(last).filter(|estimate| estimate.samples as usize == last)),
                 baseline: known.baseline.as_ref().map(|baseline| baseline.accuracy),

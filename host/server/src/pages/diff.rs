@@ -192,16 +192,18 @@ fn table<'a>(
 fn chart(page: &mut String, days: &BTreeMap<String, Counts>) -> std::fmt::Result {
     const WIDTH: f64 = 900.0;
     const HEIGHT: f64 = 160.0;
-    let day_of = |day: &str| Timestamp::parse_or_date(day).map_or(0, |time| time.as_unix() / 86_400);
+    let day_of =
+        |day: &str| Timestamp::parse_or_date(day).map_or(0, |time| time.as_unix().div_euclid(86_400));
     let (first, last) = match (days.keys().next(), days.keys().next_back()) {
         (Some(first), Some(last)) => (first, last),
         _ => return Ok(()),
     };
-    let together = (day_of(last) - day_of(first) + 1).div_ceil(BARS);
+    let since = |day: &str| u64::try_from(day_of(day) - day_of(first)).unwrap_or_default();
+    let together = (since(last) + 1).div_ceil(BARS);
     // By the number of the bar, so that time without decisions takes its place.
     let mut bars: BTreeMap<u64, (&String, Counts)> = BTreeMap::new();
     for (day, counts) in days {
-        let bar = (day_of(day) - day_of(first)) / together;
+        let bar = since(day) / together;
         bars.entry(bar).or_insert((day, Counts::default())).1.add(counts);
     }
     let parts = |counts: &Counts| {

@@ -30,7 +30,7 @@ pub(super) fn read(args: &PeriodArgs, in_force: &State) -> Result<Period, Failur
 /// A time, a date, or a length of time before the log's newest entry.
 fn time(flag: &str, text: &str, clock: Timestamp) -> Result<Timestamp, Failure> {
     if let Ok(ago) = parse_duration(text) {
-        return Ok(Timestamp::EPOCH.plus(clock.as_unix().saturating_sub(u64::from(ago))));
+        return Ok(clock.minus(u64::from(ago)));
     }
     Timestamp::parse_or_date(text).map_err(|_| {
         Failure::invalid(format!(

@@ -1,0 +1,147 @@
+//! Baselines that a map asks for: set as soon as the host has judged as many different predictions as they want. The host
+//! counts, because a file may bring the same rows twice, and rows that were there before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use trimtab_api::rows::PredictionRow;
+use trimtab_server::{BaselineRequest, Failure, Status, client::Client};
+use trimtab_types::{Baseline, Subject};
+
+use super::map::BaselineMap;
+use crate::commands::escape;
+
+/// Subjects of a file that are remembered, to name them where a baseline asks for another.
+const REMEMBERED: usize = 1_000;
+/// Subjects that are named.
+const NAMED: usize = 10;
+
+/// The baselines of a map while its file is fed.
+pub(super) struct Baselines {
+    waiting: BTreeMap<Subject, Waiting>,
+    seen: BTreeSet<Subject>,
+}
+
+/// A baseline that waits for its rows.
+struct Waiting {
+    map: BaselineMap,
+    /// Outcomes before which the host cannot have judged enough.
+    missing: u64,
+}
+
+/// A baseline that was asked for and not set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct NotSet {
+    pub(crate) subject: Subject,
+    pub(crate) why: String,
+}
+
+impl Baselines {
+    /// What a map asks for, less what the host has judged already.
+    pub(super) async fn new(client: &Client, maps: &[BaselineMap]) -> Result<Self, Failure> {
+        let mut waiting = BTreeMap::new();
+        for map in maps {
+            let subject = map.subject();
+            let missing = map.first.saturating_sub(judged(client, &subject).await?).max(1);
+            waiting.insert(subject, Waiting { map: map.clone(), missing });
+        }
+        Ok(Self { waiting, seen: BTreeSet::new() })
+    }
+
+    /// Notes whose predictions a file has.
+    pub(super) fn saw(&mut self, subject: &Subject) {
+        if self.seen.len() < REMEMBERED && !self.seen.contains(subject) {
+            self.seen.insert(subject.clone());
+        }
+    }
+
+    /// An outcome is on its way to the host; whether that could be the last one that a baseline wants.
+    pub(super) fn outcome(&mut self, subject: &Subject) -> bool {
+        let Some(waiting) = self.waiting.get_mut(subject) else { return false };
+        waiting.missing = waiting.missing.saturating_sub(1);
+        waiting.missing == 0
+    }
+
+    /// Sets a subject's baseline, if the host has judged enough of its predictions; else it waits for as many as are
+    /// missing.
+    pub(super) async fn set(
+        &mut self,
+        client: &Client,
+        subject: &Subject,
+    ) -> Result<Option<Baseline>, Failure> {
+        let Some(waiting) = self.waiting.get_mut(subject) else { return Ok(None) };
+        let judged = judged(client, subject).await?;
+        if judged < waiting.map.first {
+            waiting.missing = waiting.map.first - judged;
+            return Ok(None);
+        }
+        let request = BaselineRequest {
+            tenant: Some(subject.tenant.clone()),
+            model: subject.model.clone(),
+            version: subject.version.clone(),
+            segment: subject.segment.clone(),
+            first: Some(waiting.map.first),
+            ..BaselineRequest::default()
+        };
+        self.waiting.remove(subject);
+        client.post("/v1/baselines", &request).await.map(Some)
+    }
+
+    /// At the end of a file: sets what the rows suffice for, and says of the others why not.
+    pub(super) async fn finish(mut self, client: &Client) -> Result<(Vec<Baseline>, Vec<NotSet>), Failure> {
+        let (mut set, mut not_set) = (Vec::new(), Vec::new());
+        let left: Vec<Subject> = self.waiting.keys().cloned().collect();
+        for subject in left {
+            let first = self.waiting.get(&subject).map_or(0, |waiting| waiting.map.first);
+            match self.set(client, &subject).await? {
+                Some(baseline) => set.push(baseline),
+                None => {
+                    let missing = self.waiting.get(&subject).map_or(0, |waiting| waiting.missing);
+                    let why = self.why(&subject, first, first - missing.min(first));
+                    not_set.push(NotSet { subject, why });
+                }
+            }
+        }
+        Ok((set, not_set))
+    }
+
+    fn why(&self, subject: &Subject, first: u64, judged: u64) -> String {
+        if self.seen.contains(subject) || judged > 0 {
+            return format!("{judged} different predictions of it are judged, and it wants {first}");
+        }
+        let mut there: Vec<String> =
+            self.seen.iter().filter(|seen| seen.model == subject.model).map(ToString::to_string).collect();
+        if there.is_empty() {
+            there = self.seen.iter().map(ToString::to_string).collect();
+        }
+        let more =
+            if there.len() > NAMED { format!(" and {} more", there.len() - NAMED) } else { String::new() };
+        there.truncate(NAMED);
+        match there.is_empty() {
+            true => "the file has no predictions".to_owned(),
+            false => format!("the file has no prediction of it; it has those of {}{more}", there.join(", ")),
+        }
+    }
+}
+
+/// Whose prediction a row is.
+pub(super) fn subject_of(row: &PredictionRow) -> Subject {
+    Subject {
+        tenant: row.tenant.clone().unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()),
+        model: row.model.clone(),
+        version: row.version.clone(),
+        segment: row.segment.clone(),
+    }
+}
+
+/// How many different predictions of a subject the host has judged.
+async fn judged(client: &Client, subject: &Subject) -> Result<u64, Failure> {
+    let path = format!(
+        "/v1/status?settled=true&tenant={}&model={}",
+        escape(&subject.tenant),
+        escape(&subject.model)
+    );
+    let status: Status = client.get(&path).await?;
+    let known = status.subjects.into_iter().find(|known| known.subject == *subject);
+    Ok(known.map_or(0, |known| known.resolved))
+}
