@@ -1,24 +1,16 @@
 //! The writer thread: gathers what many callers want written into shared, durable transactions.
-//!
-//! Callers wait in a bounded queue; a full one answers [`StoreError::Busy`] at once. Acts that must not wait behind bulk
-//! data (the kill switch, the fold's own commits) have a lane of their own, which is always emptied first.
 
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, mpsc},
     thread::JoinHandle,
 };
 
 use trimtab_types::Timestamp;
 
-use crate::{Appended, Batch, FoldCommit, StoreError, Transaction, Writer};
-
-/// Commands that wait in one lane at most.
-const LANE: usize = 256;
-/// Entries that wait in one lane at most, unless a single batch is larger.
-const LANE_ENTRIES: usize = 131_072;
-/// Entries of one shared transaction at most, unless a single batch is larger.
-const GROUP: usize = 8_192;
+use crate::{
+    Appended, Batch, FoldCommit, StoreError, Transaction, Writer,
+    lanes::{Lanes, Weighs},
+};
 
 /// Called once, when what was asked for is on disk or has failed.
 type Reply<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
@@ -30,7 +22,7 @@ enum Command {
     Forget(u32, Reply<()>),
 }
 
-impl Command {
+impl Weighs for Command {
     fn size(&self) -> usize {
         match self {
             Self::Append(batch, _) => batch.entries.len(),
@@ -39,73 +31,16 @@ impl Command {
     }
 }
 
-#[derive(Default)]
-struct Lanes {
-    urgent: Lane,
-    bulk: Lane,
-    closed: bool,
-}
-
-#[derive(Default)]
-struct Lane {
-    commands: VecDeque<Command>,
-    entries: usize,
-}
-
-impl Lane {
-    fn has_room_for(&self, command: &Command) -> bool {
-        let fits = self.entries + command.size() <= LANE_ENTRIES;
-        self.commands.is_empty() || (fits && self.commands.len() < LANE)
-    }
-
-    fn push(&mut self, command: Command) {
-        self.entries += command.size();
-        self.commands.push_back(command);
-    }
-
-    fn pop(&mut self) -> Option<Command> {
-        let command = self.commands.pop_front()?;
-        self.entries -= command.size();
-        Some(command)
-    }
-}
-
-impl Lanes {
-    fn next_group(&mut self) -> Vec<Command> {
-        let (mut group, mut size) = (Vec::new(), 0);
-        while let Some(command) = self.urgent.pop().or_else(|| self.bulk.pop()) {
-            size += command.size();
-            group.push(command);
-            if size >= GROUP {
-                break;
-            }
-        }
-        group
-    }
-}
-
-#[derive(Default)]
-struct Queue {
-    lanes: Mutex<Lanes>,
-    changed: Condvar,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A handle on the writer thread. The thread ends, with its queue written, when the last handle is dropped.
 pub struct GroupWriter {
-    queue: Arc<Queue>,
+    queue: Arc<Lanes<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl GroupWriter {
     /// Starts the thread.
     pub fn start(writer: Box<dyn Writer>) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Lanes::default());
         let thread = std::thread::Builder::new().name("writer".into()).spawn({
             let queue = Arc::clone(&queue);
             move || run(writer, &queue)
@@ -157,28 +92,12 @@ impl GroupWriter {
     }
 
     fn submit(&self, command: Command, urgent: bool) {
-        let mut lanes = self.queue.lock();
-        let refusal = if lanes.closed {
-            Some(StoreError::Stopped)
-        } else if !(if urgent { &lanes.urgent } else { &lanes.bulk }).has_room_for(&command) {
-            Some(StoreError::Busy)
-        } else {
-            None
-        };
-        match refusal {
-            Some(error) => {
-                drop(lanes);
-                match command {
-                    Command::Append(_, reply) => reply(Err(error)),
-                    Command::Fold(_, reply) | Command::Delivered(_, _, reply) | Command::Forget(_, reply) => {
-                        reply(Err(error));
-                    }
+        if let Err((command, error)) = self.queue.push(command, urgent) {
+            match command {
+                Command::Append(_, reply) => reply(Err(error)),
+                Command::Fold(_, reply) | Command::Delivered(_, _, reply) | Command::Forget(_, reply) => {
+                    reply(Err(error));
                 }
-            }
-            None => {
-                if urgent { &mut lanes.urgent } else { &mut lanes.bulk }.push(command);
-                drop(lanes);
-                self.queue.changed.notify_one();
             }
         }
     }
@@ -186,25 +105,15 @@ impl GroupWriter {
 
 impl Drop for GroupWriter {
     fn drop(&mut self) {
-        self.queue.lock().closed = true;
-        self.queue.changed.notify_one();
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
     }
 }
 
-fn run(mut writer: Box<dyn Writer>, queue: &Queue) {
-    loop {
-        let mut lanes = queue.lock();
-        while lanes.urgent.commands.is_empty() && lanes.bulk.commands.is_empty() {
-            if lanes.closed {
-                return;
-            }
-            lanes = queue.changed.wait(lanes).unwrap_or_else(PoisonError::into_inner);
-        }
-        let group = lanes.next_group();
-        drop(lanes);
+fn run(mut writer: Box<dyn Writer>, queue: &Lanes<Command>) {
+    while let Some(group) = queue.next_group() {
         write(writer.as_mut(), group);
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! [`Writer`] and [`Reader`] are all that the layers above know of a store. [`GroupWriter`] is the one writer thread: it
 //! gathers what many callers want written into shared, durable transactions. [`MemoryLog`] is a store without a disk, and
-//! `conformance`, behind the feature of that name, is what every store must do.
+//! `conformance`, behind the feature of that name, is what every store must do. [`shards`] is the same for a history of 64
+//! logs.
 
 #![forbid(unsafe_code)]
 
@@ -14,8 +15,10 @@ mod difference;
 mod error;
 mod fold;
 mod group;
+mod lanes;
 mod memory;
 mod port;
+pub mod shards;
 
 pub use batch::{Appended, Batch};
 pub use difference::{conflicting_outcome, conflicting_prediction, first_difference};

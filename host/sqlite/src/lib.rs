@@ -9,6 +9,7 @@ mod codec;
 mod failed;
 mod lock;
 mod names;
+pub mod next;
 mod reader;
 mod schema;
 mod writer;

@@ -15,7 +15,7 @@ use crate::{
     codec::{self, Kind},
     failed::Failed,
     names::{DatabaseNames, NameCache},
-    schema,
+    schema::SCHEMA,
 };
 
 /// A reader.
@@ -37,7 +37,7 @@ impl SqliteReader {
         }
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.pragma_update(None, "query_only", true)?;
-        schema::check(&connection, &path)?;
+        SCHEMA.check(&connection, &path)?;
         Ok(Self { connection, names: RefCell::default() })
     }
 

@@ -1,4 +1,5 @@
-//! The SQLite schema and how an older one becomes the newest. Steps are only ever added.
+//! Schemas in SQLite, how an older one becomes the newest, and the schema of the format with one log. Steps are only ever
+//! added.
 
 use std::path::Path;
 
@@ -7,8 +8,16 @@ use trimtab_log::StoreError;
 
 use crate::failed::Failed;
 
-/// "TrTb": marks a database as ours.
-const APPLICATION_ID: i64 = 0x5472_5462;
+/// A schema: how its databases are marked, and the steps that lead to it.
+pub(crate) struct Schema {
+    /// The application id of its databases.
+    pub(crate) application: i64,
+    /// Step n brings version n to version n + 1.
+    pub(crate) steps: &'static [&'static str],
+}
+
+/// "TrTb": marks a database with one log as ours.
+pub(crate) const SCHEMA: Schema = Schema { application: 0x5472_5462, steps: MIGRATIONS };
 
 /// The schema version of this build.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -69,37 +78,55 @@ const MIGRATIONS: &[&str] = &["
 ",
 ];
 
-/// Refuses what is not ours before anything is written to it. An empty file is ours to fill.
-pub(crate) fn check_before_writing(connection: &Connection, path: &Path) -> Result<(), Failed> {
-    let (found, application) = identity(connection, path)?;
-    if (found, application) != (0, 0) {
-        return check_identity(found, application, path);
+impl Schema {
+    /// Refuses what is not ours before anything is written to it. An empty file is ours to fill.
+    pub(crate) fn check_before_writing(&self, connection: &Connection, path: &Path) -> Result<(), Failed> {
+        let (found, application) = identity(connection, path)?;
+        if (found, application) != (0, 0) {
+            return self.check_identity(found, application, path);
+        }
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables > 0 {
+            let problem = "it has tables of another program".to_owned();
+            return Err(StoreError::Foreign { path: path.into(), problem }.into());
+        }
+        Ok(())
     }
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables > 0 {
-        let problem = "it has tables of another program".to_owned();
-        return Err(StoreError::Foreign { path: path.into(), problem }.into());
-    }
-    Ok(())
-}
 
-/// Brings a database that was checked to this build's schema.
-pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Failed> {
-    let (found, _) = identity(connection, path)?;
-    let transaction = connection.transaction()?;
-    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(step)?;
+    /// Brings a database that was checked to this build's schema.
+    pub(crate) fn migrate(&self, connection: &mut Connection, path: &Path) -> Result<(), Failed> {
+        let (found, _) = identity(connection, path)?;
+        let transaction = connection.transaction()?;
+        for step in self.steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
+            transaction.execute_batch(step)?;
+        }
+        transaction.pragma_update(None, "user_version", self.version())?;
+        transaction.pragma_update(None, "application_id", self.application)?;
+        transaction.commit()?;
+        Ok(())
     }
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.commit()?;
-    Ok(())
-}
 
-/// Refuses what this build cannot read; for connections that must not write.
-pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), Failed> {
-    let (found, application) = identity(connection, path)?;
-    check_identity(found, application, path)
+    /// Refuses what this build cannot read; for connections that must not write.
+    pub(crate) fn check(&self, connection: &Connection, path: &Path) -> Result<(), Failed> {
+        let (found, application) = identity(connection, path)?;
+        self.check_identity(found, application, path)
+    }
+
+    fn check_identity(&self, found: i64, application: i64, path: &Path) -> Result<(), Failed> {
+        if application != self.application {
+            let problem = format!("its application id is {application:#x}");
+            return Err(StoreError::Foreign { path: path.into(), problem }.into());
+        }
+        let known = self.version();
+        if found > known {
+            return Err(StoreError::Newer { path: path.into(), found, known }.into());
+        }
+        Ok(())
+    }
+
+    fn version(&self) -> i64 {
+        i64::try_from(self.steps.len()).unwrap_or(i64::MAX)
+    }
 }
 
 fn identity(connection: &Connection, path: &Path) -> Result<(i64, i64), Failed> {
@@ -118,15 +145,4 @@ pub(crate) fn unreadable(error: rusqlite::Error, path: &Path) -> Failed {
         }
         _ => error.into(),
     }
-}
-
-fn check_identity(found: i64, application: i64, path: &Path) -> Result<(), Failed> {
-    if application != APPLICATION_ID {
-        let problem = format!("its application id is {application:#x}");
-        return Err(StoreError::Foreign { path: path.into(), problem }.into());
-    }
-    if found > SCHEMA_VERSION {
-        return Err(StoreError::Newer { path: path.into(), found, known: SCHEMA_VERSION }.into());
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
     codec::{self, Kind},
     failed::Failed,
     names::{DatabaseNames, Numbers},
-    schema,
+    schema::SCHEMA,
 };
 
 /// The one writer.
@@ -32,12 +32,12 @@ impl SqliteWriter {
     fn opened(directory: &Path) -> Result<Self, Failed> {
         let path = directory.join(FILE);
         let mut connection = connect(&path, OpenFlags::default())?;
-        schema::check_before_writing(&connection, &path)?;
+        SCHEMA.check_before_writing(&connection, &path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // A longer log between checkpoints: a page that many groups touch is copied back once.
         connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
-        schema::migrate(&mut connection, &path)?;
+        SCHEMA.migrate(&mut connection, &path)?;
         let next = head(&connection)? + 1;
         Ok(Self { connection, numbers: Numbers::default(), next })
     }

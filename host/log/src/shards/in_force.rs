@@ -1,0 +1,103 @@
+//! What a shard that wakes begins with.
+
+use super::{Entry, Event, Kind, Lasts};
+
+/// Of all control entries so far, in their order, those that are in force: the newest build, configuration, set of
+/// policies and kill switch (if it is on), and every act and job that stands. Gives their numbers, in order.
+///
+/// Pure: the same entries give the same beginning, in every store.
+pub fn in_force<'a>(entries: impl IntoIterator<Item = (u64, &'a Entry)>) -> Vec<u64> {
+    let mut newest: Vec<(Kind, u64)> = Vec::new();
+    let mut standing: Vec<(&str, u64)> = Vec::new();
+    for (number, entry) in entries {
+        let kind = entry.kind();
+        match (kind, entry) {
+            (Kind::Configuration | Kind::PolicySet | Kind::Build | Kind::KillSwitch, _) => {
+                newest.retain(|(of, _)| *of != kind);
+                if kind != Kind::KillSwitch || kills(entry) {
+                    newest.push((kind, number));
+                }
+            }
+            (_, Entry::Event(Event { lasts: Lasts::Opens(name), .. })) => {
+                standing.retain(|(open, _)| open != name);
+                standing.push((name, number));
+            }
+            (_, Entry::Event(Event { lasts: Lasts::Closes(name), .. })) => {
+                standing.retain(|(open, _)| open != name);
+            }
+            _ => {}
+        }
+    }
+    let mut numbers: Vec<u64> = newest
+        .into_iter()
+        .map(|(_, number)| number)
+        .chain(standing.into_iter().map(|(_, number)| number))
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Whether a kill switch was put on.
+fn kills(entry: &Entry) -> bool {
+    match entry {
+        Entry::Known(known) => match known.entry() {
+            trimtab_types::Entry::OperatorAct(act) => match act.act {
+                trimtab_types::Act::KillSwitch { on, .. } => on,
+                trimtab_types::Act::LeaveAlone { .. } => false,
+            },
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use trimtab_types::{Act, Digest, OperatorAct, PolicySetEntry, Timestamp};
+
+    use super::*;
+    use crate::shards::{About, Build};
+
+    fn configuration(text: &str) -> Entry {
+        trimtab_types::Entry::Configuration(Digest::of(text.as_bytes())).into()
+    }
+
+    fn kill(on: bool) -> Entry {
+        let act = Act::KillSwitch { model: None, on };
+        let act = OperatorAct { actor: "ann".into(), at: Timestamp::EPOCH, act, reason: String::new() };
+        trimtab_types::Entry::OperatorAct(act).into()
+    }
+
+    fn act(lasts: Lasts) -> Entry {
+        Entry::Event(Event {
+            kind: Kind::ActOfAll,
+            about: About::All,
+            at: Timestamp::EPOCH,
+            actor: "ann".into(),
+            reason: String::new(),
+            lasts,
+            body: Value::Null,
+        })
+    }
+
+    fn check(entries: &[Entry], expected: &[u64]) {
+        assert_eq!(in_force((1..).zip(entries)), expected, "{entries:?}");
+    }
+
+    #[test]
+    fn a_shard_wakes_with_what_is_in_force_and_no_more() {
+        let opens = |name: &str| act(Lasts::Opens(name.into()));
+        let closes = |name: &str| act(Lasts::Closes(name.into()));
+        let set = || Entry::from(trimtab_types::Entry::PolicySet(PolicySetEntry::default()));
+        let build = || Entry::Build(Build { version: "1".into(), rules: 1, at: Timestamp::EPOCH });
+        check(&[], &[]);
+        check(&[build(), configuration("a"), set(), configuration("b"), set()], &[1, 4, 5]);
+        check(&[kill(true)], &[1]);
+        check(&[kill(true), kill(false)], &[]);
+        check(&[kill(true), kill(false), kill(true)], &[3]);
+        check(&[opens("s1"), opens("s2"), closes("s1"), act(Lasts::Once)], &[2]);
+        check(&[opens("s1"), closes("s1"), opens("s1")], &[3]);
+        check(&[opens("s1"), configuration("a"), opens("s1")], &[2, 3]);
+    }
+}
