@@ -128,7 +128,8 @@ pub struct Drawdown {
     pub trough: usize,
 }
 
-/// Deepest fall of equity that starts at 1 and is multiplied by 1 + return each period.
+/// Deepest fall of equity that starts at 1 and is multiplied by 1 + return each period. Where an account may lose more than
+/// everything, [`crate::account::Equity`] ends it at 0.
 ///
 /// # Errors
 /// [`StatsError`] for no or unusable returns, or a return below −1 (equity cannot fall below nothing).
@@ -231,7 +232,7 @@ pub fn ewma_variance(returns: &[f64], lambda: f64) -> Result<f64, StatsError> {
     Ok(squares.fold(first, |variance, square| lambda * variance + (1.0 - lambda) * square))
 }
 
-/// Wins and losses of a series of returns; a return of 0 is neither.
+/// Wins and losses of a series of returns; a return of 0 is neither. Trades are judged by [`crate::account::Wins`].
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct WinLoss {
     /// Returns above 0.
