@@ -7,6 +7,7 @@ mod bare;
 mod dry_run;
 mod fold;
 mod ingest;
+mod log;
 mod peers;
 mod policy;
 mod report;
@@ -20,7 +21,7 @@ use std::error::Error;
 use report::Report;
 use run_lengths::RunLengths;
 
-const GROUPS: [&str; 5] = ["stats", "policy", "fold", "ingest", "run-lengths"];
+const GROUPS: [&str; 6] = ["stats", "policy", "fold", "ingest", "log", "run-lengths"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, wanted): (Vec<String>, Vec<String>) =
@@ -42,6 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if is_wanted("ingest") {
         ingest::measure(&mut report)?;
+    }
+    if is_wanted("log") {
+        log::measure(&mut report)?;
     }
     if is_wanted("run-lengths") {
         report.run_lengths = Some(RunLengths::simulate()?);
