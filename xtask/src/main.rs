@@ -18,7 +18,7 @@ usage: cargo xtask COMMAND
   test            run all tests
   policies        build the shipped policies into policies/
   languages       install what policies in other languages than Rust are built with, and build the ladder in each
-  bench [NAME]    measure against peers, as ratios: stats, policy, fold, ingest; and run-lengths by simulation
+  bench [NAME]    measure against peers, as ratios: stats, policy, fold, ingest, log; and run-lengths by simulation
   lint            formatting and lints, as CI has them";
 
 fn main() -> ExitCode {

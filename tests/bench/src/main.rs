@@ -7,6 +7,7 @@ mod bare;
 mod dry_run;
 mod fold;
 mod ingest;
+mod log;
 mod peers;
 mod policy;
 mod promises;
@@ -21,7 +22,7 @@ use std::{error::Error, path::PathBuf};
 use report::Report;
 use run_lengths::RunLengths;
 
-const GROUPS: [&str; 5] = ["stats", "policy", "fold", "ingest", "run-lengths"];
+const GROUPS: [&str; 6] = ["stats", "policy", "fold", "ingest", "log", "run-lengths"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, wanted): (Vec<String>, Vec<String>) =
@@ -43,6 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if is_wanted("ingest") {
         ingest::measure(&mut report)?;
+    }
+    if is_wanted("log") {
+        log::measure(&mut report)?;
     }
     if is_wanted("run-lengths") {
         report.run_lengths = Some(RunLengths::simulate()?);
