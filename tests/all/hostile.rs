@@ -127,8 +127,8 @@ fn hostile_policies_are_named_and_the_others_decide_while_rows_come_in() {
     assert_eq!(host.stop(), Some(0));
 }
 
-/// A policy that fails about some of the models and is left alone about each by itself: a dry run of what is in force
-/// leaves it alone at the same questions, however models are dealt to workers.
+/// A policy that fails about some of the models is left alone about each by itself, and at last, because they are many,
+/// about all. A dry run of what is in force leaves it alone at the same questions, however models are dealt to workers.
 #[test]
 fn a_dry_run_of_what_is_in_force_differs_nowhere_for_any_number_of_workers() {
     let scratch = stage("");
@@ -138,11 +138,23 @@ fn a_dry_run_of_what_is_in_force_differs_nowhere_for_any_number_of_workers() {
     scratch.configure(&policies, &config());
     let host = scratch.serve();
     let http = host.socket();
-    for model in ["case-0", "m-1", "case-2", "m-3", "m-4", "case-5", "m-6"] {
-        tell(&http, model);
+    for model in 0..10 {
+        tell(&http, &format!("case-{model}"));
+        tell(&http, &format!("m-{model}"));
     }
+    // The host says it by itself, after the failures.
+    let failing = || http.get("/v1/policies?settled=true").expect(200).json()["failures"][0].clone();
+    let said = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        failing()["everywhere_until"].is_string()
+    });
+    assert!(said, "{}", failing());
+    tell(&http, "case-late");
     http.get("/v1/status?settled=true").expect(200);
     assert_eq!(host.stop(), Some(0));
+    let late = decisions(&scratch, "case-late", "case");
+    assert!(late.iter().all(|decision| decision["answer"]["failed"]["kind"] == "circuit-open"), "{late:?}");
+    assert!(!late.is_empty());
     for model in ["case-0", "case-2", "case-5"] {
         let failures: Vec<_> = decisions(&scratch, model, "case")
             .iter()

@@ -225,7 +225,7 @@ impl Runner {
             let act = Act::LeaveAlone { policy, until };
             Entry::OperatorAct(OperatorAct { actor: "host".to_owned(), at: now, act, reason })
         };
-        self.widespread.take().into_iter().map(act).collect()
+        self.widespread.take(&self.state).into_iter().map(act).collect()
     }
 
     /// Takes everything through that there is.
@@ -239,7 +239,7 @@ impl Runner {
 /// the others its failures.
 const MANY: usize = 10;
 
-/// On which models a version was left alone, as far as this process has seen.
+/// About which models a version is left alone, as far as this process has seen it happen.
 #[derive(Default)]
 struct Widespread(BTreeMap<PolicyRef, BTreeSet<ModelKey>>);
 
@@ -248,10 +248,21 @@ impl Widespread {
         self.0.entry(policy).or_default().insert(model);
     }
 
-    /// The versions that were left alone on many models; they are counted anew.
-    fn take(&mut self) -> Vec<PolicyRef> {
-        self.0.extract_if(.., |_, models| models.len() >= MANY).map(|(policy, _)| policy).collect()
+    /// The versions that are left alone about many models now; they are counted anew.
+    fn take(&mut self, state: &State) -> Vec<PolicyRef> {
+        let many = |policy: &PolicyRef, models: &mut BTreeSet<ModelKey>| {
+            models.retain(|model| is_left_alone(state, policy, model));
+            models.len() >= MANY
+        };
+        self.0.extract_if(.., many).map(|(policy, _)| policy).collect()
     }
+}
+
+fn is_left_alone(state: &State, policy: &PolicyRef, model: &ModelKey) -> bool {
+    let now = state.clock(model);
+    state.models.get(model).is_some_and(|known| {
+        known.breakers().any(|(failing, _, breaker)| failing == policy && breaker.open_until(now).is_some())
+    })
 }
 
 /// Folds until the host closes. A commit that fails is tried again from what is on disk: nothing is folded twice, because

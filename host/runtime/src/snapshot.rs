@@ -99,7 +99,7 @@ impl Terms {
     /// A model is known from its first prediction on; it may be stopped before.
     fn of(model: &ModelState) -> Option<Self> {
         let stopped = model.killed_by_operator.as_ref().or(model.killed_by_policy.as_ref()).map(said);
-        (model.predictions > 0 || stopped.is_some()).then(|| Self {
+        (model.predictions > 0 || stopped.is_some()).then_some(Self {
             stopped,
             exposure: model.exposure,
             minimum_confidence: model.minimum_confidence,

@@ -494,24 +494,26 @@ mod tests {
         use Actual::{Label, Value};
         use Predicted::{Binary, Direction, Multiclass, Regression};
         #[rustfmt::skip]
-        let cases: &[(Predicted, Option<f64>, Option<Actual>, Option<f64>, Option<f64>, bool)] = &[
+        /// Prediction, entry price; outcome, exit price, profit; whether the one judges the other.
+        type Case = (Predicted, Option<f64>, Option<Actual>, Option<f64>, Option<f64>, bool);
+        let cases: &[Case] = &[
             // predicted,     entry,       actual,           exit,          profit,     judged
-            (Binary(0.5),     None,        Some(Label(1)),   None,          None,       true),
-            (Binary(0.5),     None,        Some(Label(-1)),  None,          None,       true),
-            (Binary(0.5),     None,        Some(Label(2)),   None,          None,       false),
-            (Binary(0.5),     None,        Some(Value(1.0)), None,          None,       false),
-            (Binary(0.5),     None,        Some(Value(1.0)), None,          Some(2.0),  true),
-            (Multiclass(1),   None,        Some(Label(-1)),  None,          None,       false),
-            (Multiclass(1),   None,        Some(Label(0)),   None,          None,       true),
-            (Regression(1.0), None,        Some(Label(1)),   None,          None,       false),
-            (Regression(1.0), None,        Some(Value(1.0)), None,          None,       true),
-            (Direction(1),    None,        Some(Value(1.0)), None,          None,       false),
-            (Direction(1),    None,        None,             Some(100.0),   None,       false),
-            (Direction(1),    Some(100.0), None,             Some(100.0),   None,       true),
-            (Direction(1),    Some(100.0), Some(Value(1.0)), Some(100.0),   None,       true),
-            (Direction(0),    Some(100.0), Some(Value(1.0)), Some(100.0),   None,       false),
+            (Binary(0.5), None, Some(Label(1)), None, None, true),
+            (Binary(0.5), None, Some(Label(-1)), None, None, true),
+            (Binary(0.5), None, Some(Label(2)), None, None, false),
+            (Binary(0.5), None, Some(Value(1.0)), None, None, false),
+            (Binary(0.5), None, Some(Value(1.0)), None, Some(2.0), true),
+            (Multiclass(1), None, Some(Label(-1)), None, None, false),
+            (Multiclass(1), None, Some(Label(0)), None, None, true),
+            (Regression(1.0), None, Some(Label(1)), None, None, false),
+            (Regression(1.0), None, Some(Value(1.0)), None, None, true),
+            (Direction(1), None, Some(Value(1.0)), None, None, false),
+            (Direction(1), None, None, Some(100.0), None, false),
+            (Direction(1), Some(100.0), None, Some(100.0), None, true),
+            (Direction(1), Some(100.0), Some(Value(1.0)), Some(100.0), None, true),
+            (Direction(0), Some(100.0), Some(Value(1.0)), Some(100.0), None, false),
             // Not counted by a rule of the operator's, and yet judged.
-            (Direction(0),    None,        Some(Label(1)),   None,          None,       true),
+            (Direction(0), None, Some(Label(1)), None, None, true),
         ];
         for (predicted, entry, actual, exit, pnl, expected) in cases {
             let (prediction, outcome) = (prediction(*predicted, *entry), outcome(*actual, *exit, *pnl));

@@ -5,8 +5,9 @@ use std::{error::Error, path::Path, sync::Arc, time::Instant};
 use trimtab_core::Configuration;
 use trimtab_policy::{Package, Sandbox, SandboxOptions};
 use trimtab_replay::{
-    dry_run::{Period, dry_run},
+    dry_run::dry_run,
     overlay::{Overlay, Substitution},
+    period::Period,
 };
 use trimtab_runtime::{Host, HostOptions};
 use trimtab_sqlite::SqliteReader;

@@ -14,7 +14,7 @@ use trimtab_types::{
 use super::{Output, Prepared, step};
 use crate::{
     Configuration, InForce,
-    fold::{self, State, StateKey},
+    fold::{self, State, StateChange, StateKey},
 };
 
 /// Answers as a script says.
@@ -190,7 +190,7 @@ fn folded(events: &[Event], wanted: impl Fn(&str) -> bool) -> (State, Output) {
 }
 
 /// What came about one model, and all that is kept of it.
-fn of_model(state: &mut State, output: &Output, model: &str) -> (String, Vec<(String, Option<Vec<u8>>)>) {
+fn of_model(state: &mut State, output: &Output, model: &str) -> (String, Vec<StateChange>) {
     let findings: Vec<_> = output.findings.iter().filter(|finding| finding.subject.model == model).collect();
     let decisions: Vec<_> = output
         .decisions
