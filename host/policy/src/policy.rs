@@ -25,6 +25,7 @@ use crate::limits::{Limits, MIB};
 use crate::manifest::Manifest;
 use crate::output::Stop;
 use crate::package::{LARGEST_COMPONENT, Package};
+use crate::register_error::RegisterError;
 use crate::sandbox::{Sandbox, TICK};
 use crate::settings::{self, Settings};
 use crate::wasi::MOST_HANDLES;
@@ -36,75 +37,6 @@ const MOST_AT_ONCE: usize = MIB;
 const LONGEST_SENTENCE: usize = 4096;
 /// Broken rules that are shown.
 const MOST_RULES: usize = 20;
-
-/// Why a policy was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum RegisterError {
-    /// It is a core module.
-    #[error(
-        "policy `{policy}`: this is a core WebAssembly module, not a component; build it for wasm32-wasip2, or make it a component with `wasm-tools component new`"
-    )]
-    CoreModule {
-        /// Which policy.
-        policy: String,
-    },
-    /// It is not WebAssembly.
-    #[error("policy `{policy}`: this is not a WebAssembly component; build the policy for wasm32-wasip2")]
-    NotWebAssembly {
-        /// Which policy.
-        policy: String,
-    },
-    /// It is larger than any policy needs.
-    #[error("policy `{policy}`: the component has {bytes} bytes; at most {LARGEST_COMPONENT} are allowed")]
-    TooLarge {
-        /// Which policy.
-        policy: String,
-        /// How large it is.
-        bytes: usize,
-    },
-    /// It does not validate or compile.
-    #[error(
-        "policy `{policy}`: the component is damaged or uses what this host does not have: {cause}; build it again"
-    )]
-    Invalid {
-        /// Which policy.
-        policy: String,
-        /// In wasmtime's words.
-        cause: String,
-    },
-    /// It does not fit the policy interface or its grants.
-    #[error("policy `{policy}`: {}", problems.join("\n  "))]
-    Interface {
-        /// Which policy.
-        policy: String,
-        /// All that is wrong.
-        problems: Vec<String>,
-    },
-    /// Its settings are not those that the manifest declares.
-    #[error("policy `{policy}`: {}", problems.join("\n  "))]
-    Settings {
-        /// Which policy.
-        policy: String,
-        /// All that is wrong.
-        problems: Vec<String>,
-    },
-    /// It could not be instantiated, or its own check of the settings failed.
-    #[error("policy `{policy}` fails as soon as it is loaded: {failure}")]
-    Trial {
-        /// Which policy.
-        policy: String,
-        /// What happened.
-        failure: Failure,
-    },
-    /// Its own check refuses its settings.
-    #[error("policy `{policy}` refuses its settings: {}", broken.join("\n  "))]
-    SelfCheck {
-        /// Which policy.
-        policy: String,
-        /// The rules that are broken, in the policy's words.
-        broken: Vec<String>,
-    },
-}
 
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,6 +15,7 @@ mod estimate;
 mod finding;
 mod fleet;
 mod glob;
+mod judging;
 mod lifecycle;
 mod measured;
 mod prediction;
@@ -48,14 +49,13 @@ pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};
 pub use fleet::Fleet;
 pub use glob::{Glob, Globs};
+pub use judging::{Judged, Judging, can_judge, judge};
 pub use lifecycle::{
     Arm, Budget, Concern, Conditions, Design, Difference, Experiment, Fate, Inventory, Judgement,
     Recommendation, Ruling, Schedule,
 };
 pub use measured::Confusion;
-pub use prediction::{
-    Actual, Feature, Features, Judged, Judging, Outcome, Predicted, Prediction, Trade, can_judge, judge,
-};
+pub use prediction::{Actual, Feature, Features, Outcome, Predicted, Prediction, Trade};
 pub use record::{Record, Resolution};
 pub use release::ReleaseStage;
 pub use rules::{AppliesTo, PolicyKind, Rules};

@@ -1,4 +1,4 @@
-//! Predictions, outcomes, and the rule by which the host judges the one by the other.
+//! Predictions and outcomes, and what makes one of them wrong. How the one is judged by the other is in `judging`.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -76,7 +76,7 @@ pub struct Trade {
 
 impl Trade {
     /// The fee as a share of what was put in; 0 where one of the two is not known.
-    fn cost(&self) -> f64 {
+    pub(crate) fn cost(&self) -> f64 {
         match (self.fee, self.entry_price, self.size) {
             (Some(fee), Some(price), Some(size)) if price * size.abs() > 0.0 => fee / (price * size.abs()),
             _ => 0.0,
@@ -283,118 +283,6 @@ impl Outcome {
     }
 }
 
-/// How predictions are judged; part of the configuration in force.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Judging {
-    /// A binary score at or above this predicts the positive class.
-    pub binary_threshold: f64,
-    /// A price change within ± this fraction counts as "did not move".
-    pub dead_band: f64,
-    /// Whether "hold" (direction 0) is judged against the dead band; otherwise it is left out of accuracy.
-    pub judge_hold: bool,
-    /// A regression error of this size or more counts as 1.
-    pub regression_scale: f64,
-    /// A regression error, as a share of the scale, below which the prediction counts as right.
-    pub regression_right: f64,
-}
-
-impl Default for Judging {
-    fn default() -> Self {
-        Self {
-            binary_threshold: 0.5,
-            dead_band: 0.001,
-            judge_hold: true,
-            regression_scale: 1.0,
-            regression_right: 0.1,
-        }
-    }
-}
-
-/// A prediction held against its outcome.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Judged {
-    /// Whether it was right. `None`: it does not count towards accuracy.
-    pub right: Option<bool>,
-    /// 0 for right, 1 for wrong; scaled for regression. `None` with `right`.
-    pub error: Option<f64>,
-    /// Whether the trade (or, without one, the prediction) won.
-    pub won: Option<bool>,
-    /// Predicted and actual class, where both are "positive or not".
-    pub positive: Option<(bool, bool)>,
-}
-
-/// Whether an outcome says anything about a prediction: a label of its task, a value for a regression, prices or profit of
-/// its trade. One that does not is kept and counted, and judges nothing.
-pub fn can_judge(prediction: &Prediction, outcome: &Outcome) -> bool {
-    let priced = prediction.trade.entry_price.is_some() && outcome.exit_price.is_some();
-    let own = match (prediction.predicted, outcome.actual) {
-        (Predicted::Direction(_), Some(Actual::Label(_)))
-        | (Predicted::Binary(_), Some(Actual::Label(-1..=1)))
-        | (Predicted::Multiclass(_), Some(Actual::Label(0..)))
-        | (Predicted::Regression(_), Some(Actual::Value(_))) => true,
-        (Predicted::Direction(_), None) => priced,
-        _ => false,
-    };
-    let sided =
-        prediction.trade.side.is_some() || matches!(prediction.predicted, Predicted::Direction(-1 | 1));
-    own || outcome.pnl.is_some() || (priced && sided)
-}
-
-/// Judges a prediction by its outcome. Pure: same rows and rules, same judgement.
-pub fn judge(prediction: &Prediction, outcome: &Outcome, rules: &Judging) -> Judged {
-    let change = match (prediction.trade.entry_price, outcome.exit_price) {
-        (Some(entry), Some(exit)) => Some(exit / entry - 1.0),
-        _ => None,
-    };
-    let (right, error, positive) = match (prediction.predicted, outcome.actual) {
-        (Predicted::Direction(predicted), actual) => {
-            let moved = match actual {
-                Some(Actual::Label(label)) => Some(label.signum()),
-                Some(Actual::Value(_)) => None,
-                None => change.map(|change| direction_of(change, rules.dead_band)),
-            };
-            let counted = moved.filter(|_| predicted != 0 || rules.judge_hold);
-            let right = counted.map(|moved| i64::from(predicted) == moved);
-            let positive = counted.filter(|_| predicted != 0).map(|moved| (predicted > 0, moved > 0));
-            (right, right.map(|right| f64::from(u8::from(!right))), positive)
-        }
-        (Predicted::Binary(score), Some(Actual::Label(label @ -1..=1))) => {
-            let (predicted, actual) = (score >= rules.binary_threshold, label > 0);
-            let right = predicted == actual;
-            (Some(right), Some(f64::from(u8::from(!right))), Some((predicted, actual)))
-        }
-        (Predicted::Multiclass(class), Some(Actual::Label(label @ 0..))) => {
-            let right = i64::from(class) == label;
-            (Some(right), Some(f64::from(u8::from(!right))), None)
-        }
-        (Predicted::Regression(value), Some(Actual::Value(actual))) => {
-            let error = ((value - actual).abs() / rules.regression_scale).min(1.0);
-            (Some(error <= rules.regression_right), Some(error), None)
-        }
-        _ => (None, None, None),
-    };
-    // A trade that gains less than its fee is not won.
-    let wins = |side: i8, change: f64| change * f64::from(side) - prediction.trade.cost() > 0.0;
-    let won = match (outcome.pnl, change, prediction.trade.side, prediction.predicted) {
-        (Some(pnl), ..) => Some(pnl > 0.0),
-        (None, Some(change), Some(side), _) => Some(wins(side, change)),
-        (None, Some(change), None, Predicted::Direction(side)) if side != 0 => Some(wins(side, change)),
-        _ => right,
-    };
-    Judged { right, error, won, positive }
-}
-
-fn direction_of(change: f64, dead_band: f64) -> i64 {
-    if change > dead_band {
-        1
-    } else if change < -dead_band {
-        -1
-    } else {
-        0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,97 +317,6 @@ mod tests {
             exit_price,
             pnl,
             correction: false,
-        }
-    }
-
-    #[test]
-    fn the_host_judges_every_task() {
-        use Actual::{Label, Value};
-        use Predicted::{Binary, Direction, Multiclass, Regression};
-        type Row = (Predicted, Option<f64>, Option<Actual>, Option<f64>, Option<bool>, Option<bool>);
-        #[rustfmt::skip]
-        let cases: &[Row] = &[
-            // predicted,     entry,       actual,           exit,          right,       won
-            (Binary(0.5),     None,        Some(Label(1)),   None,          Some(true),  Some(true)),
-            (Binary(0.49),    None,        Some(Label(1)),   None,          Some(false), Some(false)),
-            (Direction(1),    Some(100.0), None,             Some(100.2),   Some(true),  Some(true)),
-            (Direction(1),    Some(100.0), None,             Some(100.05),  Some(false), Some(true)),
-            (Direction(0),    Some(100.0), None,             Some(100.05),  Some(true),  Some(true)),
-            (Direction(-1),   Some(100.0), None,             Some(101.0),   Some(false), Some(false)),
-            (Direction(-1),   None,        Some(Label(-1)),  None,          Some(true),  Some(true)),
-            (Multiclass(3),   None,        Some(Label(3)),   None,          Some(true),  Some(true)),
-            (Regression(1.0), None,        Some(Value(1.05)), None,         Some(true),  Some(true)),
-            (Regression(1.0), None,        Some(Value(9.0)), None,          Some(false), Some(false)),
-            (Regression(1.0), None,        Some(Label(1)),   None,          None,        None),
-        ];
-        for (predicted, entry, actual, exit, right, won) in cases {
-            let judged =
-                judge(&prediction(*predicted, *entry), &outcome(*actual, *exit, None), &Judging::default());
-            assert_eq!((judged.right, judged.won), (*right, *won), "{predicted:?} {actual:?} {exit:?}");
-        }
-        let unjudged_hold = Judging { judge_hold: false, ..Judging::default() };
-        let hold =
-            judge(&prediction(Direction(0), Some(1.0)), &outcome(None, Some(1.0), None), &unjudged_hold);
-        assert_eq!(hold.right, None);
-        let paid = judge(
-            &prediction(Binary(0.9), None),
-            &outcome(Some(Label(1)), None, Some(-3.0)),
-            &Judging::default(),
-        );
-        assert_eq!((paid.right, paid.won), (Some(true), Some(false)));
-    }
-
-    #[test]
-    fn a_trade_that_gains_less_than_its_fee_is_not_won() {
-        // 2 at 100 are 200; they gain 1 where the price rises to 100.5.
-        for (fee, size, won) in [
-            (None, Some(2.0), true),
-            (Some(0.9), Some(2.0), true),
-            (Some(1.1), Some(2.0), false),
-            (Some(1.1), Some(-2.0), false),
-            // Without a size nobody knows what share the fee is.
-            (Some(1.1), None, true),
-        ] {
-            for side in [Some(1), None] {
-                let mut row = prediction(Predicted::Direction(1), Some(100.0));
-                row.trade = Trade { fee, size, side, ..row.trade };
-                let judged = judge(&row, &outcome(None, Some(100.5), None), &Judging::default());
-                assert_eq!((judged.right, judged.won), (Some(true), Some(won)), "{fee:?} {size:?} {side:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_outcome_of_another_kind_judges_nothing() {
-        use Actual::{Label, Value};
-        use Predicted::{Binary, Direction, Multiclass, Regression};
-        #[rustfmt::skip]
-        /// Prediction, entry price; outcome, exit price, profit; whether the one judges the other.
-        type Case = (Predicted, Option<f64>, Option<Actual>, Option<f64>, Option<f64>, bool);
-        let cases: &[Case] = &[
-            // predicted,     entry,       actual,           exit,          profit,     judged
-            (Binary(0.5), None, Some(Label(1)), None, None, true),
-            (Binary(0.5), None, Some(Label(-1)), None, None, true),
-            (Binary(0.5), None, Some(Label(2)), None, None, false),
-            (Binary(0.5), None, Some(Value(1.0)), None, None, false),
-            (Binary(0.5), None, Some(Value(1.0)), None, Some(2.0), true),
-            (Multiclass(1), None, Some(Label(-1)), None, None, false),
-            (Multiclass(1), None, Some(Label(0)), None, None, true),
-            (Regression(1.0), None, Some(Label(1)), None, None, false),
-            (Regression(1.0), None, Some(Value(1.0)), None, None, true),
-            (Direction(1), None, Some(Value(1.0)), None, None, false),
-            (Direction(1), None, None, Some(100.0), None, false),
-            (Direction(1), Some(100.0), None, Some(100.0), None, true),
-            (Direction(1), Some(100.0), Some(Value(1.0)), Some(100.0), None, true),
-            (Direction(0), Some(100.0), Some(Value(1.0)), Some(100.0), None, false),
-            // Not counted by a rule of the operator's, and yet judged.
-            (Direction(0), None, Some(Label(1)), None, None, true),
-        ];
-        for (predicted, entry, actual, exit, pnl, expected) in cases {
-            let (prediction, outcome) = (prediction(*predicted, *entry), outcome(*actual, *exit, *pnl));
-            assert_eq!(can_judge(&prediction, &outcome), *expected, "{predicted:?} {actual:?} {exit:?}");
-            let judged = judge(&prediction, &outcome, &Judging::default());
-            assert_eq!(judged.right.is_some() || judged.won.is_some(), *expected, "{predicted:?} {actual:?}");
         }
     }
 
