@@ -162,3 +162,22 @@ fn tenants_are_told_apart() {
         }
     }
 }
+
+/// What a sender writes reaches no terminal as it is: not by a name, and not by the reason of a person.
+#[test]
+fn text_from_outside_steers_no_terminal() {
+    const HOSTILE: &str = "m\u{202e}x\u{1b}]0;owned\u{7}";
+    let scratch = told(STORY);
+    scratch.run(&["kill", "on", "m", "--reason", HOSTILE, "--actor", "eve\u{1b}[2J"]).expect(0);
+    for command in [&["may-trade", "m"][..], &["status"], &["decisions"], &["findings"]] {
+        let run = scratch.run(command);
+        for text in [&run.stdout, &run.stderr] {
+            let steering = text.chars().find(|c| *c != '\n' && (c.is_control() || *c == '\u{202e}'));
+            assert_eq!(steering, None, "{command:?}: {text:?}");
+        }
+    }
+    let answer = scratch.run(&["may-trade", "m"]).expect(4);
+    answer.prints(&[r"m\u{202e}x\u{1b}]0;owned\u{7}", r"eve\u{1b}[2J"]);
+    // For programs nothing is changed.
+    assert!(scratch.run(&["may-trade", "m", "--json"]).json().to_string().contains("\u{202e}"));
+}

@@ -1,11 +1,12 @@
-//! What people and programs read: data to stdout, everything else to stderr. One table printer, one use of colour.
+//! What people and programs read: data to stdout, everything else to stderr. One table printer, one use of colour, and one
+//! place where text from outside is kept from steering the terminal: everything that people read passes here.
 
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 pub(crate) use trimtab_replay::words::count;
 use trimtab_server::Failure;
-use trimtab_types::Severity;
+use trimtab_types::{Severity, shown, shown_lines};
 
 /// Whether a stream shows colour: only a terminal, and not if `NO_COLOR` is set.
 pub(crate) fn colour(stream: &impl IsTerminal) -> bool {
@@ -64,9 +65,14 @@ impl Output {
         self.closed
     }
 
-    /// A line to stdout.
+    /// A line to stdout, for people.
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
-        writeln!(std::io::stdout(), "{}", text.as_ref()).map_err(|error| {
+        let text = safe(text.as_ref(), self.colour);
+        self.write(&text)
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), Failure> {
+        writeln!(std::io::stdout(), "{text}").map_err(|error| {
             self.closed = error.kind() == std::io::ErrorKind::BrokenPipe;
             Failure::files(format!("cannot write to stdout: {error}"))
         })
@@ -79,13 +85,13 @@ impl Output {
             object.entry("schema_version").or_insert(trimtab_server::SCHEMA_VERSION.into());
         }
         let text = serde_json::to_string_pretty(&value).map_err(|error| Failure::files(error.to_string()))?;
-        self.line(text)
+        self.write(&text)
     }
 
     /// A text in a tone, where colour is shown.
     pub(crate) fn paint(&self, text: &str, tone: Tone) -> String {
         if self.colour && tone != Tone::Plain {
-            format!("{}{text}\x1b[0m", tone.code())
+            format!("{}{text}{PLAIN_AGAIN}", tone.code())
         } else {
             text.to_owned()
         }
@@ -102,7 +108,7 @@ impl Output {
     /// A remark on stderr.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
         // Nothing can be said where stderr is gone.
-        writeln!(std::io::stderr(), "{}", text.as_ref()).ok();
+        writeln!(std::io::stderr(), "{}", shown_lines(text.as_ref())).ok();
     }
 
     /// Progress on one line of a terminal; nothing elsewhere.
@@ -124,6 +130,30 @@ impl Output {
     }
 }
 
+/// Ends a tone.
+const PLAIN_AGAIN: &str = "\x1b[0m";
+
+/// Text in which nothing steers a terminal but the tones of this file, where colour is shown. Text from outside that holds
+/// the very code of a tone has that tone, and can do no more.
+fn safe(text: &str, colour: bool) -> String {
+    let codes = [Tone::Good, Tone::Warning, Tone::Bad, Tone::Faint].map(Tone::code);
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\x1b').filter(|_| colour) {
+        safe.push_str(&shown_lines(&rest[..at]));
+        rest = &rest[at..];
+        let code = codes.into_iter().chain([PLAIN_AGAIN]).find(|code| rest.starts_with(code));
+        let taken = code.map_or(1, str::len);
+        match code {
+            Some(code) => safe.push_str(code),
+            None => safe.push_str(&shown(&rest[..taken])),
+        }
+        rest = &rest[taken..];
+    }
+    safe.push_str(&shown_lines(rest));
+    safe
+}
+
 /// Rows of cells under a heading.
 pub(crate) struct Table {
     heading: Vec<&'static str>,
@@ -136,7 +166,9 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = (String, Tone)>) {
-        self.rows.push(cells.into_iter().collect());
+        // A cell is one line, as wide as it is shown.
+        let shown = cells.into_iter().map(|(text, tone)| (shown(&text).into_owned(), tone));
+        self.rows.push(shown.collect());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -178,6 +210,23 @@ pub(crate) fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_from_outside_steers_a_terminal() {
+        const HOSTILE: &str = "a\x1b]0;title\x07\x1b[2J\r\u{202e}b";
+        const SHOWN: &str = r"a\u{1b}]0;title\u{7}\u{1b}[2J\r\u{202e}b";
+        for colour in [false, true] {
+            assert_eq!(safe(HOSTILE, colour), SHOWN);
+            assert_eq!(safe("two\nlines", colour), "two\nlines");
+        }
+        let output = Output { json: false, colour: true, closed: false };
+        let painted = output.paint(HOSTILE, Tone::Bad);
+        assert_eq!(safe(&painted, true), format!("{}{SHOWN}{PLAIN_AGAIN}", Tone::Bad.code()));
+        let mut table = Table::new(&["reason", "model"]);
+        table.row([cell("one\ntwo\x1b[1A"), cell("m")]);
+        let lines = table.lines(|text, _| text.to_owned());
+        assert_eq!(lines, ["reason             model", r"one\ntwo\u{1b}[1A  m"]);
+    }
 
     #[test]
     fn tables_line_up_and_do_without_colour() {

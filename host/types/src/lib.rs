@@ -11,6 +11,7 @@ mod digest;
 mod effect;
 mod entry;
 mod error;
+mod escape;
 mod estimate;
 mod finding;
 mod fleet;
@@ -45,6 +46,7 @@ pub use entry::{
     Position, Redaction, Reset, Rollout, Signed, TrainerResult, VersionTransition,
 };
 pub use error::{ErrorKind, ExitCode, HasKind};
+pub use escape::{shown, shown_lines, steers};
 pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity};
 pub use fleet::Fleet;

@@ -7,7 +7,7 @@ use trimtab_replay::{
     dry_run::SettingChange,
     words::{self, HELD_BACK, count},
 };
-use trimtab_types::Timestamp;
+use trimtab_types::{Timestamp, shown_lines};
 
 /// Bars of a chart; days are put together until they fit.
 const BARS: u64 = 60;
@@ -33,7 +33,7 @@ article { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1r
 /// Text as HTML shows it.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in shown_lines(text).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
