@@ -78,6 +78,8 @@ fn settings(configuration: &Configuration, text: &str) -> Vec<Setting> {
         "policies": configuration.host.policies, "listen": configuration.host.listen,
     });
     flatten("host", &host, &mut |key, value| settings.push((key, value)));
+    let http = serde_json::json!({ "hosts": configuration.http.hosts });
+    flatten("http", &http, &mut |key, value| settings.push((key, value)));
     flatten("", &configuration.effective(), &mut |key, value| settings.push((key, value)));
     let with_origin = |(key, value): (String, Value)| {
         let own = || written.get(&key).copied().map(Origin::Line);
