@@ -81,9 +81,13 @@ pub fn pass_over(state: &mut State, record: &Record) {
 /// A prediction arrives.
 fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let model = prediction.subject.model_key();
-    state.model_mut(&model).predictions += 1;
+    let tick = state.tick;
+    let known = state.model_mut(&model);
+    known.predictions += 1;
+    known.clock = known.clock.max(prediction.time);
+    let clock = known.clock.max(tick);
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let at = At { subject: &prediction.subject, position: state.position, clock: state.clock(&model) };
+    let at = At { subject: &prediction.subject, position: state.position, clock };
     let subject = state.subject_mut(&prediction.subject);
     let (findings, is_older_changed) = subject.arrive(Settings::of(&configuration, &model), prediction, at);
     subject.note(&findings);
@@ -116,9 +120,12 @@ fn resolve(
 fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
     let about = &pair.prediction.subject;
     let model = about.model_key();
-    state.model_mut(&model).resolved += 1;
+    let tick = state.tick;
+    let known = state.model_mut(&model);
+    known.resolved += 1;
+    let clock = known.clock.max(tick);
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let at = At { subject: about, position: state.position, clock: state.clock(&model) };
+    let at = At { subject: about, position: state.position, clock };
     let subject = state.subject_mut(about);
     let findings = subject.resolve(Settings::of(&configuration, &model), pair, at);
     subject.note(&findings);

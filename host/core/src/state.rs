@@ -121,18 +121,22 @@ impl State {
         self.models.values().map(|model| model.clock).fold(self.tick, Timestamp::max)
     }
 
-    /// An entry brings its time: a tick to all models, any other to the model that it is about.
+    /// An entry brings its time: a tick to all models, any other to the model that it is about. That of a prediction, of
+    /// which there are most, is taken where its model is looked up anyway.
     pub(crate) fn advance(&mut self, entry: &Entry) {
         let Some(time) = entry.time() else { return };
-        if let Entry::Tick(_) = entry {
-            if time > self.tick {
+        match (entry, entry.model()) {
+            (Entry::Prediction(_), _) => {}
+            (Entry::Tick(_), _) if time > self.tick => {
                 self.tick = time;
                 self.touched.insert(StateKey::Global);
             }
-        } else if let Some((tenant, model)) = entry.model() {
-            let key = ModelKey { tenant: tenant.to_owned(), model: model.to_owned() };
-            let model = self.model_mut(&key);
-            model.clock = model.clock.max(time);
+            (_, Some((tenant, model))) => {
+                let key = ModelKey { tenant: tenant.to_owned(), model: model.to_owned() };
+                let model = self.model_mut(&key);
+                model.clock = model.clock.max(time);
+            }
+            (_, None) => {}
         }
     }
 
