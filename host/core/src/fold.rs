@@ -26,7 +26,7 @@ pub use crate::{
 
 /// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
 ///
-/// Configurations and policy sets are put in force by the pipeline, which knows their contents.
+/// Configurations and policy sets are put in force by `decide::step`, which is handed their contents.
 pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
     state.position = record.position;
     state.advance(&record.entry);
@@ -61,7 +61,7 @@ pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
             Vec::new()
         }
         // In the format from the first build on; what they change comes with the features that write them. Configuration
-        // and policy set are the pipeline's.
+        // and policy set are those of `decide::step`.
         Entry::Configuration(_)
         | Entry::PolicySet(_)
         | Entry::JobStart(_)

@@ -21,7 +21,7 @@ use trimtab_replay::{
     prepare::{self, Contents},
 };
 use trimtab_sqlite::SqliteReader;
-use trimtab_types::{Act, DecisionRecord, Entry, ModelKey, OperatorAct, PolicyRef, Position};
+use trimtab_types::{Act, DecisionRecord, Entry, ModelKey, OperatorAct, PolicyRef, Position, Timestamp};
 
 use crate::{HostError, calls::CallCounter, snapshot::Board};
 
@@ -218,12 +218,11 @@ impl Runner {
     /// What the host itself has to say about policies that fail on many models.
     fn acts(&mut self) -> Vec<Entry> {
         let longest = u64::from(self.state.configuration.breaker.longest.0);
-        let now = self.state.newest();
-        let act = |policy: PolicyRef| {
-            let until = now.plus(longest);
+        let act = |(policy, at): (PolicyRef, Timestamp)| {
+            let until = at.plus(longest);
             let reason = format!("it fails on {MANY} models");
             let act = Act::LeaveAlone { policy, until };
-            Entry::OperatorAct(OperatorAct { actor: "host".to_owned(), at: now, act, reason })
+            Entry::OperatorAct(OperatorAct { actor: "host".to_owned(), at, act, reason })
         };
         self.widespread.take(&self.state).into_iter().map(act).collect()
     }
@@ -248,13 +247,16 @@ impl Widespread {
         self.0.entry(policy).or_default().insert(model);
     }
 
-    /// The versions that are left alone about many models now; they are counted anew.
-    fn take(&mut self, state: &State) -> Vec<PolicyRef> {
+    /// The versions that are left alone about many models now, with the earliest time that it is for one of these: a model
+    /// with a row of tomorrow does not make it longer for the others. They are counted anew.
+    fn take(&mut self, state: &State) -> Vec<(PolicyRef, Timestamp)> {
         let many = |policy: &PolicyRef, models: &mut BTreeSet<ModelKey>| {
             models.retain(|model| is_left_alone(state, policy, model));
             models.len() >= MANY
         };
-        self.0.extract_if(.., many).map(|(policy, _)| policy).collect()
+        let earliest = |models: &BTreeSet<ModelKey>| models.iter().map(|model| state.clock(model)).min();
+        let taken = self.0.extract_if(.., many);
+        taken.filter_map(|(policy, models)| Some((policy, earliest(&models)?))).collect()
     }
 }
 

@@ -286,39 +286,7 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn prediction(predicted: Predicted, entry_price: Option<f64>) -> Prediction {
-        Prediction {
-            id: "p1".into(),
-            subject: Arc::new(Subject {
-                tenant: "default".into(),
-                model: "m".into(),
-                version: "v1".into(),
-                segment: String::new(),
-            }),
-            time: Timestamp::EPOCH,
-            predicted,
-            confidence: None,
-            interval: None,
-            features: Features::default(),
-            trade: Trade { entry_price, ..Trade::default() },
-            served: true,
-            horizon: None,
-        }
-    }
-
-    fn outcome(actual: Option<Actual>, exit_price: Option<f64>, pnl: Option<f64>) -> Outcome {
-        Outcome {
-            tenant: "default".into(),
-            model: "m".into(),
-            id: "p1".into(),
-            time: Timestamp::EPOCH,
-            actual,
-            exit_price,
-            pnl,
-            correction: false,
-        }
-    }
+    use crate::testing::{outcome, prediction};
 
     #[test]
     fn what_cannot_be_judged_is_refused_by_name() {

@@ -1,8 +1,10 @@
 //! What tests of several crates need: a finding and a decision to begin with. Behind the feature `testing`.
 
+use std::sync::Arc;
+
 use crate::{
-    Answer, Decision, DecisionRecord, Digest, Finding, Mode, Phase, PolicyRef, Position, Question, Severity,
-    Subject, Timestamp,
+    Actual, Answer, Decision, DecisionRecord, Digest, Features, Finding, Mode, Outcome, Phase, PolicyRef,
+    Position, Predicted, Prediction, Question, Severity, Subject, Timestamp, Trade,
 };
 
 /// A subject.
@@ -51,5 +53,40 @@ pub fn decided(position: u64, policy: Option<&str>, findings: Vec<Finding>) -> D
         verdicts: Vec::new(),
         fuel: 7,
         duration_us: 7,
+    }
+}
+
+/// A prediction of the model `m`.
+pub fn prediction(predicted: Predicted, entry_price: Option<f64>) -> Prediction {
+    Prediction {
+        id: "p1".into(),
+        subject: Arc::new(Subject {
+            tenant: "default".into(),
+            model: "m".into(),
+            version: "v1".into(),
+            segment: String::new(),
+        }),
+        time: Timestamp::EPOCH,
+        predicted,
+        confidence: None,
+        interval: None,
+        features: Features::default(),
+        trade: Trade { entry_price, ..Trade::default() },
+        served: true,
+        horizon: None,
+    }
+}
+
+/// Its outcome.
+pub fn outcome(actual: Option<Actual>, exit_price: Option<f64>, pnl: Option<f64>) -> Outcome {
+    Outcome {
+        tenant: "default".into(),
+        model: "m".into(),
+        id: "p1".into(),
+        time: Timestamp::EPOCH,
+        actual,
+        exit_price,
+        pnl,
+        correction: false,
     }
 }

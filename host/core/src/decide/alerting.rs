@@ -1,4 +1,4 @@
-//! Alerts in the pipe: whether one goes out, its words, and its place in the outbox. The rules are `alerts`'; sending is
+//! Alerts: whether one goes out, its words, and its place in the outbox. The rules are `alerts`'; sending is
 //! the server's.
 
 use std::sync::Arc;

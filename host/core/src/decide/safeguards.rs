@@ -1,4 +1,4 @@
-//! Safeguards: what the host makes of a proposed action. Pure: the answer is a verdict and a plan, which the pipeline
+//! Safeguards: what the host makes of a proposed action. Pure: the answer is a verdict and a plan, which `findings`
 //! carries out. No policy, manifest or setting of a policy can relax what is decided here.
 
 use trimtab_types::{Action, Finding, ModelKey, Severity, Subject, Timestamp, Verdict};
