@@ -138,13 +138,11 @@ fn a_dry_run_of_a_stricter_ladder_says_what_would_change_and_why() {
     let milder = count("scale-exposure", "recorded");
     assert!(milder > 0, "{actions}");
     assert_eq!(count("scale-exposure", "candidate"), 0, "{actions}");
-    assert_eq!(
-        count("kill-switch-on", "candidate") - count("kill-switch-on", "recorded"),
-        milder,
-        "{actions}"
-    );
-    for action in ["alert", "monitor", "retrain-now"] {
-        assert_eq!(count(action, "candidate"), count(action, "recorded"), "{action}: {actions}");
+    // An early sign of which nothing but an alert and `monitor` came: v1's second one, whose loss is as great.
+    let watched = count("monitor", "recorded") - count("monitor", "candidate");
+    assert_eq!(watched, 1, "{actions}");
+    for (action, more) in [("kill-switch-on", milder + watched), ("retrain-now", watched)] {
+        assert_eq!(count(action, "candidate") - count(action, "recorded"), more, "{action}: {actions}");
     }
     let examples = report["diff"]["examples"].as_array().expect("a list");
     let because: Vec<_> = examples
@@ -152,16 +150,13 @@ fn a_dry_run_of_a_stricter_ladder_says_what_would_change_and_why() {
         .filter(|example| example["kind"] == "changed")
         .filter(|example| example["why"].to_string().contains("`chance` is 0.75, not 0.5"))
         .collect();
-    assert_eq!(because.len() as i64, milder, "{examples:?}");
+    assert_eq!(because.len() as i64, milder + watched, "{examples:?}");
     for example in because {
         assert_eq!(example["subject"]["version"], "v1", "{example}");
-        assert!((BASELINE_ENDS..=FOUND_BY).contains(&row(&example["at"])), "{example}");
+        assert!((BASELINE_ENDS..WORST.0).contains(&row(&example["at"])), "{example}");
         let finding = &example["findings"][0];
-        assert_eq!(
-            (&finding["detector"], &finding["severity"]),
-            (&"e-sr".into(), &"high".into()),
-            "{example}"
-        );
+        assert_eq!(finding["detector"], "e-sr", "{example}");
+        assert_ne!(finding["severity"], "critical", "{example}");
         assert!(finding["current"]["value"].as_f64().is_some_and(|error| error > 0.25), "{example}");
     }
     scratch.verify();

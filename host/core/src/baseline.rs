@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use trimtab_stats::Bins;
+use trimtab_stats::{
+    Bins,
+    dependence::{BlockInflation, block_inflation, effective_sample_size},
+};
 use trimtab_types::{
-    Baseline, BaselineSource, CategoryReference, Cut, Invalid, Judged, Judging, Outcome, Position,
+    Baseline, BaselineSource, CategoryReference, Cut, Inflation, Invalid, Judged, Judging, Outcome, Position,
     Prediction, Reference, Subject, judge,
 };
 
@@ -79,20 +82,18 @@ impl Sums {
         metrics.remove(Metric::Accuracy.name());
         let [precision, recall, f1] =
             [Metric::Precision, Metric::Recall, Metric::F1].map(|metric| metrics.remove(metric.name()));
+        let accuracy = 1.0 - errors.iter().sum::<f64>() / errors.len() as f64;
         Ok(Baseline {
-            subject: subject.clone(),
             source,
-            provisional: false,
-            samples,
-            effective_samples: trimtab_stats::dependence::effective_sample_size(&errors).ok(),
-            accuracy: 1.0 - errors.iter().sum::<f64>() / errors.len() as f64,
+            effective_samples: effective_sample_size(&errors).ok(),
             precision,
             recall,
             f1,
-            chance: None,
             distributions: self.values.iter().filter_map(reference).collect(),
             categories: self.categories.iter().filter_map(category_reference).collect(),
             metrics,
+            inflations: inflations(&errors),
+            ..Baseline::given(subject.clone(), samples, accuracy)
         })
     }
 }
@@ -110,6 +111,19 @@ const RARE: u64 = 5;
 /// Most categories that have a name, the most frequent ones.
 const NAMED: usize = 250;
 
+/// Blocks of errors that a baseline is measured in.
+const BLOCKS: [u32; 8] = [1, 2, 5, 10, 20, 50, 100, 200];
+
+/// How alike neighbouring blocks of errors are, for each size of which there are enough.
+fn inflations(errors: &[f64]) -> Vec<Inflation> {
+    let enough = |block: &u32| errors.len() >= BlockInflation::LEAST_BLOCKS * *block as usize;
+    let measured = |block| {
+        let BlockInflation { inflation, .. } = block_inflation(errors, block).ok()?;
+        Some(Inflation { block, inflation })
+    };
+    BLOCKS.into_iter().filter(enough).filter_map(measured).collect()
+}
+
 /// How a quantity was distributed; `None` where that cannot be said.
 fn reference((feature, values): (&Option<String>, &Vec<f64>)) -> Option<Reference> {
     let cut = |bins| {
@@ -121,7 +135,7 @@ fn reference((feature, values): (&Option<String>, &Vec<f64>)) -> Option<Referenc
         feature: feature.clone(),
         edges,
         counts,
-        worth: trimtab_stats::dependence::effective_sample_size(values).ok()?,
+        worth: effective_sample_size(values).ok()?,
         fine: cut(FINE_BINS),
     })
 }
@@ -144,6 +158,35 @@ fn category_reference((feature, values): (&Option<String>, &Vec<String>)) -> Opt
         feature: feature.clone(),
         names: names.into_iter().map(str::to_owned).collect(),
         counts,
-        worth: trimtab_stats::dependence::effective_sample_size(&series).ok()?,
+        worth: effective_sample_size(&series).ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use trimtab_stats::dependence::block_inflation;
+
+    use super::*;
+
+    /// Errors that come in runs of 30: blocks of five of one run are the same, so that they tell as much as one.
+    #[test]
+    fn errors_that_come_in_runs_are_measured_where_there_are_blocks_enough() {
+        let runs = |run: usize, n: usize| -> Vec<f64> {
+            // Runs are right or wrong by a number that is as good as random.
+            let wrong = |i: usize| (i / run).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62 == 0;
+            (0..n).map(|i| f64::from(u8::from(wrong(i)))).collect()
+        };
+        let of = |errors: &[f64], block| {
+            inflations(errors).into_iter().find(|known| known.block == block).map(|known| known.inflation)
+        };
+        let alike = of(&runs(30, 6_000), 5).expect("blocks enough");
+        assert!((3.0..9.0).contains(&alike), "about six blocks a run: {alike}");
+        assert_eq!(of(&runs(1, 6_000), 5).map(|kappa| kappa < 1.5), Some(true));
+        assert_eq!(of(&runs(30, 249), 5), None, "49 blocks are too few");
+        assert_eq!(inflations(&runs(30, 249)).last().map(|known| known.block), Some(2));
+        assert_eq!(inflations(&[]), []);
+        let errors = runs(30, 6_000);
+        let peer = block_inflation(&errors, 20).expect("measured");
+        assert_eq!(of(&errors, 20), Some(peer.inflation));
+    }
 }

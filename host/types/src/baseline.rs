@@ -64,6 +64,19 @@ pub struct Baseline {
     /// Further metrics by their well-known names, such as `ece` or `win-rate`; the Sharpe ratio is per trade.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
+    /// How much more means of blocks of its errors vary than they would if errors were independent, by block, ascending.
+    /// Empty where it is not known: in baselines that a person gave, in short ones, and in those of older versions.
+    #[serde(default)]
+    pub inflations: Vec<Inflation>,
+}
+
+/// How much more the mean of many blocks varies than it would if blocks were independent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Inflation {
+    /// Errors in a block.
+    pub block: u32,
+    /// That many times, 1 to 40.
+    pub inflation: f64,
 }
 
 /// How a quantity was distributed: counts between edges that cut the baseline into about equal parts.
@@ -156,6 +169,32 @@ impl Reference {
 }
 
 impl Baseline {
+    /// One that a person gave: two numbers, and nothing known of the rest.
+    pub fn given(subject: Subject, samples: u64, accuracy: f64) -> Self {
+        Self {
+            subject,
+            source: BaselineSource::Given,
+            provisional: false,
+            samples,
+            effective_samples: None,
+            accuracy,
+            precision: None,
+            recall: None,
+            f1: None,
+            chance: None,
+            distributions: Vec::new(),
+            categories: Vec::new(),
+            metrics: BTreeMap::new(),
+            inflations: Vec::new(),
+        }
+    }
+
+    /// What is known of blocks of so many errors: of the longest that is not longer, because longer ones are less alike.
+    pub fn inflation(&self, block: u32) -> Option<f64> {
+        let shorter = self.inflations.iter().rev().find(|known| known.block <= block);
+        shorter.map(|known| known.inflation)
+    }
+
     /// Checks names and ranges.
     pub fn validate(&self) -> Result<(), Invalid> {
         self.subject.validate()?;
@@ -175,6 +214,14 @@ impl Baseline {
             return Err(Invalid::new(
                 format!("categories.{}", bad.quantity()),
                 "needs at most 250 sorted names, a count for each and for the rest, and a worth between 0 and their sum",
+            ));
+        }
+        let are_inflations = self.inflations.windows(2).all(|pair| pair[0].block < pair[1].block)
+            && self.inflations.iter().all(|known| known.block > 0 && (1.0..=40.0).contains(&known.inflation));
+        if !are_inflations {
+            return Err(Invalid::new(
+                "inflations",
+                "needs ascending blocks, each with a number from 1 to 40",
             ));
         }
         if let Some((name, _)) = self.metrics.iter().find(|(_, value)| !value.is_finite()) {

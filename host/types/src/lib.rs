@@ -33,7 +33,7 @@ mod view;
 
 pub use alert::{Alert, Message, Occasion};
 pub use ask::{Ask, Asked, Asking};
-pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Reference};
+pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Inflation, Reference};
 pub use counts::Counts;
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,

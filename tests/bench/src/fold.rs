@@ -25,19 +25,8 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
         .iter()
         .map(|subject| {
             Entry::Baseline(Baseline {
-                subject: (**subject).clone(),
-                source: BaselineSource::Given,
-                provisional: false,
-                samples: 10_000,
-                effective_samples: None,
-                accuracy: 0.8,
-                precision: None,
-                recall: None,
-                f1: None,
-                chance: None,
                 distributions: distributions(),
-                categories: Vec::new(),
-                metrics: std::collections::BTreeMap::new(),
+                ..Baseline::given((**subject).clone(), 10_000, 0.8)
             })
         })
         .collect();

@@ -34,7 +34,7 @@ pub(crate) async fn run(
         output.json(&serde_json::json!({ "baselines": baselines }))?;
         return Ok(ExitCode::Ok);
     }
-    let mut table = Table::new(&["subject", "accuracy", "samples", "worth", "from"]);
+    let mut table = Table::new(&["subject", "accuracy", "samples", "worth", "alike", "from"]);
     for baseline in &baselines {
         let from = match &baseline.source {
             BaselineSource::Given => "given by hand".to_owned(),
@@ -47,6 +47,8 @@ pub(crate) async fn run(
             cell(percent(baseline.accuracy)),
             cell(baseline.samples),
             cell(worth),
+            // As e-sr bets by default.
+            cell(baseline.inflation(5).map_or("-".to_owned(), |inflation| format!("{inflation:.1}"))),
             cell(from),
         ]);
     }

@@ -12,6 +12,7 @@ use trimtab_types::Invalid;
 use super::{
     check::{is_default, is_level},
     distributions::{CategorySettings, KsSettings, PsiSettings, SketchSettings},
+    e_process::{ECusumSettings, ESrSettings},
     looks::{CalibrationSettings, CoverageSettings, PerformanceSettings, StalenessSettings, TradingSettings},
     span::Duration,
 };
@@ -72,33 +73,6 @@ pub struct Detectors {
     /// What is kept where a window is a length of time.
     #[serde(skip_serializing_if = "is_default")]
     pub sketches: SketchSettings,
-}
-
-/// [`ESrSettings`], off unless it is switched on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ECusumSettings(#[serde(deserialize_with = "OffByDefault::deserialize")] pub ESrSettings);
-
-/// How [`ESrSettings`] are read where a table that does not say so does not switch them on.
-#[derive(Deserialize)]
-#[serde(remote = "ESrSettings", default = "off", deny_unknown_fields, rename_all = "kebab-case")]
-struct OffByDefault {
-    enabled: bool,
-    run_length: f64,
-    block: u32,
-    tolerance: f64,
-    confidence: f64,
-    window: u32,
-}
-
-fn off() -> ESrSettings {
-    ECusumSettings::default().0
-}
-
-impl Default for ECusumSettings {
-    fn default() -> Self {
-        Self(ESrSettings { enabled: false, ..ESrSettings::default() })
-    }
 }
 
 /// Settings of a detector that is off unless it is switched on: a switch, the parameters with their defaults, and the
@@ -215,37 +189,6 @@ optional_detector! {
         window: u32 = 100 => window_size,
         /// How many of them, the newest, are held against the rest.
         newest: u32 = 30 => stat_size,
-    }
-}
-
-/// e-Shiryaev–Roberts on the error against the baseline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ESrSettings {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// Observations between false alarms, on average, at least.
-    pub run_length: f64,
-    /// Observations whose mean is one bet; real errors come in runs.
-    pub block: u32,
-    /// A rise of the error rate by this much is nobody's business.
-    pub tolerance: f64,
-    /// Confidence with which the baseline's error rate is bounded.
-    pub confidence: f64,
-    /// How many of the newest resolved predictions are "now" when the severity is judged.
-    pub window: u32,
-}
-
-impl Default for ESrSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            run_length: 10_000.0,
-            block: 20,
-            tolerance: 0.02,
-            confidence: 0.95,
-            window: 200,
-        }
     }
 }
 
@@ -408,26 +351,8 @@ impl Detectors {
                 problems.push(Invalid::new(format!("`{place}.{key}`"), problem));
             }
         };
-        for (name, settings) in [("e-sr", &self.e_sr), ("e-cusum", &self.e_cusum.0)] {
-            need(
-                settings.run_length > f64::from(settings.block) && settings.run_length <= 1e15,
-                &format!("{name}.run-length"),
-                "must be more than one block and at most 1e15 observations",
-            );
-            need(
-                (1..=10_000).contains(&settings.block),
-                &format!("{name}.block"),
-                "must lie between 1 and 10000",
-            );
-            let tolerance = (0.0..0.5).contains(&settings.tolerance);
-            need(tolerance, &format!("{name}.tolerance"), "must be at least 0 and below 0.5");
-            need(is_level(settings.confidence), &format!("{name}.confidence"), "must lie between 0 and 1");
-            need(
-                (1..=200).contains(&settings.window),
-                &format!("{name}.window"),
-                "must lie between 1 and 200",
-            );
-        }
+        self.e_sr.check("e-sr", &mut need);
+        self.e_cusum.0.check("e-cusum", &mut need);
         let z = &self.accuracy_z;
         need((1..=200).contains(&z.window), "accuracy-z.window", "must lie between 1 and 200");
         need((1..=z.window).contains(&z.minimum), "accuracy-z.minimum", "must lie between 1 and `window`");

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::{Configuration, Detectors};
+use super::{Configuration, Detectors, before};
 
 /// Lays each model's own `detectors` over the general ones. `text` is what the configuration was parsed from: only that
 /// says which keys were written.
@@ -58,6 +58,7 @@ impl Configuration {
 impl Detectors {
     fn effective(&self) -> serde_json::Value {
         let mut all = json(self);
+        before::fill_detectors(&mut all);
         add(&mut all, "ks", &self.ks);
         add(&mut all, "categories", &self.categories);
         add(&mut all, "calibration", &self.calibration);

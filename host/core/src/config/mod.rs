@@ -11,9 +11,11 @@ use trimtab_types::{Digest, Invalid, Judging, ModelKey, Trust};
 
 pub use trimtab_types::Glob;
 
+mod before;
 mod check;
 mod detectors;
 mod distributions;
+mod e_process;
 mod http;
 mod layers;
 mod looks;
@@ -23,6 +25,7 @@ mod span;
 
 pub use detectors::*;
 pub use distributions::*;
+pub use e_process::*;
 pub use http::HttpSettings;
 pub use looks::*;
 pub use metrics::*;
@@ -129,9 +132,11 @@ impl Configuration {
         Digest::of(&self.canonical())
     }
 
-    /// Reads a canonical text back.
+    /// Reads a canonical text back. What it does not say is as it was before one could say it.
     pub fn from_canonical(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        let mut text = serde_json::from_slice(bytes)?;
+        before::fill(&mut text);
+        serde_json::from_value(text)
     }
 
     /// The rule for a model.
@@ -283,6 +288,9 @@ mod tests {
         );
         let configuration = Configuration::from_canonical(older.as_bytes()).expect("reads");
         assert_eq!(String::from_utf8_lossy(&configuration.canonical()), older);
+        // What did not exist is as it was then, and not as is usual today.
+        let e_sr = &configuration.detectors.e_sr;
+        assert_eq!((e_sr.inflation, e_sr.early_sign), (Inflation::Given(1.0), false));
         let newer = Configuration::parse("[detectors.ks]\nenabled = true", "new").expect("valid");
         assert_eq!(Configuration::from_canonical(&newer.canonical()).expect("reads back"), newer);
     }
@@ -299,6 +307,8 @@ mod tests {
             ("[[models]]\nstage = \"act\"", &["missing field", "model"]),
             ("[models", &["line 1"]),
             ("[detectors.ddm]\ndrift = 1.0", &["detectors.ddm", "drift_threshold", "warning_threshold"]),
+            ("[detectors.e-sr]\ninflation = \"high\"", &["line 2", "measured", "1 to 40"]),
+            ("[detectors.e-sr]\ninflation = 50\nrecovery = 5", &["e-sr.inflation", "e-sr.recovery"]),
             ("[detectors.adwin]\ndelta = 2", &["detectors.adwin", "delta is 2"]),
             ("[detectors.ks]\nminimum = 600\nmedium = 0.3", &["detectors.ks.minimum", "detectors.ks.medium"]),
             ("[detectors.psi]\nwindow = true", &["line 2", "number of predictions"]),

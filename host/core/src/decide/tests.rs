@@ -1,14 +1,14 @@
 //! The step as a specification: scripts of entries and answers. What is about one model depends on nothing that another
 //! model does.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use trimtab_types::{
-    Act, Action, Actual, Answer, AppliesTo, Ask, Asked, Asking, Baseline, BaselineSource, Change, Decision,
-    DecisionRecord, Digest, Entry, FailureKind, Features, Globs, Mode, ModelKey, OperatorAct, Outcome,
-    PolicyInForce, PolicyKind, PolicyRef, PolicySetEntry, Position, Predicted, Prediction, Record,
-    Resolution, Rules, Severity, Subject, Timestamp, Trade,
+    Act, Action, Actual, Answer, AppliesTo, Ask, Asked, Asking, Baseline, Change, Decision, DecisionRecord,
+    Digest, Entry, FailureKind, Features, Globs, Mode, ModelKey, OperatorAct, Outcome, PolicyInForce,
+    PolicyKind, PolicyRef, PolicySetEntry, Position, Predicted, Prediction, Record, Resolution, Rules,
+    Severity, Subject, Timestamp, Trade,
 };
 
 use super::{Output, Prepared, step};
@@ -78,6 +78,9 @@ pause = \"1h\"
 [detectors.e-sr]
 run-length = 200
 block = 1
+inflation = 1
+early-sign = false
+recovery = 100
 [[models]]
 model = \"*\"
 stage = \"act\"
@@ -88,21 +91,7 @@ fn subject(model: &str) -> Subject {
 }
 
 fn baseline(model: &str) -> Entry {
-    Entry::Baseline(Baseline {
-        subject: subject(model),
-        source: BaselineSource::Given,
-        provisional: false,
-        samples: 5_000,
-        effective_samples: None,
-        accuracy: 0.9,
-        precision: None,
-        recall: None,
-        f1: None,
-        chance: None,
-        distributions: Vec::new(),
-        categories: Vec::new(),
-        metrics: BTreeMap::new(),
-    })
+    Entry::Baseline(Baseline::given(subject(model), 5_000, 0.9))
 }
 
 /// A prediction whose outcome has come first.

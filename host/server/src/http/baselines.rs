@@ -56,20 +56,12 @@ pub(super) async fn set_baseline(
             }
         };
         let baseline = if source == BaselineSource::Given {
+            let samples = request.samples.unwrap_or_default();
             Baseline {
-                subject,
-                source,
-                provisional: false,
-                samples: request.samples.unwrap_or_default(),
-                effective_samples: None,
-                accuracy: request.accuracy.unwrap_or_default(),
                 precision: request.precision,
                 recall: request.recall,
                 f1: request.f1,
-                chance: None,
-                distributions: Vec::new(),
-                categories: Vec::new(),
-                metrics: std::collections::BTreeMap::new(),
+                ..Baseline::given(subject, samples, request.accuracy.unwrap_or_default())
             }
         } else {
             let until = service.host.settle()?;

@@ -1,12 +1,13 @@
 //! The fold as a specification: what opens, raises and closes an episode, and what must not.
 
+mod errors;
 mod windows;
 
 use std::sync::Arc;
 
 use trimtab_types::{
-    Actual, Baseline, BaselineSource, Cut, Entry, Features, Finding, Outcome, Phase, Position, Predicted,
-    Prediction, Reference, Reset, Timestamp, Trade,
+    Actual, Baseline, Cut, Entry, Features, Finding, Outcome, Phase, Position, Predicted, Prediction,
+    Reference, Reset, Timestamp, Trade,
 };
 
 use super::{DetectorKind, State, apply};
@@ -60,21 +61,7 @@ impl Log {
     }
 
     fn baseline_of(accuracy: f64, samples: u64) -> Baseline {
-        Baseline {
-            subject: subject(),
-            source: BaselineSource::Given,
-            provisional: false,
-            samples,
-            effective_samples: None,
-            accuracy,
-            precision: None,
-            recall: None,
-            f1: None,
-            chance: None,
-            distributions: Vec::new(),
-            categories: Vec::new(),
-            metrics: std::collections::BTreeMap::new(),
-        }
+        Baseline::given(subject(), samples, accuracy)
     }
 
     fn prediction(&self, id: u64) -> Prediction {

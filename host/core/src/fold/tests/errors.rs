@@ -1,0 +1,84 @@
+//! Errors against the baseline: two levels of evidence in one episode, and how it ends.
+
+use trimtab_types::{Baseline, Entry, Inflation, Phase};
+
+use super::Log;
+
+/// 80 % right of 10,000, with errors whose blocks of five are so much alike.
+fn alike(log: &mut Log, inflation: f64) {
+    let inflations = vec![Inflation { block: 5, inflation }, Inflation { block: 20, inflation }];
+    log.entry(Entry::Baseline(Baseline { inflations, ..Log::baseline_of(0.8, 10_000) }), None);
+}
+
+/// Rows until the next change of an episode.
+fn rows_until(log: &mut Log, accuracy: f64, most: usize) -> usize {
+    log.findings.clear();
+    for row in 1..=most {
+        log.rows(1, accuracy);
+        if !log.findings.is_empty() {
+            return row;
+        }
+    }
+    most + 1
+}
+
+/// Where errors are alike, what would do for independent ones is an early sign, and is raised where it does for them too.
+#[test]
+fn an_early_sign_is_medium_and_is_raised_by_what_the_promise_holds_for() {
+    let mut log = Log::new("");
+    alike(&mut log, 6.0);
+    log.rows(1_000, 0.8);
+    log.rows(1_500, 0.6);
+    assert_eq!(log.story(), "e-sr opened medium, e-sr raised high");
+    let [early, full] = &log.findings[..] else { panic!("{:?}", log.findings) };
+    // One run length of 10,000, in blocks of 20 and of 5.
+    assert_eq!((early.threshold, full.threshold), (500.0, 2_000.0));
+    assert!(early.window.contains("promised for independent errors") && early.window.contains("of 2000"));
+    assert!(full.window.contains("as dependent as the baseline's (κ 6.0)") && full.window.contains("of 500"));
+    // Who prefers one level, or to take errors at face value, says so.
+    for (settings, expected) in [
+        ("early-sign = false", "e-sr opened high"),
+        ("inflation = 1", "e-sr opened high"),
+        ("block = 20\ninflation = 1\nearly-sign = false", "e-sr opened high"),
+    ] {
+        let mut log = Log::new(&format!("[detectors.e-sr]\n{settings}\n"));
+        alike(&mut log, 6.0);
+        log.rows(1_000, 0.8);
+        log.rows(1_500, 0.6);
+        assert_eq!(log.story(), expected, "{settings}");
+    }
+}
+
+/// A baseline that does not say how alike its errors are is watched as before: in blocks of 20, at face value.
+#[test]
+fn a_baseline_that_knows_nothing_of_dependence_is_watched_in_long_blocks() {
+    let mut log = Log::new("");
+    log.baseline(0.8, 10_000);
+    log.rows(600, 0.6);
+    assert_eq!(log.story(), "e-sr opened high");
+    assert_eq!(log.findings[0].threshold, 500.0);
+}
+
+/// The bounds of the bench are a mean of 1,000 rows to close and no false end within 2,000. The detector before closed
+/// after some 2,000 rows, and the next drift had to wait for it.
+#[test]
+fn a_drift_that_is_over_closes_and_the_next_one_opens_at_full_speed() {
+    let (mut closings, mut first, mut second) = (0, 0, 0);
+    for seed in 0..20 {
+        let mut log = Log::new("");
+        log.seed = seed;
+        alike(&mut log, 1.0);
+        log.rows(2_000, 0.8);
+        first += rows_until(&mut log, 0.5, 2_000);
+        log.rows(4_000, 0.5);
+        let is_over = log.findings.iter().any(|finding| finding.phase == Phase::Closed);
+        assert!(!is_over, "still half of them wrong: {}", log.story());
+        closings += rows_until(&mut log, 0.8, 5_000);
+        assert_eq!(log.story(), "e-sr closed");
+        log.rows(2_000, 0.8);
+        second += rows_until(&mut log, 0.5, 2_000);
+        assert!(log.story().starts_with("e-sr opened"), "{}", log.story());
+    }
+    assert!(closings / 20 <= 1_000, "{} rows to close", closings / 20);
+    assert!(second <= first + first / 2, "{second} rows to open again, {first} before");
+}
