@@ -5,6 +5,7 @@
     reason = "tests stand outside of the program: they make its files and look at its clock"
 )]
 
+mod alerts;
 mod allocations;
 mod authoring;
 mod browser;

@@ -1,6 +1,7 @@
 //! What callers send and get: rows as they write them, and answers. Data with validation, for servers, commands and other
 //! programs; how it travels is not known here.
 
+mod alerts;
 mod calls;
 mod failure;
 mod json_values;
@@ -9,6 +10,7 @@ pub mod rows;
 mod trade;
 mod wire;
 
+pub use alerts::{AcknowledgeRequest, AlertEvent, AlertGroupStatus, Alerts, SilenceRequest};
 pub use calls::{Bucket, PolicyCalls};
 pub use failure::Failure;
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};

@@ -1,11 +1,13 @@
 //! The command line: what can be said. Each flag's documentation stands beside it.
 
+mod alerts;
 mod policy;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, WhoArgs, WhomArgs};
 pub(crate) use policy::{
     CompareArgs, DryRunArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand, PolicyNewArgs,
     PolicyRunArgs, PolicyTestArgs, RollbackArgs,
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Findings(FindingsArgs),
     /// List decisions, newest first, or show one with everything that led to it.
     Decisions(DecisionsArgs),
+    /// Show what people were told and what was held back, and answer.
+    Alerts(AlertsArgs),
     /// May I trade on this model, and how much?
     MayTrade(MayTradeArgs),
     /// Stop trading on a model, or allow it again.

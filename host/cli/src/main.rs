@@ -73,6 +73,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Check(args) => commands::check::run(&global, &args, output).await,
         Command::Findings(args) => commands::findings::run(&global, &args, output).await,
         Command::Decisions(args) => commands::decisions::run(&global, &args, output).await,
+        Command::Alerts(args) => commands::alerts::run(&global, &args, output).await,
         Command::MayTrade(args) => commands::trade::may_trade(&global, &args, output).await,
         Command::Kill(args) => commands::trade::kill(&global, &args, output).await,
         Command::Verify(args) => commands::verify::run(&global, &args, output).await,

@@ -2,6 +2,7 @@
 //! do, see `watch`.
 
 use serde::{Deserialize, Serialize};
+use trimtab_types::AlertKind;
 
 /// The detectors that this build has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,6 +103,29 @@ impl DetectorKind {
     /// By its name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// What its alerts are about.
+    pub(crate) fn alert_kind(self) -> AlertKind {
+        match self {
+            Self::Psi | Self::Ks | Self::Categories => AlertKind::Data,
+            Self::Staleness | Self::Coverage => AlertKind::Feed,
+            Self::ESr
+            | Self::ECusum
+            | Self::OwnPast
+            | Self::Adwin
+            | Self::AdwinRiver
+            | Self::PageHinkley
+            | Self::Ddm
+            | Self::Eddm
+            | Self::HddmA
+            | Self::HddmW
+            | Self::Kswin
+            | Self::AccuracyZ
+            | Self::Calibration
+            | Self::Performance
+            | Self::Trading => AlertKind::Performance,
+        }
     }
 
     /// What it watches of every error, if it does: the others look at windows now and then.

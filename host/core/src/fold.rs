@@ -18,7 +18,7 @@ pub use trimtab_types::Fleet;
 // What was found here before it had a place of its own.
 pub use crate::{
     detector::DetectorKind,
-    ledger::{Breaker, KillNote, ModelState, SentAlert},
+    ledger::{AlertGroup, Breaker, GroupKey, Held, KillNote, Line, ModelState, Silence, Told},
     state::{BadState, State, StateChange, StateKey},
     view::SubjectView,
     watch::SubjectState,
@@ -160,6 +160,17 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
             }
         }
         Act::LeaveAlone { policy, until } => state.leave_alone(policy, *until),
+        Act::Acknowledge { model, kind } => state.model_mut(model).acknowledge(*kind, &note),
+        Act::Silence { model, kind, until } => {
+            let silences = match model {
+                Some(model) => &mut state.model_mut(model).silences,
+                None => state.silences_mut(),
+            };
+            match until {
+                Some(until) => silences.insert(*kind, Silence { until: *until, note }),
+                None => silences.remove(kind),
+            };
+        }
     }
 }
 

@@ -8,14 +8,15 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Baseline, Digest, Entry, ModelKey, PolicyKind, PolicyRef, PolicySetEntry, Position, Subject, Timestamp,
+    AlertKind, Baseline, Digest, Entry, ModelKey, PolicyKind, PolicyRef, PolicySetEntry, Position, Subject,
+    Timestamp,
 };
 
 use crate::{
     Configuration,
     config::BreakerRules,
     in_force::InForce,
-    ledger::{KillNote, ModelState},
+    ledger::{KillNote, ModelState, Silence},
     watch::SubjectState,
 };
 
@@ -40,6 +41,8 @@ pub struct State {
     pub killed: Option<KillNote>,
     /// Versions that fail on many models and are asked about none until then.
     pub left_alone: BTreeMap<PolicyRef, Timestamp>,
+    /// By kind, or of all kinds: alerts that are not sent about any model for a while.
+    pub silences: BTreeMap<Option<AlertKind>, Silence>,
     /// By model.
     pub models: BTreeMap<ModelKey, ModelState>,
     /// By subject; shared with the views of decisions under way.
@@ -74,6 +77,7 @@ struct Global {
     policies: String,
     killed: Option<KillNote>,
     left_alone: BTreeMap<PolicyRef, Timestamp>,
+    silences: BTreeMap<Option<AlertKind>, Silence>,
 }
 
 /// A part's key and its bytes; no bytes: removed.
@@ -99,6 +103,7 @@ impl Default for State {
             in_force: Arc::default(),
             killed: None,
             left_alone: BTreeMap::new(),
+            silences: BTreeMap::new(),
             models: BTreeMap::new(),
             subjects: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -108,7 +113,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 9;
+    pub const FORMAT: u32 = 10;
 
     /// What time it is for a model: the newest of its own entries and of the ticks. There is no other clock, so that no
     /// other model's rows change anything about it.
@@ -148,6 +153,37 @@ impl State {
     pub(crate) fn kill_everything(&mut self, note: Option<KillNote>) {
         self.killed = note;
         self.touched.insert(StateKey::Global);
+    }
+
+    /// The silences of everything, to be changed.
+    pub(crate) fn silences_mut(&mut self) -> &mut BTreeMap<Option<AlertKind>, Silence> {
+        self.touch_global();
+        &mut self.silences
+    }
+
+    /// The silence that keeps alerts of a kind about a model from being sent now: of those that do, the longest.
+    pub fn silence(&self, model: &ModelKey, kind: AlertKind) -> Option<&Silence> {
+        let now = self.clock(model);
+        let own = self.models.get(model).map(|model| &model.silences);
+        own.into_iter()
+            .chain([&self.silences])
+            .flat_map(|silences| [silences.get(&None), silences.get(&Some(kind))])
+            .flatten()
+            .filter(|silence| now < silence.until)
+            .max_by_key(|silence| silence.until)
+    }
+
+    /// The subjects of a model.
+    pub(crate) fn subjects_of(&self, key: &ModelKey) -> impl Iterator<Item = (&Subject, &Arc<SubjectState>)> {
+        let first = Subject {
+            tenant: key.tenant.clone(),
+            model: key.model.clone(),
+            version: String::new(),
+            segment: String::new(),
+        };
+        let (tenant, model) = (first.tenant.clone(), first.model.clone());
+        let of_model = move |subject: &Subject| subject.tenant == tenant && subject.model == model;
+        self.subjects.range(first..).take_while(move |(subject, _)| of_model(subject))
     }
 
     /// Until when a policy is not asked this kind of question about a model, if it is not asked now.
@@ -249,6 +285,7 @@ impl State {
                 policies: serde_json::to_string(&self.policies).map_err(|error| error.to_string())?,
                 killed: self.killed.clone(),
                 left_alone: self.left_alone.clone(),
+                silences: self.silences.clone(),
             })),
             StateKey::Model(model) => self.models.get(model).map(postcard::to_allocvec),
             StateKey::Subject(subject) => {
@@ -287,6 +324,7 @@ impl State {
                 self.policies = serde_json::from_str(&global.policies).map_err(|error| error.to_string())?;
                 self.killed = global.killed;
                 self.left_alone = global.left_alone;
+                self.silences = global.silences;
             }
             StateKey::Model(key) => {
                 self.models.insert(key, read(bytes)?);

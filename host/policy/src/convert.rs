@@ -149,9 +149,11 @@ impl From<&host::Alert> for alert_format::Alert {
             subject: (&alert.subject).into(),
             severity: alert.severity.into(),
             occasion: match alert.occasion {
-                host::Occasion::Firing => alert_format::Occasion::Firing,
+                // The contract has no words of its own for these two: to whom it was over, it is firing anew; and more
+                // of it is worse.
+                host::Occasion::Firing | host::Occasion::Again => alert_format::Occasion::Firing,
                 host::Occasion::Repeated => alert_format::Occasion::Repeated,
-                host::Occasion::Escalated => alert_format::Occasion::Escalated,
+                host::Occasion::Escalated | host::Occasion::Grown => alert_format::Occasion::Escalated,
                 host::Occasion::Resolved => alert_format::Occasion::Resolved,
             },
             started: unix(alert.started),

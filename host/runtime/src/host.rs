@@ -208,6 +208,13 @@ impl Host {
         Ok(position)
     }
 
+    /// A person does something. It is on disk when this returns.
+    pub fn act(&self, act: Act, actor: String, reason: String, at: Timestamp) -> Result<Position, HostError> {
+        let entry = Entry::OperatorAct(OperatorAct { actor, at, act, reason });
+        let appended = self.append_and_wait(vec![entry])?;
+        Ok(appended.first().map_or(Position(0), |appended| appended.position()))
+    }
+
     /// The subjects of a model that have been seen.
     pub fn subjects_of(&self, key: &ModelKey) -> Vec<Subject> {
         self.with_state(|state| {

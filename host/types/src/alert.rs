@@ -14,6 +14,10 @@ pub enum Occasion {
     Repeated,
     /// Firing with a higher severity than before.
     Escalated,
+    /// Still firing, and about more than was told.
+    Grown,
+    /// Firing after it was said to be over.
+    Again,
     /// Over.
     Resolved,
 }
@@ -25,8 +29,45 @@ impl Occasion {
             Self::Firing => "firing",
             Self::Repeated => "repeated",
             Self::Escalated => "escalated",
+            Self::Grown => "grown",
+            Self::Again => "again",
             Self::Resolved => "resolved",
         }
+    }
+}
+
+/// What kind of thing is wrong: with the model, what alerts are told together by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertKind {
+    /// Errors, accuracy, trading, calibration.
+    Performance,
+    /// Score, features, categories.
+    Data,
+    /// Predictions or outcomes stay away.
+    Feed,
+    /// A policy failed.
+    Policy,
+}
+
+impl AlertKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Performance, Self::Data, Self::Feed, Self::Policy];
+
+    /// The name that people read and write.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Performance => "performance",
+            Self::Data => "data",
+            Self::Feed => "feed",
+            Self::Policy => "policy",
+        }
+    }
+}
+
+impl std::fmt::Display for AlertKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
     }
 }
 

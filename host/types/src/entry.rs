@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Baseline, Digest, Mode, ModelKey, Outcome, PolicyRef, Prediction, Seconds, Stage, Subject, Timestamp,
+    AlertKind, Baseline, Digest, Mode, ModelKey, Outcome, PolicyRef, Prediction, Seconds, Stage, Subject,
+    Timestamp,
 };
 
 /// A place in the log; the first entry has position 1. Order is position, never time.
@@ -74,7 +75,8 @@ impl Entry {
             Self::Experiment(change) => Some(key(&change.model)),
             Self::Redaction(redaction) => Some(key(&redaction.model)),
             Self::OperatorAct(act) => match &act.act {
-                Act::KillSwitch { model, .. } => model.as_ref().map(key),
+                Act::KillSwitch { model, .. } | Act::Silence { model, .. } => model.as_ref().map(key),
+                Act::Acknowledge { model, .. } => Some(key(model)),
                 Act::LeaveAlone { .. } => None,
             },
             Self::Configuration(_)
@@ -225,6 +227,22 @@ pub enum Act {
         policy: PolicyRef,
         /// Until when.
         until: Timestamp,
+    },
+    /// Somebody knows of what alerts of a model tell: they are not said again until there is news.
+    Acknowledge {
+        /// Of which model.
+        model: ModelKey,
+        /// Of which kind; `None`: all.
+        kind: Option<AlertKind>,
+    },
+    /// No alert is sent until then; what is still open at that time is told then.
+    Silence {
+        /// Of which model; `None`: of all models of all tenants.
+        model: Option<ModelKey>,
+        /// Of which kind; `None`: all.
+        kind: Option<AlertKind>,
+        /// Until when; `None`: from now on they are sent again.
+        until: Option<Timestamp>,
     },
 }
 

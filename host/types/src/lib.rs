@@ -31,7 +31,7 @@ mod time;
 mod trust;
 mod view;
 
-pub use alert::{Alert, Message, Occasion};
+pub use alert::{Alert, AlertKind, Message, Occasion};
 pub use ask::{Ask, Asked, Asking};
 pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Inflation, Reference};
 pub use counts::Counts;

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod alerts;
 pub(crate) mod backtest;
 pub(crate) mod baseline;
 pub(crate) mod check;

@@ -45,6 +45,10 @@ impl Configuration {
         add(&mut all, "decisions", &self.decisions);
         add(&mut all, "breaker", &self.breaker);
         add(&mut all, "trust", &self.trust);
+        add(&mut all["alerts"], "group-by", &self.alerts.group_by);
+        add(&mut all["alerts"], "remind", &self.alerts.remind);
+        add(&mut all["alerts"], "remind-every", &self.alerts.remind_every);
+        add(&mut all["alerts"], "remind-grave", &self.alerts.remind_grave);
         all["detectors"] = self.detectors.effective();
         for (rule, shown) in self.models.iter().zip(all["models"].as_array_mut().into_iter().flatten()) {
             if let Some(detectors) = &rule.detectors {

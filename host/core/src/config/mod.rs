@@ -11,6 +11,7 @@ use trimtab_types::{Digest, Invalid, Judging, ModelKey, Trust};
 
 pub use trimtab_types::Glob;
 
+mod alerts;
 mod before;
 mod check;
 mod detectors;
@@ -23,6 +24,7 @@ mod metrics;
 mod rules;
 mod span;
 
+pub use alerts::*;
 pub use detectors::*;
 pub use distributions::*;
 pub use e_process::*;
@@ -196,6 +198,7 @@ impl Configuration {
             "must lie between 0 and 1",
         );
         self.metrics.check(&mut |ok, key, problem| need(ok, &format!("metrics.{key}"), problem));
+        self.alerts.check(&mut |ok, key, problem| need(ok, &format!("alerts.{key}"), problem));
         need(is_level(self.fleet.alpha), "fleet.alpha", "must lie between 0 and 1");
         for rule in &self.models {
             need(

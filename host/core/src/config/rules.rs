@@ -1,9 +1,9 @@
-//! Rules about what follows from findings: which models, which policies, who hears what. Not how drift is found.
+//! Rules about what follows from findings: which models, which policies. Not how drift is found.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Digest, Mode, Severity};
+use trimtab_types::{Digest, Mode};
 
 pub use trimtab_types::ReleaseStage;
 
@@ -65,24 +65,6 @@ impl Default for RetrainSafeguards {
             minimum_samples: 100,
             approval: false,
         }
-    }
-}
-
-/// Who hears what how often.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct AlertRules {
-    /// Channels that every alert goes to.
-    pub channels: Vec<String>,
-    /// Milder ones are suppressed.
-    pub minimum: Severity,
-    /// At most one alert per model, segment and kind in this time, unless the severity rises.
-    pub interval: Duration,
-}
-
-impl Default for AlertRules {
-    fn default() -> Self {
-        Self { channels: vec!["chat".to_owned()], minimum: Severity::Medium, interval: Duration(86_400) }
     }
 }
 

@@ -1,95 +1,282 @@
-//! Alerts: whether one goes out, its words, and its place in the outbox. The rules are `alerts`'; sending is
-//! the server's.
+//! Alerts: who is told what a decision or the time brings, in which words, and its place in the outbox. The rules are
+//! `alerts`'; sending is the server's.
 
-use std::sync::Arc;
-
-use trimtab_types::{
-    Action, Alert, Answer, DecisionRecord, DigestBuilder, Effect, Failure, Finding, Message, Metric, Mode,
-    Occasion, PolicyKind, Question, Severity, Subject, Verdict,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
-use super::alerts;
+use trimtab_types::{
+    Action, Alert, AlertKind, Answer, Decision, DecisionRecord, DigestBuilder, Effect, Failure, Finding,
+    Message, Metric, Mode, ModelKey, Occasion, Phase, PolicyKind, Question, Severity, Subject, Timestamp,
+    Verdict,
+};
+
+use super::alerts::{About, News, Open, Rules};
 use super::{ask::decision_id, turn::Turn};
-use crate::{config::ReleaseStage, fold::SentAlert, in_force::Version};
+use crate::{
+    config::{GroupBy, ReleaseStage},
+    detector::DetectorKind,
+    fold::State,
+    in_force::Version,
+    ledger::{AlertGroup, GroupKey, Line},
+};
 
 /// Resolved predictions over which an alert states the subject's metrics.
 const METRICS_OVER: usize = 200;
+/// Most findings in a message; of more it says how many.
+const FINDINGS_SHOWN: usize = 20;
+/// From here on a reminder asks whether the baseline still fits.
+const LONG: u64 = 30 * 86_400;
+
+/// A message that goes out.
+struct Telling<'a> {
+    id: String,
+    subject: &'a Subject,
+    occasion: Occasion,
+    severity: Severity,
+    started: Timestamp,
+    findings: Vec<Finding>,
+    reason: String,
+    actions: Vec<String>,
+}
 
 impl Turn<'_> {
     /// Considers, formats and enqueues the alerts of a decision, and records it.
     pub(super) fn send_alerts(&mut self, mut record: DecisionRecord, reason: &str) {
         let Question::DriftAction { findings } = record.question.clone() else { return };
-        let failed = matches!(record.answer, Answer::Failed(_)) && record.policy.is_some();
-        let key = record.subject.model_key();
-        let kind = match &record.policy {
-            Some(policy) if failed => format!("policy {}", policy.name),
-            _ => alerts::kind_of(&findings),
-        };
-        let slot = (record.subject.segment.clone(), kind);
-        let mut messages = Vec::new();
+        let mut tellings = Vec::new();
         for index in 0..record.verdicts.len() {
             let Action::Alert(severity) = record.verdicts[index].0 else { continue };
-            let sent = self.state.models.get(&key).and_then(|model| model.alerts.get(&slot)).cloned();
-            // The failure of a policy is news even when what it was asked about is over.
-            let about = if failed { &[][..] } else { &findings[..] };
-            let rules = &self.state.configuration.alerts;
-            let now = self.state.clock(&key);
-            let verdict = match alerts::consider(severity, about, sent.as_ref(), rules, now) {
-                Err(why) => Verdict::Suppressed { why },
-                Ok((occasion, severity)) => {
-                    let channels = rules.channels.clone();
-                    let sent = SentAlert {
-                        severity,
-                        at: now,
-                        firing: occasion != Occasion::Resolved,
-                        subject: record.subject.clone(),
-                        reason: reason.to_owned(),
-                    };
-                    self.state.model_mut(&key).alerts.insert(slot.clone(), sent);
-                    messages.push((index, occasion, severity));
-                    Verdict::Done { what: format!("{} on {}", occasion.name(), channels.join(", ")) }
-                }
-            };
-            record.verdicts[index].1 = verdict;
+            record.verdicts[index].1 =
+                self.alert(&record, (index, severity), &findings, reason, &mut tellings);
         }
-        let alerts: Vec<_> = messages
-            .into_iter()
-            .map(|(index, occasion, severity)| {
-                self.alert(&record, index, occasion, severity, &findings, reason)
-            })
+        let actions: Vec<_> = record
+            .verdicts
+            .iter()
+            .filter(|(action, _)| !matches!(action, Action::Alert(_)))
+            .map(|(action, verdict)| format!("{action}: {verdict}"))
             .collect();
+        let subject = record.subject.clone();
+        let model = subject.model_key();
         self.output.decisions.push(record);
-        for alert in alerts {
-            self.enqueue(alert);
+        for (id, key, occasion, severity, findings) in tellings {
+            let findings = self.with_held(&model, &key, findings);
+            self.tell(Telling {
+                id,
+                subject: &subject,
+                occasion,
+                severity,
+                started: findings.iter().map(|f| f.opened).min().unwrap_or_else(|| self.state.clock(&model)),
+                findings,
+                reason: reason.to_owned(),
+                actions: actions.clone(),
+            });
         }
     }
 
+    /// One alert of a decision: each group that its findings belong to is told by itself.
     fn alert(
-        &self,
+        &mut self,
         record: &DecisionRecord,
-        index: usize,
-        occasion: Occasion,
-        severity: Severity,
+        (index, severity): (usize, Severity),
         findings: &[Finding],
         reason: &str,
-    ) -> Alert {
-        Alert {
-            id: DigestBuilder::new("alert").part(record.id.as_bytes()).number(index as u64).id('a'),
-            subject: record.subject.clone(),
-            severity,
-            occasion,
-            started: findings.iter().map(|finding| finding.opened).min().unwrap_or(record.at),
-            findings: findings.to_vec(),
-            metrics: self.metrics(&record.subject),
-            reason: reason.to_owned(),
-            actions: record
-                .verdicts
-                .iter()
-                .filter(|(action, _)| !matches!(action, Action::Alert(_)))
-                .map(|(action, verdict)| format!("{action}: {verdict}"))
-                .collect(),
-            link: None,
+        tellings: &mut Vec<(String, GroupKey, Occasion, Severity, Vec<Finding>)>,
+    ) -> Verdict {
+        let subject = &record.subject;
+        let failed = record.policy.as_ref().filter(|_| matches!(record.answer, Answer::Failed(_)));
+        let gravest = findings.first().map(|finding| group_of(self.state, finding));
+        let mut said = Vec::new();
+        let mut held_back = Vec::new();
+        for (key, findings) in by_group(self.state, findings) {
+            // What was decided is about the gravest.
+            let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(severity);
+            let severity = if gravest.as_ref() == Some(&key) { severity } else { severity.min(worst) };
+            let lines = findings.iter().filter(|f| f.phase != Phase::Closed).map(line).collect();
+            let news = News { severity, subject, findings: &findings, lines, reason };
+            match self.consider(&key, &news) {
+                Ok((occasion, severity)) => said.push((key, occasion, severity, findings)),
+                Err(why) => held_back.push(why),
+            }
         }
+        // The failure of a policy is news, unless the message says so anyway.
+        if let Some(policy) = failed.filter(|_| said.is_empty()) {
+            let key = GroupKey { kind: AlertKind::Policy, version: String::new(), segment: String::new() };
+            let lines = vec![(String::new(), policy.name.clone())];
+            match self.consider(&key, &News { severity, subject, findings: &[], lines, reason }) {
+                Ok((occasion, severity)) => said.push((key, occasion, severity, findings.to_vec())),
+                Err(why) => held_back.push(why),
+            }
+        }
+        if said.is_empty() {
+            return Verdict::Suppressed { why: held_back.join("; ") };
+        }
+        let mut what: Vec<_> = said.iter().map(|(_, occasion, ..)| self.done(*occasion)).collect();
+        what.extend(held_back.into_iter().map(|why| format!("the rest held back: {why}")));
+        for (key, occasion, severity, findings) in said {
+            let id = DigestBuilder::new("alert").part(record.id.as_bytes()).number(index as u64);
+            let id = id.part(key.kind.name().as_bytes()).id('a');
+            tellings.push((id, key, occasion, severity, findings));
+        }
+        Verdict::Done { what: what.join("; ") }
+    }
+
+    fn consider(&mut self, key: &GroupKey, news: &News<'_>) -> super::alerts::Verdict {
+        let model = news.subject.model_key();
+        let mut group = self.group(&model, key);
+        let open = self.open(&model, key, &group, &news.lines);
+        let configuration = Arc::clone(&self.state.configuration);
+        let silence = self.state.silence(&model, key.kind).cloned();
+        let by =
+            Rules { rules: &configuration.alerts, silence: silence.as_ref(), now: self.state.clock(&model) };
+        let verdict = group.consider(news, &open, by);
+        self.keep(&model, key, group);
+        verdict
+    }
+
+    /// Time has passed: tells what is due.
+    pub(super) fn tell_what_is_due(&mut self) {
+        let groups: Vec<_> = self
+            .state
+            .models
+            .iter()
+            .filter(|(model, _)| self.state.configuration.stage(model) != ReleaseStage::Observe)
+            .flat_map(|(model, known)| known.alerts.keys().map(|key| (model.clone(), key.clone())))
+            .collect();
+        for (model, key) in groups {
+            self.tell_what_is_due_of(&model, &key);
+        }
+    }
+
+    fn tell_what_is_due_of(&mut self, model: &ModelKey, key: &GroupKey) {
+        let mut group = self.group(model, key);
+        let open = self.open(model, key, &group, &[]);
+        let configuration = Arc::clone(&self.state.configuration);
+        let silence = self.state.silence(model, key.kind).cloned();
+        let now = self.state.clock(model);
+        let by = Rules { rules: &configuration.alerts, silence: silence.as_ref(), now };
+        let due = group.due(&open, by);
+        let about = due.and_then(|due| group.tell_what_is_due(due, &open, now));
+        group.forget(by);
+        self.keep(model, key, group);
+        if let (Some((occasion, severity)), Some(about)) = (due, about) {
+            self.say(key, occasion, severity, &about);
+        }
+    }
+
+    /// Tells what is due, as a decision of the host.
+    fn say(&mut self, key: &GroupKey, occasion: Occasion, severity: Severity, about: &About) {
+        let subject = &about.subject;
+        let model = subject.model_key();
+        let now = self.state.clock(&model);
+        let findings = self.open_findings(&model, key);
+        let reason = because(occasion, about, &findings, now);
+        let findings: Vec<_> = findings.into_iter().take(FINDINGS_SHOWN).cloned().collect();
+        let id = DigestBuilder::new("said").number(self.state.position.0).part(model.to_string().as_bytes());
+        let id =
+            id.part(key.kind.name().as_bytes()).part(key.version.as_bytes()).part(key.segment.as_bytes());
+        let question = Question::DriftAction { findings: findings.clone() };
+        let action = Action::Alert(severity);
+        let decision = Decision { actions: vec![action.clone()], reason: reason.clone() };
+        let asked = trimtab_types::Asked::of(Answer::Decision(decision));
+        let mut record = self.record(id.id('d'), subject, None, Mode::Enforce, question, asked);
+        record.verdicts = vec![(action, Verdict::Done { what: self.done(occasion) })];
+        let id = DigestBuilder::new("alert").part(record.id.as_bytes()).number(0).id('a');
+        self.output.decisions.push(record);
+        let (started, actions) = (about.since, Vec::new());
+        self.tell(Telling { id, subject, occasion, severity, started, findings, reason, actions });
+    }
+
+    /// What was done with an alert, in words.
+    fn done(&self, occasion: Occasion) -> String {
+        format!("{} on {}", occasion.name(), self.state.configuration.alerts.channels.join(", "))
+    }
+
+    fn group(&self, model: &ModelKey, key: &GroupKey) -> AlertGroup {
+        self.state.models.get(model).and_then(|model| model.alerts.get(key)).cloned().unwrap_or_default()
+    }
+
+    /// Keeps what was changed of a group. One of which nothing is known is none.
+    fn keep(&mut self, model: &ModelKey, key: &GroupKey, group: AlertGroup) {
+        if group == self.group(model, key) {
+            return;
+        }
+        let alerts = &mut self.state.model_mut(model).alerts;
+        if group == AlertGroup::default() {
+            alerts.remove(key);
+        } else {
+            alerts.insert(key.clone(), group);
+        }
+    }
+
+    /// What is open of a group: what is grave enough to be told, or was told, or is news.
+    fn open(&self, model: &ModelKey, key: &GroupKey, group: &AlertGroup, news: &[Line]) -> Open {
+        if key.kind == AlertKind::Policy {
+            return self.failing(model, group);
+        }
+        let rules = &self.state.configuration.alerts;
+        let told = |line: &Line| group.told.as_ref().is_some_and(|told| told.lines.contains_key(line));
+        let mut open = Open { lines: BTreeMap::new(), muted: true };
+        for (_, known) in self.state.subjects_of(model) {
+            for (_, finding) in known.open_findings() {
+                let line = line(finding);
+                let counts = finding.severity >= rules.minimum
+                    || told(&line)
+                    || news.contains(&line)
+                    || group.held.contains_key(&line);
+                if counts && group_of(self.state, finding) == *key {
+                    let severity = open.lines.entry(line).or_insert(finding.severity);
+                    *severity = finding.severity.max(*severity);
+                    open.muted &= known.paused;
+                }
+            }
+        }
+        open.muted &= !open.lines.is_empty();
+        open
+    }
+
+    /// The policies that fail about a model. That one answers again is said only after a while: it may fail about one
+    /// subject and answer about the next.
+    fn failing(&self, model: &ModelKey, group: &AlertGroup) -> Open {
+        let asked = |name: &str| {
+            let mut policies = self.state.in_force.iter();
+            policies.any(|known| known.entry.policy.name == name && known.entry.mode == Mode::Enforce)
+        };
+        let known = self.state.models.get(model);
+        let breakers = known.into_iter().flat_map(|known| known.breakers());
+        let lines: BTreeMap<_, _> = breakers
+            .filter(|(policy, kind, _)| *kind == PolicyKind::DriftAction.name() && asked(&policy.name))
+            .map(|(policy, ..)| ((String::new(), policy.name.clone()), Severity::High))
+            .collect();
+        let interval = u64::from(self.state.configuration.alerts.interval.0);
+        let now = self.state.clock(model);
+        let is_new = group.told.as_ref().is_some_and(|told| now.since(told.news) < interval);
+        Open { muted: lines.is_empty() && is_new, lines }
+    }
+
+    /// The open findings of a group about which somebody decides, gravest first.
+    fn open_findings(&self, model: &ModelKey, key: &GroupKey) -> Vec<&Finding> {
+        let subjects = self.state.subjects_of(model).filter(|(_, known)| !known.paused);
+        let mut findings: Vec<_> = subjects
+            .flat_map(|(_, known)| known.open_findings().map(|(_, finding)| finding))
+            .filter(|finding| group_of(self.state, finding) == *key)
+            .collect();
+        findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.subject.cmp(&b.subject)));
+        findings
+    }
+
+    /// Findings with the others of their group that are open: whoever reads of one wants to know of the rest.
+    fn with_held(&self, model: &ModelKey, key: &GroupKey, mut findings: Vec<Finding>) -> Vec<Finding> {
+        for other in self.open_findings(model, key) {
+            if findings.len() >= FINDINGS_SHOWN {
+                break;
+            }
+            if findings.iter().all(|finding| finding.id != other.id) {
+                findings.push(other.clone());
+            }
+        }
+        findings
     }
 
     fn metrics(&self, subject: &Subject) -> Vec<Metric> {
@@ -100,54 +287,24 @@ impl Turn<'_> {
             .collect()
     }
 
-    /// Says again what is still firing, when its interval is over. Nothing is decided anew.
-    pub(super) fn repeat_alerts(&mut self) {
-        let mut due = Vec::new();
-        for (key, model) in &self.state.models {
-            let rules = &self.state.configuration.alerts;
-            let now = self.state.clock(key);
-            let firing = model.alerts.iter().filter(|(_, sent)| alerts::is_due_again(sent, rules, now));
-            for (slot, sent) in firing {
-                let subject = self.state.subjects.get(&sent.subject);
-                let open = subject.and_then(|state| {
-                    let mut open = state.open_findings().filter(|(kind, _)| kind.name() == slot.1);
-                    open.next().filter(|_| !state.paused).map(|(_, finding)| finding.clone())
-                });
-                if let Some(finding) = open
-                    && self.state.configuration.stage(key) != ReleaseStage::Observe
-                {
-                    due.push((key.clone(), slot.clone(), sent.clone(), finding));
-                }
-            }
-        }
-        for (key, slot, sent, finding) in due {
-            let (at, severity) = (self.state.clock(&key), finding.severity);
-            let alert = Alert {
-                id: DigestBuilder::new("alert")
-                    .number(self.state.position.0)
-                    .part(sent.subject.to_string().as_bytes())
-                    .part(finding.id.as_bytes())
-                    .id('a'),
-                subject: sent.subject.clone(),
-                severity,
-                occasion: Occasion::Repeated,
-                started: finding.opened,
-                metrics: self.metrics(&sent.subject),
-                findings: vec![finding],
-                reason: sent.reason.clone(),
-                actions: Vec::new(),
-                link: None,
-            };
-            self.state.model_mut(&key).alerts.insert(slot, SentAlert { severity, at, ..sent });
-            self.enqueue(alert);
-        }
-    }
-
     /// Puts an alert into words on every channel and into the outbox.
-    fn enqueue(&mut self, alert: Alert) {
+    fn tell(&mut self, telling: Telling<'_>) {
         if !self.ask.writes_alerts() {
             return;
         }
+        let Telling { id, subject, occasion, severity, started, findings, reason, actions } = telling;
+        let alert = Alert {
+            id,
+            subject: subject.clone(),
+            severity,
+            occasion,
+            started,
+            findings,
+            metrics: self.metrics(subject),
+            reason,
+            actions,
+            link: None,
+        };
         let policies = Arc::clone(&self.state.in_force);
         for channel in self.state.configuration.alerts.channels.clone() {
             let formatters = policies.iter().filter(|policy| policy.answers(PolicyKind::AlertFormat));
@@ -194,6 +351,53 @@ impl Turn<'_> {
         self.output.decisions.push(record);
         result
     }
+}
+
+/// The group that a finding belongs to.
+fn group_of(state: &State, finding: &Finding) -> GroupKey {
+    let by = &state.configuration.alerts.group_by;
+    let apart = |by_this: GroupBy, name: &str| {
+        if by.contains(&by_this) { name.to_owned() } else { String::new() }
+    };
+    GroupKey {
+        kind: DetectorKind::from_name(&finding.detector)
+            .map_or(AlertKind::Performance, DetectorKind::alert_kind),
+        version: apart(GroupBy::Version, &finding.subject.version),
+        segment: apart(GroupBy::Segment, &finding.subject.segment),
+    }
+}
+
+fn by_group(state: &State, findings: &[Finding]) -> BTreeMap<GroupKey, Vec<Finding>> {
+    let mut groups: BTreeMap<GroupKey, Vec<Finding>> = BTreeMap::new();
+    for finding in findings {
+        groups.entry(group_of(state, finding)).or_default().push(finding.clone());
+    }
+    groups
+}
+
+/// What a finding is to a group.
+fn line(finding: &Finding) -> Line {
+    (finding.subject.version.clone(), finding.quantity.clone())
+}
+
+/// Why something is told that was not decided now.
+fn because(occasion: Occasion, about: &About, open: &[&Finding], now: Timestamp) -> String {
+    let mut reason = match occasion {
+        Occasion::Resolved => "nothing of it is open any more".to_owned(),
+        _ => about.reason.clone(),
+    };
+    let subjects: BTreeSet<_> = open.iter().map(|finding| &finding.subject).collect();
+    if open.len() > 1 {
+        reason.push_str(&format!("; {} findings of {} open", open.len(), among(subjects.len())));
+    }
+    if occasion == Occasion::Repeated && now.since(about.since) >= LONG {
+        reason.push_str(&format!("; since {}: does the baseline still fit?", about.since.for_people()));
+    }
+    reason
+}
+
+fn among(subjects: usize) -> String {
+    if subjects == 1 { "one subject".to_owned() } else { format!("{subjects} subjects") }
 }
 
 /// The host's own words, for when no policy has any.

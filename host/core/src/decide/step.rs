@@ -39,10 +39,10 @@ pub fn step(state: &mut State, record: &Record, prepared: Option<Prepared>, ask:
         findings.extend(put_in_force(state, prepared));
     }
     let mut turn = Turn::new(state, ask);
-    if matches!(record.entry, Entry::Tick(_)) {
-        turn.repeat_alerts();
-    }
     turn.found(&findings);
+    if matches!(record.entry, Entry::Tick(_)) {
+        turn.tell_what_is_due();
+    }
     turn.output
 }
 

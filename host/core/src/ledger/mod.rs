@@ -1,8 +1,11 @@
 //! The ledger: what decisions and people have put in force for a model, and how calls of policies went. The fold of rows
 //! reads nothing of it.
 
+mod alerts;
 mod breaker;
 mod model;
 
+pub use alerts::{AlertGroup, GroupKey, Held, Line, Silence, Told};
+pub(crate) use alerts::{MOST_HELD, MOST_LINES};
 pub use breaker::Breaker;
-pub use model::{KillNote, ModelState, SentAlert};
+pub use model::{KillNote, ModelState};

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{
-    PolicyKind, PolicyRef, Severity, Stage, Subject, Timestamp, TrainerResult, VersionTransition,
-};
+use trimtab_types::{AlertKind, PolicyKind, PolicyRef, Stage, Timestamp, TrainerResult, VersionTransition};
 
-use super::breaker::Breaker;
+use super::{
+    alerts::{AlertGroup, GroupKey, Silence},
+    breaker::Breaker,
+};
 
 /// Who stopped trading, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,29 +50,16 @@ pub struct ModelState {
     pub activated: Option<Timestamp>,
     /// Versions marked degraded.
     pub degraded: BTreeSet<String>,
-    /// The newest alert of each segment and kind.
-    pub alerts: BTreeMap<(String, String), SentAlert>,
+    /// What people were told, by what is told together.
+    pub alerts: BTreeMap<GroupKey, AlertGroup>,
+    /// By kind, or of all kinds: alerts that are not sent for a while.
+    pub silences: BTreeMap<Option<AlertKind>, Silence>,
     /// The newest time of its own entries.
     pub clock: Timestamp,
     /// When a retrain was asked for of which nothing was reported yet.
     pub retrain_asked: Option<Timestamp>,
     /// Policies whose newest answer to a kind of question about it was a failure.
     pub(crate) breakers: BTreeMap<(PolicyRef, String), Breaker>,
-}
-
-/// An alert that went out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentAlert {
-    /// Its severity.
-    pub severity: Severity,
-    /// When.
-    pub at: Timestamp,
-    /// Whether it is still firing.
-    pub firing: bool,
-    /// Whom it was about.
-    pub subject: Subject,
-    /// What it said had been decided.
-    pub reason: String,
 }
 
 impl Default for ModelState {
@@ -91,6 +79,7 @@ impl Default for ModelState {
             activated: None,
             degraded: BTreeSet::new(),
             alerts: BTreeMap::new(),
+            silences: BTreeMap::new(),
             clock: Timestamp::MIN,
             retrain_asked: None,
             breakers: BTreeMap::new(),
@@ -104,6 +93,14 @@ impl ModelState {
         self.killed_by_operator = None;
         self.killed_by_policy = None;
         self.exposure = 1.0;
+    }
+
+    /// Somebody knows of what was told.
+    pub(crate) fn acknowledge(&mut self, kind: Option<AlertKind>, note: &KillNote) {
+        let wanted = |key: &GroupKey| kind.is_none_or(|kind| kind == key.kind);
+        for (_, group) in self.alerts.iter_mut().filter(|(key, _)| wanted(key)) {
+            group.acknowledge(note);
+        }
     }
 
     pub(crate) fn transition(&mut self, transition: &VersionTransition) {

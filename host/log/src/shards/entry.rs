@@ -192,8 +192,10 @@ impl Entry {
                 E::JobStart(_) => Kind::JobOfAll,
                 E::OperatorAct(act) => match &act.act {
                     Act::KillSwitch { model: None, .. } => Kind::KillSwitch,
-                    Act::KillSwitch { model: Some(_), .. } => Kind::Act,
-                    Act::LeaveAlone { .. } => Kind::ActOfAll,
+                    Act::KillSwitch { model: Some(_), .. }
+                    | Act::Silence { model: Some(_), .. }
+                    | Act::Acknowledge { .. } => Kind::Act,
+                    Act::Silence { model: None, .. } | Act::LeaveAlone { .. } => Kind::ActOfAll,
                 },
                 E::Baseline(_) => Kind::Baseline,
                 E::Reset(_) => Kind::Reset,

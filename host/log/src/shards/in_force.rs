@@ -8,7 +8,7 @@ use super::{Entry, Event, Kind, Lasts};
 /// Pure: the same entries give the same beginning, in every store.
 pub fn in_force<'a>(entries: impl IntoIterator<Item = (u64, &'a Entry)>) -> Vec<u64> {
     let mut newest: Vec<(Kind, u64)> = Vec::new();
-    let mut standing: Vec<(&str, u64)> = Vec::new();
+    let mut standing: Vec<(String, u64)> = Vec::new();
     for (number, entry) in entries {
         let kind = entry.kind();
         match (kind, entry) {
@@ -20,12 +20,17 @@ pub fn in_force<'a>(entries: impl IntoIterator<Item = (u64, &'a Entry)>) -> Vec<
             }
             (_, Entry::Event(Event { lasts: Lasts::Opens(name), .. })) => {
                 standing.retain(|(open, _)| open != name);
-                standing.push((name, number));
+                standing.push((name.clone(), number));
             }
             (_, Entry::Event(Event { lasts: Lasts::Closes(name), .. })) => {
                 standing.retain(|(open, _)| open != name);
             }
-            _ => {}
+            _ => {
+                if let Some((name, stands)) = silence(entry) {
+                    standing.retain(|(open, _)| *open != name);
+                    standing.extend(stands.then_some((name, number)));
+                }
+            }
         }
     }
     let mut numbers: Vec<u64> = newest
@@ -41,13 +46,24 @@ pub fn in_force<'a>(entries: impl IntoIterator<Item = (u64, &'a Entry)>) -> Vec<
 fn kills(entry: &Entry) -> bool {
     match entry {
         Entry::Known(known) => match known.entry() {
-            trimtab_types::Entry::OperatorAct(act) => match act.act {
-                trimtab_types::Act::KillSwitch { on, .. } => on,
-                trimtab_types::Act::LeaveAlone { .. } => false,
-            },
+            trimtab_types::Entry::OperatorAct(act) => {
+                matches!(act.act, trimtab_types::Act::KillSwitch { on: true, .. })
+            }
             _ => false,
         },
         _ => false,
+    }
+}
+
+/// A silence about everything, by name, and whether it stands from here on.
+fn silence(entry: &Entry) -> Option<(String, bool)> {
+    let Entry::Known(known) = entry else { return None };
+    let trimtab_types::Entry::OperatorAct(act) = known.entry() else { return None };
+    match act.act {
+        trimtab_types::Act::Silence { model: None, kind, until } => {
+            Some((format!("silence {}", kind.map_or("", |kind| kind.name())), until.is_some()))
+        }
+        _ => None,
     }
 }
 
@@ -99,5 +115,12 @@ mod tests {
         check(&[opens("s1"), opens("s2"), closes("s1"), act(Lasts::Once)], &[2]);
         check(&[opens("s1"), closes("s1"), opens("s1")], &[3]);
         check(&[opens("s1"), configuration("a"), opens("s1")], &[2, 3]);
+        let silence = |kind, until| {
+            let act = Act::Silence { model: None, kind, until };
+            let act = OperatorAct { actor: "ann".into(), at: Timestamp::EPOCH, act, reason: String::new() };
+            Entry::from(trimtab_types::Entry::OperatorAct(act))
+        };
+        let (data, until) = (Some(trimtab_types::AlertKind::Data), Some(Timestamp::MAX));
+        check(&[silence(None, until), silence(data, until), silence(None, None)], &[2]);
     }
 }

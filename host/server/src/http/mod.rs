@@ -1,5 +1,6 @@
 //! The HTTP interface: one file a resource. What is asked, and who answers; nothing is decided here.
 
+mod alerts;
 mod baselines;
 mod check;
 mod error;
@@ -56,6 +57,9 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/findings", get(lists::findings))
         .route("/v1/decisions", get(lists::decisions))
         .route("/v1/decisions/{id}", get(lists::decision))
+        .route("/v1/alerts", get(alerts::alerts))
+        .route("/v1/alerts/acknowledge", post(alerts::acknowledge))
+        .route("/v1/alerts/silence", post(alerts::silence))
         .route("/v1/effects", get(lists::effects))
         .route("/v1/baselines", get(baselines::baselines).post(baselines::set_baseline))
         .route("/v1/policies", get(policies::policies))

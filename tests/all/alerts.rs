@@ -1,0 +1,45 @@
+//! What people are told, what is held back and why, and how a person answers.
+
+use serde_json::json;
+
+use crate::support::{STORY, told};
+
+#[test]
+fn alerts_say_what_was_told_and_what_was_held_back_and_take_an_answer() {
+    let scratch = told(STORY);
+    let alerts = scratch.json(&["alerts", "--model", "m", "--limit", "100"]);
+    let groups = alerts["groups"].as_array().expect("groups");
+    assert_eq!(groups.len(), 1, "one model and one kind: {alerts}");
+    assert_eq!((&groups[0]["kind"], &groups[0]["state"]), (&json!("performance"), &json!("firing")));
+    let events = alerts["events"].as_array().expect("events");
+    let of = |told: bool| events.iter().filter(move |event| event["told"] == told).collect::<Vec<_>>();
+    let sent = scratch.serve().socket().get("/v1/effects").json();
+    assert_eq!(
+        of(true).len(),
+        sent["effects"].as_array().expect("effects").len(),
+        "what was told is what was sent: {events:#?}"
+    );
+    for event in of(false) {
+        let what = event["what"].as_str().expect("a rule");
+        assert!(what.contains("already") || what.contains("at most once"), "{what}");
+    }
+    assert!(!of(false).is_empty(), "the story drifts twice in a day");
+    let shown = scratch.run(&["alerts"]).expect(0).stdout;
+    assert!(shown.contains("held back") && shown.contains("firing"), "{shown}");
+
+    let none = scratch.run(&["alerts", "ack", "n"]).expect(66);
+    assert!(none.stderr.contains("no alert about `n` is firing"), "{}", none.stderr);
+    let other = scratch.run(&["alerts", "ack", "m", "--kind", "feed"]).expect(66);
+    assert!(other.stderr.contains("of kind `feed`"), "{}", other.stderr);
+    scratch.run(&["alerts", "ack", "m", "--actor", "ada", "--reason", "on it"]).expect(0);
+    let known = &scratch.json(&["alerts"])["groups"][0];
+    assert_eq!((&known["state"], &known["note"]), (&json!("acknowledged"), &json!("known to ada: on it")));
+
+    scratch.run(&["alerts", "silence", "m", "--for", "soon"]).expect(65);
+    scratch.run(&["alerts", "silence", "m", "--for", "4h", "--actor", "ada", "--reason", "moving"]).expect(0);
+    let quiet = &scratch.json(&["alerts"])["groups"][0]["note"];
+    assert!(quiet.as_str().is_some_and(|note| note.contains("by ada: moving")), "{quiet}");
+    scratch.run(&["alerts", "unsilence", "m"]).expect(0);
+    assert_eq!(scratch.json(&["alerts"])["groups"][0]["note"], "known to ada: on it");
+    scratch.verify();
+}
