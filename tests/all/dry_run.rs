@@ -72,7 +72,7 @@ fn a_stricter_ladder_shows_what_would_change_and_why() {
     let text = scratch.run(&["policy", "dry-run", "--set", "drift-ladder.chance=0.95"]).expect(3);
     text.prints(&[
         "nothing written",
-        "drift-ladder.chance: 0.95 instead of 0.5",
+        "drift-ladder.chance: 0.95 instead of 0",
         "stricter (changed) at",
         "recorded",
         "why",

@@ -135,12 +135,12 @@ fn a_dry_run_of_a_stricter_ladder_says_what_would_change_and_why() {
 
     let actions = &report["diff"]["actions"];
     let count = |action: &str, side: &str| actions[action][side].as_i64().unwrap_or_default();
-    let milder = count("scale-exposure", "recorded");
+    // What is left of it is about features, which say nothing of accuracy.
+    let milder = count("scale-exposure", "recorded") - count("scale-exposure", "candidate");
     assert!(milder > 0, "{actions}");
-    assert_eq!(count("scale-exposure", "candidate"), 0, "{actions}");
-    // An early sign of which nothing but an alert and `monitor` came: v1's second one, whose loss is as great.
+    // Early signs of which nothing but an alert and `monitor` came.
     let watched = count("monitor", "recorded") - count("monitor", "candidate");
-    assert_eq!(watched, 1, "{actions}");
+    assert!(watched > 0, "{actions}");
     for (action, more) in [("kill-switch-on", milder + watched), ("retrain-now", watched)] {
         assert_eq!(count(action, "candidate") - count(action, "recorded"), more, "{action}: {actions}");
     }
@@ -148,12 +148,11 @@ fn a_dry_run_of_a_stricter_ladder_says_what_would_change_and_why() {
     let because: Vec<_> = examples
         .iter()
         .filter(|example| example["kind"] == "changed")
-        .filter(|example| example["why"].to_string().contains("`chance` is 0.75, not 0.5"))
+        .filter(|example| example["why"].to_string().contains("`chance` is 0.75, not 0"))
         .collect();
     assert_eq!(because.len() as i64, milder + watched, "{examples:?}");
     for example in because {
-        assert_eq!(example["subject"]["version"], "v1", "{example}");
-        assert!((BASELINE_ENDS..WORST.0).contains(&row(&example["at"])), "{example}");
+        assert!(row(&example["at"]) >= BASELINE_ENDS, "{example}");
         let finding = &example["findings"][0];
         assert_eq!(finding["detector"], "e-sr", "{example}");
         assert_ne!(finding["severity"], "critical", "{example}");

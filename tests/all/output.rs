@@ -64,10 +64,14 @@ fn check_tells_how_bad_it_is() {
     let file = unknown.file("rows.ndjson", lines(&[json!({ "prediction": prediction("p", 0, 0.7) })]));
     unknown.run(&["import", &file]).expect(0);
     assert_eq!(
-        unknown.run(&["check", "--json"]).expect(0).json()["unknown"],
+        unknown.run(&["check", "--json"]).expect(1).json()["unknown"],
         1,
         "no baseline is unknown, never ok"
     );
+    unknown.run(&["check", "--allow-unknown"]).expect(0);
+    for command in ["check", "status", "findings", "decisions"] {
+        unknown.run(&[command, "--model", "nosuch"]).expect(66).says(&["nosuch", "is not known"]);
+    }
 }
 
 #[test]

@@ -103,6 +103,8 @@ fn finding(random: &mut Random, now: Timestamp, closed: bool) -> Finding {
         baseline: (random.below(2) == 0).then(|| estimate(random)),
         current: (random.below(3) > 0).then(|| estimate(random)),
         window: "last 7 d against 30 to 60 d ago".into(),
+        chance: None,
+        sizes: None,
     }
 }
 

@@ -213,6 +213,9 @@ pub(crate) struct CheckArgs {
     /// Where the report goes; `check_report.json` in the data directory where nothing is said.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    /// Exit 0 also where a version has no baseline, so that nobody knows how it is.
+    #[arg(long)]
+    pub(crate) allow_unknown: bool,
 }
 
 #[derive(Debug, Args)]

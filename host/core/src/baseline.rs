@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use trimtab_stats::{
     Bins,
     dependence::{BlockInflation, block_inflation, effective_sample_size},
+    large_errors,
 };
 use trimtab_types::{
-    Baseline, BaselineSource, CategoryReference, Cut, Inflation, Invalid, Judged, Judging, Outcome, Position,
-    Prediction, Reference, Subject, judge,
+    Actual, Baseline, BaselineSource, CategoryReference, Cut, ErrorScale, Inflation, Invalid, Judged,
+    Judging, Outcome, Position, Predicted, Prediction, Reference, Scale, Subject, judge,
 };
+
+mod supply;
 
 use crate::{config::MetricSettings, judged::JudgedRow, measure, metric::Metric};
 
@@ -19,10 +22,12 @@ pub struct Sums {
     /// Keys in the order in which they were resolved.
     order: Vec<Position>,
     judged: BTreeMap<Position, (Judged, JudgedRow)>,
-    /// Scores (under `None`) and features.
-    values: BTreeMap<Option<String>, Vec<f64>>,
-    /// Predicted classes (under `None`) and categorical features.
-    categories: BTreeMap<Option<String>, Vec<String>>,
+    /// Predicted and actual of regressions that are judged by their own baseline.
+    numbers: BTreeMap<Position, (f64, f64)>,
+    /// Scores (under `None`) and features, with the number of their row in `order`.
+    values: Series<f64>,
+    /// Predicted classes (under `None`) and categorical features, likewise.
+    categories: Series<String>,
 }
 
 impl Sums {
@@ -39,13 +44,29 @@ impl Sums {
     pub fn add(&mut self, key: Position, prediction: &Prediction, outcome: &Outcome, rules: &Judging) {
         let judged = judge(prediction, outcome, rules);
         let row = JudgedRow::of(key, prediction, outcome, judged);
+        if let (Predicted::Regression(predicted), Some(Actual::Value(actual))) =
+            (prediction.predicted, outcome.actual)
+            && rules.regression_scale == Scale::Baseline
+        {
+            self.numbers.insert(key, (predicted, actual));
+        }
         if judged.right.is_some() && self.judged.insert(key, (judged, row)).is_none() {
             self.order.push(key);
-            prediction.quantities().for_each(|(feature, value)| push(&mut self.values, feature, value));
-            prediction
-                .categories()
-                .for_each(|(feature, name)| push(&mut self.categories, feature, name.into_owned()));
+            let row = self.order.len() - 1;
+            let numbers = prediction.quantities();
+            numbers.for_each(|(feature, value)| push(&mut self.values, feature, (row, value)));
+            let names = prediction.categories();
+            names.for_each(|(feature, name)| push(&mut self.categories, feature, (row, name.into_owned())));
         }
+    }
+
+    /// The rows in the order in which they were predicted, in which neighbours are alike: rank of each row as it came.
+    fn ranks(&self) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.order.len()).collect();
+        rows.sort_by_key(|row| self.order[*row]);
+        let mut ranks = vec![0; rows.len()];
+        rows.into_iter().enumerate().for_each(|(rank, row)| ranks[row] = rank);
+        ranks
     }
 
     /// How many predictions count.
@@ -68,10 +89,14 @@ impl Sums {
             let problem = format!("{subject} has {samples} resolved predictions, not {rows}");
             return Err(Invalid::new("baseline", problem));
         }
-        let known = self.order.iter().filter_map(|key| self.judged.get(key));
-        let (judged, rows): (Vec<&Judged>, Vec<&JudgedRow>) =
-            known.map(|(judged, row)| (judged, row)).unzip();
-        let errors: Vec<f64> = judged.iter().filter_map(|judged| judged.error).collect();
+        let known = self.judged.values();
+        let ranks = self.ranks();
+        let (values, categories) = (sorted(&self.values, &ranks), sorted(&self.categories, &ranks));
+        let rows: Vec<&JudgedRow> = known.clone().map(|(_, row)| row).collect();
+        let (scale, errors) = match self.sizes() {
+            Some((scale, large)) => (Some(scale), large),
+            None => (None, known.filter_map(|(judged, _)| judged.error).collect()),
+        };
         let settings = MetricSettings::default();
         let of = |metric: Metric| measure::of(metric, &rows, &settings).map(|estimate| estimate.value);
         let mut metrics: BTreeMap<String, f64> = Metric::ALL
@@ -89,16 +114,45 @@ impl Sums {
             precision,
             recall,
             f1,
-            distributions: self.values.iter().filter_map(reference).collect(),
-            categories: self.categories.iter().filter_map(category_reference).collect(),
+            distributions: values.iter().filter_map(reference).collect(),
+            categories: categories.iter().filter_map(category_reference).collect(),
+            supplies: supply::of(&values, &categories, self.order.len()),
             metrics,
             inflations: inflations(&errors),
+            errors: scale,
             ..Baseline::given(subject.clone(), samples, accuracy)
         })
     }
 }
 
-fn push<T>(values: &mut BTreeMap<Option<String>, Vec<T>>, feature: Option<&str>, value: T) {
+impl Sums {
+    /// How large errors of a regression are, and of each whether it is large; `None` of anything else.
+    fn sizes(&self) -> Option<(ErrorScale, Vec<f64>)> {
+        let numbers = self.judged.keys().map(|key| self.numbers.get(key).copied());
+        let (predicted, actual): (Vec<f64>, Vec<f64>) =
+            numbers.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+        let scale = large_errors::ErrorScale::of(&predicted, &actual).ok()?;
+        let is_large = |(predicted, actual): (&f64, &f64)| scale.is_large(*predicted, *actual);
+        let large = predicted.iter().zip(&actual).map(is_large).collect::<Result<Vec<bool>, _>>().ok()?;
+        let known = ErrorScale { usual: scale.large, median_outcome: scale.median_outcome };
+        Some((known, large.into_iter().map(|large| f64::from(u8::from(large))).collect()))
+    }
+}
+
+/// The values of each quantity, with the number of the row that each is of.
+type Series<T> = BTreeMap<Option<String>, Vec<(usize, T)>>;
+
+fn sorted<T: Clone>(series: &Series<T>, ranks: &[usize]) -> Series<T> {
+    let of_one = |(feature, values): (&Option<String>, &Vec<(usize, T)>)| {
+        let mut values: Vec<(usize, T)> =
+            values.iter().map(|(row, value)| (ranks[*row], value.clone())).collect();
+        values.sort_by_key(|(rank, _)| *rank);
+        (feature.clone(), values)
+    };
+    series.iter().map(of_one).collect()
+}
+
+fn push<T>(values: &mut Series<T>, feature: Option<&str>, value: (usize, T)) {
     values.entry(feature.map(str::to_owned)).or_default().push(value);
 }
 
@@ -125,7 +179,8 @@ fn inflations(errors: &[f64]) -> Vec<Inflation> {
 }
 
 /// How a quantity was distributed; `None` where that cannot be said.
-fn reference((feature, values): (&Option<String>, &Vec<f64>)) -> Option<Reference> {
+fn reference((feature, values): (&Option<String>, &Vec<(usize, f64)>)) -> Option<Reference> {
+    let values: &Vec<f64> = &values.iter().map(|(_, value)| *value).collect();
     let cut = |bins| {
         let bins = Bins::quantiles(values, bins).ok()?;
         Some(Cut { edges: bins.edges().to_vec(), counts: bins.count(values).ok()? })
@@ -141,7 +196,10 @@ fn reference((feature, values): (&Option<String>, &Vec<f64>)) -> Option<Referenc
 }
 
 /// How often each category came.
-fn category_reference((feature, values): (&Option<String>, &Vec<String>)) -> Option<CategoryReference> {
+fn category_reference(
+    (feature, values): (&Option<String>, &Vec<(usize, String)>),
+) -> Option<CategoryReference> {
+    let values: Vec<&String> = values.iter().map(|(_, name)| name).collect();
     let mut all: BTreeMap<&str, u64> = BTreeMap::new();
     values.iter().for_each(|name| *all.entry(name).or_default() += 1);
     let mut named: Vec<(&str, u64)> = all.into_iter().filter(|(_, count)| *count >= RARE).collect();

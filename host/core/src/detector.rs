@@ -47,11 +47,13 @@ pub enum DetectorKind {
     Staleness,
     /// Share of due predictions that have an outcome.
     Coverage,
+    /// Whether score and features come as they did.
+    FeatureHealth,
 }
 
 impl DetectorKind {
     /// All of them, in the order in which they are fed.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ESr,
         Self::ECusum,
         Self::OwnPast,
@@ -72,6 +74,7 @@ impl DetectorKind {
         Self::Trading,
         Self::Staleness,
         Self::Coverage,
+        Self::FeatureHealth,
     ];
 
     /// The name in findings and configuration.
@@ -97,6 +100,7 @@ impl DetectorKind {
             Self::Trading => "trading",
             Self::Staleness => "staleness",
             Self::Coverage => "coverage",
+            Self::FeatureHealth => "feature-health",
         }
     }
 
@@ -108,7 +112,7 @@ impl DetectorKind {
     /// What its alerts are about.
     pub(crate) fn alert_kind(self) -> AlertKind {
         match self {
-            Self::Psi | Self::Ks | Self::Categories => AlertKind::Data,
+            Self::Psi | Self::Ks | Self::Categories | Self::FeatureHealth => AlertKind::Data,
             Self::Staleness | Self::Coverage => AlertKind::Feed,
             Self::ESr
             | Self::ECusum
@@ -139,7 +143,8 @@ impl DetectorKind {
             | Self::Performance
             | Self::Trading
             | Self::Staleness
-            | Self::Coverage => None,
+            | Self::Coverage
+            | Self::FeatureHealth => None,
             _ => Some("error"),
         }
     }
@@ -155,6 +160,7 @@ impl DetectorKind {
                 | Self::Ks
                 | Self::Categories
                 | Self::Performance
+                | Self::FeatureHealth
         )
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trimtab_stats::multiplicity::{Correction, FalseAlarmBudget, e_detector_bh, reject};
-use trimtab_types::{Fleet, Subject, Timestamp};
+use trimtab_types::{Baseline, Fleet, Subject, Timestamp};
 
 use crate::{
     config::{Detectors, Span},
@@ -52,7 +52,13 @@ impl Gathered {
         let judged = judged_a_week(known, now);
         let predicted = judged * known.predictions as f64 / known.resolved.max(1) as f64;
         for kind in DetectorKind::ALL {
-            let runs = settings.is_enabled(kind) && (!kind.needs_baseline() || known.baseline.is_some());
+            let has_something = |baseline: &Baseline| match kind {
+                DetectorKind::Categories => !baseline.categories.is_empty(),
+                DetectorKind::FeatureHealth => !baseline.supplies.is_empty(),
+                _ => true,
+            };
+            let runs = settings.is_enabled(kind)
+                && (!kind.needs_baseline() || known.baseline.as_deref().is_some_and(has_something));
             if runs && !self.promise(kind, settings, judged, predicted) {
                 self.without_promise.insert(kind.name());
             }
@@ -84,6 +90,7 @@ impl Gathered {
                 let every = f64::from(settings.calibration.every);
                 budget.add_tests(settings.calibration.alpha, 1, judged / every)
             }
+            DetectorKind::FeatureHealth => budget.add_detector(settings.feature_health.run_length, predicted),
             // What stays away is a fact, not a guess.
             DetectorKind::Staleness | DetectorKind::Coverage => Ok(()),
             DetectorKind::Adwin

@@ -105,7 +105,8 @@ fn resolve(
     outcome: &Outcome,
     previous: Option<&Outcome>,
 ) -> Vec<Finding> {
-    let rules = state.configuration.judging;
+    let known = state.subjects.get(&*prediction.subject);
+    let rules = state.configuration.judging.by(known.and_then(|known| known.baseline.as_deref()));
     let pair = |outcome| Pair { position, prediction, outcome, judged: judge(prediction, outcome, &rules) };
     match previous {
         Some(previous) => {
@@ -134,6 +135,10 @@ fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
     state.hold_against(baseline);
+    if baseline.errors.is_some() {
+        // What was right so far was judged by another scale.
+        state.subject_mut(&baseline.subject).right.clear();
+    }
     let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(|kind| kind.needs_baseline()).collect();
     restart(state, &baseline.subject, &kinds)
 }

@@ -113,7 +113,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 10;
+    pub const FORMAT: u32 = 11;
 
     /// What time it is for a model: the newest of its own entries and of the ticks. There is no other clock, so that no
     /// other model's rows change anything about it.

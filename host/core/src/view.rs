@@ -13,6 +13,9 @@ use crate::{
     watch::SubjectState,
 };
 
+/// What a policy asks for to hold an accuracy against it: what pure chance would have got right of the same rows.
+const CHANCE: &str = "chance";
+
 /// A subject as of a position.
 pub struct SubjectView {
     subject: Arc<SubjectState>,
@@ -53,6 +56,11 @@ impl View for SubjectView {
         let (subject, last) = (&self.subject, last as usize);
         if let Some(estimated) = metric.strip_prefix("estimated-") {
             return subject.estimated(Metric::from_name(estimated)?, last, self.threshold);
+        }
+        if metric == CHANCE {
+            let value = subject.pairs.chance(last).filter(|_| subject.pairs.len() >= last)?;
+            let samples = u32::try_from(last).unwrap_or(u32::MAX);
+            return Some(Estimate { value, samples, interval: None, from_outcomes: true });
         }
         let metric = Metric::from_name(metric)?;
         let of_window = |window: &Window| {

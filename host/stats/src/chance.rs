@@ -41,6 +41,29 @@ impl Agreement {
             expected += u128::from(of_class) * u128::from(predicted);
             classes += u32::from(of_class > 0);
         }
+        Self::by(n, right, expected, classes)
+    }
+
+    /// Of the rows themselves, as (predicted, true) class: for a few rows of many possible classes. `None` as of [`Self::of`].
+    pub fn of_pairs(pairs: &[(u32, u32)]) -> Option<Self> {
+        let sorted = |class: fn(&(u32, u32)) -> u32| {
+            let mut classes: Vec<u32> = pairs.iter().map(class).collect();
+            classes.sort_unstable();
+            classes
+        };
+        let (predicted, truly) = (sorted(|pair| pair.0), sorted(|pair| pair.1));
+        let (mut expected, mut classes) = (0u128, 0);
+        for of_class in truly.chunk_by(|a, b| a == b) {
+            let before = predicted.partition_point(|class| *class < of_class[0]);
+            let until = predicted.partition_point(|class| *class <= of_class[0]);
+            expected += of_class.len() as u128 * (until - before) as u128;
+            classes += 1;
+        }
+        let right = pairs.iter().filter(|(predicted, truly)| predicted == truly).count();
+        Self::by(pairs.len() as u64, right as u64, expected, classes)
+    }
+
+    fn by(n: u64, right: u64, expected: u128, classes: u32) -> Option<Self> {
         (n >= LEAST_ROWS && classes >= 2).then(|| Self {
             n,
             accuracy: right as f64 / n as f64,

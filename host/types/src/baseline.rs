@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Subject, Timestamp};
+use crate::{Invalid, Subject, Supply, Timestamp};
 
 /// Where a baseline came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,22 @@ pub struct Baseline {
     /// Empty where it is not known: in baselines that a person gave, in short ones, and in those of older versions.
     #[serde(default)]
     pub inflations: Vec<Inflation>,
+    /// How large errors of a regression were.
+    #[serde(default)]
+    pub errors: Option<ErrorScale>,
+    /// How each quantity came: the score or class first, then features by name. Empty in baselines that a person gave and
+    /// in those of older versions.
+    #[serde(default)]
+    pub supplies: Vec<Supply>,
+}
+
+/// How large the errors of a regression were.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ErrorScale {
+    /// The .8 quantile of the absolute errors: what is larger is a large error.
+    pub usual: f64,
+    /// Median of the outcomes: what somebody without a model would say.
+    pub median_outcome: f64,
 }
 
 /// How much more the mean of many blocks varies than it would if blocks were independent.
@@ -186,6 +202,8 @@ impl Baseline {
             categories: Vec::new(),
             metrics: BTreeMap::new(),
             inflations: Vec::new(),
+            errors: None,
+            supplies: Vec::new(),
         }
     }
 
@@ -222,6 +240,18 @@ impl Baseline {
             return Err(Invalid::new(
                 "inflations",
                 "needs ascending blocks, each with a number from 1 to 40",
+            ));
+        }
+        let is_scale = |scale: ErrorScale| {
+            scale.usual >= 0.0 && scale.usual.is_finite() && scale.median_outcome.is_finite()
+        };
+        if !self.errors.is_none_or(is_scale) {
+            return Err(Invalid::new("errors", "needs a usual error of 0 or more, and a median outcome"));
+        }
+        if let Some(bad) = self.supplies.iter().find(|supply| !supply.is_sound()) {
+            return Err(Invalid::new(
+                format!("supplies.{}", bad.quantity()),
+                "needs counts up to `n`, a worth up to what it is of, finite bounds, and at most 250 sorted names",
             ));
         }
         if let Some((name, _)) = self.metrics.iter().find(|(_, value)| !value.is_finite()) {

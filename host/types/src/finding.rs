@@ -98,6 +98,25 @@ pub struct Finding {
     pub current: Option<Estimate>,
     /// What was compared, in words.
     pub window: String,
+    /// The accuracy that pure chance would have reached on the same rows, where there is one.
+    #[serde(default)]
+    pub chance: Option<f64>,
+    /// How much was compared, of what compares samples.
+    #[serde(default)]
+    pub sizes: Option<Sizes>,
+}
+
+/// How much two samples hold, and how many independent values each is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// Values of the baseline.
+    pub baseline: u64,
+    /// How many independent ones they are worth.
+    pub baseline_worth: f64,
+    /// Values of the window.
+    pub window: u64,
+    /// How many independent ones they are worth.
+    pub window_worth: f64,
 }
 
 impl Finding {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actual, Outcome, Predicted, Prediction};
+use crate::{Actual, Baseline, Outcome, Predicted, Prediction};
 
 /// How predictions are judged; part of the configuration in force.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -16,9 +16,65 @@ pub struct Judging {
     /// Whether "hold" (direction 0) is judged against the dead band; otherwise it is left out of accuracy.
     pub judge_hold: bool,
     /// A regression error of this size or more counts as 1.
-    pub regression_scale: f64,
-    /// A regression error, as a share of the scale, below which the prediction counts as right.
+    pub regression_scale: Scale,
+    /// A regression error, as a share of a scale that is a number, below which the prediction counts as right.
     pub regression_right: f64,
+}
+
+/// How large a regression error is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "must be \"baseline\", or a number above 0")]
+pub enum Scale {
+    /// By the baseline's own errors; written as `"baseline"`. Without a baseline that knows them, as of 1.
+    #[serde(with = "by_baseline")]
+    Baseline,
+    /// One of this size or more counts as 1; written as a number.
+    Of(f64),
+    /// All but a fifth of the baseline's errors were at most this large: an error up to it is right, and one of twice that
+    /// counts as 1. Made of a baseline, and not written.
+    #[serde(skip)]
+    Usual(f64),
+}
+
+mod by_baseline {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const WORD: &str = "baseline";
+
+    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(WORD)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            WORD => Ok(()),
+            _ => Err(D::Error::custom("is not `baseline`")),
+        }
+    }
+}
+
+impl Scale {
+    /// Whether an absolute error is right, and the error from 0 to 1.
+    fn weigh(self, error: f64, right: f64) -> (bool, f64) {
+        let share = |scale: f64| (error / scale).min(1.0);
+        match self {
+            Self::Baseline => (share(1.0) <= right, share(1.0)),
+            Self::Of(scale) => (share(scale) <= right, share(scale)),
+            // A baseline without errors knows nothing else than 0.
+            Self::Usual(0.0) => (error == 0.0, f64::from(u8::from(error > 0.0))),
+            Self::Usual(usual) => (error <= usual, share(2.0 * usual)),
+        }
+    }
+}
+
+impl Judging {
+    /// The same, for predictions that are held against this baseline.
+    pub fn by(&self, baseline: Option<&Baseline>) -> Self {
+        match (self.regression_scale, baseline.and_then(|baseline| baseline.errors)) {
+            (Scale::Baseline, Some(errors)) => Self { regression_scale: Scale::Usual(errors.usual), ..*self },
+            _ => *self,
+        }
+    }
 }
 
 impl Default for Judging {
@@ -27,7 +83,7 @@ impl Default for Judging {
             binary_threshold: 0.5,
             dead_band: 0.001,
             judge_hold: true,
-            regression_scale: 1.0,
+            regression_scale: Scale::Baseline,
             regression_right: 0.1,
         }
     }
@@ -44,6 +100,8 @@ pub struct Judged {
     pub won: Option<bool>,
     /// Predicted and actual class, where both are "positive or not".
     pub positive: Option<(bool, bool)>,
+    /// Predicted and actual class, of all tasks that have any.
+    pub classes: Option<(u32, u32)>,
 }
 
 /// Whether an outcome says anything about a prediction: a label of its task, a value for a regression, prices or profit of
@@ -69,7 +127,8 @@ pub fn judge(prediction: &Prediction, outcome: &Outcome, rules: &Judging) -> Jud
         (Some(entry), Some(exit)) => Some(exit / entry - 1.0),
         _ => None,
     };
-    let (right, error, positive) = match (prediction.predicted, outcome.actual) {
+    let by_class = |right: bool| (Some(right), Some(f64::from(u8::from(!right))));
+    let ((right, error), positive, classes) = match (prediction.predicted, outcome.actual) {
         (Predicted::Direction(predicted), actual) => {
             let moved = match actual {
                 Some(Actual::Label(label)) => Some(label.signum()),
@@ -77,24 +136,25 @@ pub fn judge(prediction: &Prediction, outcome: &Outcome, rules: &Judging) -> Jud
                 None => change.map(|change| direction_of(change, rules.dead_band)),
             };
             let counted = moved.filter(|_| predicted != 0 || rules.judge_hold);
-            let right = counted.map(|moved| i64::from(predicted) == moved);
             let positive = counted.filter(|_| predicted != 0).map(|moved| (predicted > 0, moved > 0));
-            (right, right.map(|right| f64::from(u8::from(!right))), positive)
+            let class = |direction: i64| u32::try_from(direction + 1).unwrap_or(0);
+            let judged = counted.map_or((None, None), |moved| by_class(i64::from(predicted) == moved));
+            (judged, positive, counted.map(|moved| (class(predicted.into()), class(moved))))
         }
         (Predicted::Binary(score), Some(Actual::Label(label @ -1..=1))) => {
             let (predicted, actual) = (score >= rules.binary_threshold, label > 0);
-            let right = predicted == actual;
-            (Some(right), Some(f64::from(u8::from(!right))), Some((predicted, actual)))
+            let classes = (u32::from(predicted), u32::from(actual));
+            (by_class(predicted == actual), Some((predicted, actual)), Some(classes))
         }
         (Predicted::Multiclass(class), Some(Actual::Label(label @ 0..))) => {
             let right = i64::from(class) == label;
-            (Some(right), Some(f64::from(u8::from(!right))), None)
+            (by_class(right), None, u32::try_from(label).ok().map(|label| (class, label)))
         }
         (Predicted::Regression(value), Some(Actual::Value(actual))) => {
-            let error = ((value - actual).abs() / rules.regression_scale).min(1.0);
-            (Some(error <= rules.regression_right), Some(error), None)
+            let (right, error) = rules.regression_scale.weigh((value - actual).abs(), rules.regression_right);
+            ((Some(right), Some(error)), None, None)
         }
-        _ => (None, None, None),
+        _ => ((None, None), None, None),
     };
     // A trade that gains less than its fee is not won.
     let wins = |side: i8, change: f64| change * f64::from(side) - prediction.trade.cost() > 0.0;
@@ -104,7 +164,7 @@ pub fn judge(prediction: &Prediction, outcome: &Outcome, rules: &Judging) -> Jud
         (None, Some(change), None, Predicted::Direction(side)) if side != 0 => Some(wins(side, change)),
         _ => right,
     };
-    Judged { right, error, won, positive }
+    Judged { right, error, won, positive, classes }
 }
 
 fn direction_of(change: f64, dead_band: f64) -> i64 {

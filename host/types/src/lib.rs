@@ -25,6 +25,7 @@ mod release;
 mod rules;
 mod shard;
 mod subject;
+mod supply;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod time;
@@ -33,7 +34,7 @@ mod view;
 
 pub use alert::{Alert, AlertKind, Message, Occasion};
 pub use ask::{Ask, Asked, Asking};
-pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, Inflation, Reference};
+pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, ErrorScale, Inflation, Reference};
 pub use counts::Counts;
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
@@ -48,10 +49,10 @@ pub use entry::{
 pub use error::{ErrorKind, ExitCode, HasKind};
 pub use escape::{shown, shown_lines, steers};
 pub use estimate::{Estimate, Interval, Metric};
-pub use finding::{Finding, Phase, Severity};
+pub use finding::{Finding, Phase, Severity, Sizes};
 pub use fleet::Fleet;
 pub use glob::{Glob, Globs};
-pub use judging::{Judged, Judging, can_judge, judge};
+pub use judging::{Judged, Judging, Scale, can_judge, judge};
 pub use lifecycle::{
     Arm, Budget, Concern, Conditions, Design, Difference, Experiment, Fate, Inventory, Judgement,
     Recommendation, Ruling, Schedule,
@@ -63,6 +64,7 @@ pub use release::ReleaseStage;
 pub use rules::{AppliesTo, PolicyKind, Rules};
 pub use shard::{Place, Shard};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
+pub use supply::{Bounds, Names, QuantityKind, Share, Supply};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};
 pub use trust::{Trust, TrustedKey, key_id};
 pub use view::{NoHistory, View};

@@ -32,6 +32,8 @@ pub fn finding(severity: Severity, phase: Phase) -> Finding {
         baseline: None,
         current: None,
         window: String::new(),
+        chance: None,
+        sizes: None,
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Rule {
     pub watch_retrain_within: u32,
     /// Factor for exposure while acting.
     pub act_exposure: f64,
-    /// Accuracy below which a model is worse than guessing; 0 switches the comparison off.
+    /// Accuracy below which a model is halted; 0, the default, leaves it to the host, which calls critical what is below
+    /// chance.
     pub chance: f64,
     /// Whether a complete recovery lifts the kill switch.
     pub recover: bool,

@@ -26,11 +26,17 @@ pub(crate) async fn run(global: &Global, args: &CheckArgs, output: &mut Output) 
         if !report.subjects.is_empty() {
             output.table(&show::subjects(&report.subjects))?;
         }
+        if report.unknown > 0 && !args.allow_unknown {
+            output.note(format!(
+                "{} unknown: without a baseline nobody knows how they are (`trimtab baseline set`); --allow-unknown lets that pass",
+                report.unknown
+            ));
+        }
         output.note(format!("report: {}", path.display()));
     }
     Ok(if report.critical > 0 {
         ExitCode::Critical
-    } else if report.warning > 0 {
+    } else if report.warning > 0 || (report.unknown > 0 && !args.allow_unknown) {
         ExitCode::Warning
     } else {
         ExitCode::Ok

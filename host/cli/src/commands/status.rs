@@ -15,6 +15,13 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
     let status: Status = connect::connect(global).await?.get(&query("/v1/status", &filtered(args))).await?;
+    if let Some(wanted) =
+        args.model.as_ref().filter(|_| status.models.is_empty() && status.subjects.is_empty())
+    {
+        return Err(Failure::missing(format!(
+            "--model {wanted}: is not known; `trimtab status` lists models"
+        )));
+    }
     if output.is_json() {
         output.json(&status)?;
         return Ok(ExitCode::Ok);

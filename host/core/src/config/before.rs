@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::{CategorySettings, FeatureHealthSettings};
+
 /// Adds what is not written to the `detectors` of a configuration and of each of its models.
 pub(super) fn fill(configuration: &mut Value) {
     if let Some(detectors) = configuration.get_mut("detectors") {
@@ -18,8 +20,22 @@ pub(super) fn fill(configuration: &mut Value) {
     }
 }
 
+/// Whether categories are as they were before they were on.
+pub(super) fn is_off(categories: &CategorySettings) -> bool {
+    *categories == CategorySettings { enabled: false, ..CategorySettings::default() }
+}
+
+/// Whether score and features come as they like, as before there was somebody to watch that.
+pub(super) fn is_unwatched(health: &FeatureHealthSettings) -> bool {
+    *health == FeatureHealthSettings { enabled: false, ..FeatureHealthSettings::default() }
+}
+
 /// Adds what is not written to a table of detectors.
 pub(super) fn fill_detectors(detectors: &mut Value) {
+    if let Value::Object(detectors) = detectors {
+        detectors.entry("feature-health").or_insert_with(|| json!({ "enabled": false }));
+        detectors.entry("categories").or_insert_with(|| json!({ "enabled": false }));
+    }
     let betting = json!({ "inflation": 1.0, "early-sign": false, "recovery": 2_000.0 });
     for (name, before) in [("e-sr", &betting), ("e-cusum", &betting)] {
         if let (Some(Value::Object(table)), Value::Object(before)) = (detectors.get_mut(name), before) {

@@ -10,9 +10,11 @@ use trimtab_stats::{
 use trimtab_types::Invalid;
 
 use super::{
+    before,
     check::{is_default, is_level},
     distributions::{CategorySettings, KsSettings, PsiSettings, SketchSettings},
     e_process::{ECusumSettings, ESrSettings},
+    health::FeatureHealthSettings,
     looks::{CalibrationSettings, CoverageSettings, PerformanceSettings, StalenessSettings, TradingSettings},
     span::Duration,
 };
@@ -53,7 +55,7 @@ pub struct Detectors {
     #[serde(skip_serializing_if = "is_default")]
     pub ks: KsSettings,
     /// Categorical features and predicted classes against the baseline.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "before::is_off")]
     pub categories: CategorySettings,
     /// Whether stated probabilities come true.
     #[serde(skip_serializing_if = "is_default")]
@@ -70,6 +72,9 @@ pub struct Detectors {
     /// How many predictions have an outcome.
     #[serde(skip_serializing_if = "is_default")]
     pub coverage: CoverageSettings,
+    /// Whether score and features still come as they did; on by default.
+    #[serde(skip_serializing_if = "before::is_unwatched")]
+    pub feature_health: FeatureHealthSettings,
     /// What is kept where a window is a length of time.
     #[serde(skip_serializing_if = "is_default")]
     pub sketches: SketchSettings,
@@ -288,6 +293,7 @@ impl Detectors {
             DetectorKind::Trading => self.trading.enabled,
             DetectorKind::Staleness => self.staleness.enabled,
             DetectorKind::Coverage => self.coverage.enabled,
+            DetectorKind::FeatureHealth => self.feature_health.enabled,
         }
     }
 
@@ -319,6 +325,7 @@ impl Detectors {
             DetectorKind::Trading => self.trading != after.trading,
             DetectorKind::Staleness => self.staleness != after.staleness,
             DetectorKind::Coverage => self.coverage != after.coverage,
+            DetectorKind::FeatureHealth => self.feature_health != after.feature_health,
         }
     }
 
@@ -371,6 +378,7 @@ impl Detectors {
         self.trading.check(&mut need);
         self.staleness.check(&mut need);
         self.coverage.check(&mut need);
+        self.feature_health.check(&mut need);
         self.sketches.check(self.longest_span(), &mut need);
         for kind in DetectorKind::ALL {
             if let Some(error) = self.refused(kind) {
@@ -405,7 +413,8 @@ impl Detectors {
             | DetectorKind::Performance
             | DetectorKind::Trading
             | DetectorKind::Staleness
-            | DetectorKind::Coverage => None,
+            | DetectorKind::Coverage
+            | DetectorKind::FeatureHealth => None,
         }
     }
 }

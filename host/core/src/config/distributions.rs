@@ -195,7 +195,7 @@ pub struct CategorySettings {
 impl Default for CategorySettings {
     fn default() -> Self {
         Self {
-            enabled: false,
+            enabled: true,
             window: 500,
             every: 50,
             minimum: 30,

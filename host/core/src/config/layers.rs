@@ -62,7 +62,6 @@ impl Configuration {
 impl Detectors {
     fn effective(&self) -> serde_json::Value {
         let mut all = json(self);
-        before::fill_detectors(&mut all);
         add(&mut all, "ks", &self.ks);
         add(&mut all, "categories", &self.categories);
         add(&mut all, "calibration", &self.calibration);
@@ -70,7 +69,9 @@ impl Detectors {
         add(&mut all, "trading", &self.trading);
         add(&mut all, "staleness", &self.staleness);
         add(&mut all, "coverage", &self.coverage);
+        add(&mut all, "feature-health", &self.feature_health);
         add(&mut all, "sketches", &self.sketches);
+        before::fill_detectors(&mut all);
         all
     }
 }

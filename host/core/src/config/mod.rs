@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Digest, Invalid, Judging, ModelKey, Trust};
+use trimtab_types::{Digest, Invalid, Judging, ModelKey, Scale, Trust};
 
 pub use trimtab_types::Glob;
 
@@ -17,6 +17,7 @@ mod check;
 mod detectors;
 mod distributions;
 mod e_process;
+mod health;
 mod http;
 mod layers;
 mod looks;
@@ -28,6 +29,7 @@ pub use alerts::*;
 pub use detectors::*;
 pub use distributions::*;
 pub use e_process::*;
+pub use health::*;
 pub use http::HttpSettings;
 pub use looks::*;
 pub use metrics::*;
@@ -188,9 +190,12 @@ impl Configuration {
         );
         need((0.0..1.0).contains(&judging.dead_band), "judging.dead-band", "must be at least 0 and below 1");
         need(
-            judging.regression_scale > 0.0 && judging.regression_scale.is_finite(),
+            match judging.regression_scale {
+                Scale::Of(scale) => scale > 0.0 && scale.is_finite(),
+                Scale::Baseline | Scale::Usual(_) => true,
+            },
             "judging.regression-scale",
-            "must be above 0",
+            "must be above 0, or \"baseline\"",
         );
         need(
             (0.0..=1.0).contains(&judging.regression_right),
@@ -294,6 +299,9 @@ mod tests {
         // What did not exist is as it was then, and not as is usual today.
         let e_sr = &configuration.detectors.e_sr;
         assert_eq!((e_sr.inflation, e_sr.early_sign), (Inflation::Given(1.0), false));
+        assert!(
+            !configuration.detectors.categories.enabled && !configuration.detectors.feature_health.enabled
+        );
         let newer = Configuration::parse("[detectors.ks]\nenabled = true", "new").expect("valid");
         assert_eq!(Configuration::from_canonical(&newer.canonical()).expect("reads back"), newer);
     }

@@ -24,7 +24,7 @@ pub struct ModelRule {
     /// The model's own switch for retrains that a drift triggers.
     #[serde(default)]
     pub retrain: bool,
-    /// Accuracy that pure chance gives; 0.5 for binary tasks and directions where nothing is said.
+    /// Accuracy that pure chance gives; where nothing is said, by the classes of the newest rows.
     #[serde(default)]
     pub chance: Option<f64>,
     /// What watches these models. In a file it lies over the general `detectors`, key by key; here it is whole.

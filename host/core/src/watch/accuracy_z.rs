@@ -6,6 +6,7 @@ use trimtab_types::{Baseline, Severity};
 use super::{
     episode::{Change, Evidence, accuracy_of},
     look::ROUNDING,
+    pairs::Chance,
 };
 use crate::{
     config::{AccuracyZSettings, Needs},
@@ -17,7 +18,7 @@ pub(super) fn look(
     settings: &AccuracyZSettings,
     right: &Window,
     baseline: &Baseline,
-    chance: Option<f64>,
+    chance: Chance<'_>,
     open: Option<Severity>,
 ) -> Option<Change> {
     let counts = right.newest(settings.window as usize);
@@ -30,7 +31,7 @@ pub(super) fn look(
     let p0 = baseline.accuracy.clamp(1e-6, 1.0 - 1e-6);
     let test = proportion::z_test(counts.successes, counts.n, p0, Alternative::Less).ok()?;
     let significant = test.p_value < settings.alpha;
-    let by_drop = if chance.is_some_and(|chance| now < chance) {
+    let by_drop = if now < baseline.accuracy && chance.is_above(right, settings.window) {
         Some(Severity::Critical)
     } else if drop + ROUNDING >= settings.high {
         Some(Severity::High)
@@ -51,6 +52,7 @@ pub(super) fn look(
         significant,
         baseline: Some(accuracy_of(baseline)),
         current: share_of(right, settings.window as usize),
+        chance: chance.accuracy(settings.window),
         window: format!("the newest {} against the baseline", counts.n),
         ..Evidence::default()
     };

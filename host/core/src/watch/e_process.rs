@@ -8,7 +8,10 @@ use trimtab_stats::{
 };
 use trimtab_types::{Baseline, Severity};
 
-use super::episode::{Change, Evidence, complement, error_of};
+use super::{
+    episode::{Change, Evidence, complement, error_of},
+    pairs::Chance,
+};
 use crate::{
     config::{Detectors, ESrSettings, Inflation},
     detector::DetectorKind,
@@ -50,13 +53,14 @@ impl EProcess {
         &mut self,
         settings: &ESrSettings,
         (right, baseline): (&Window, Option<&Baseline>),
-        chance: Option<f64>,
+        chance: Chance<'_>,
         open: Option<Severity>,
         error: f64,
     ) -> Option<Change> {
         // A row outside 0..1 cannot come from `judge`; if one did, the detector would ignore it.
         let change = self.0.update(error).ok()?;
-        if change.is_none() && open.is_none() {
+        let may_rise = self.0.level() == Some(Level::Full) && open < Some(Severity::Critical);
+        if change.is_none() && !may_rise {
             return None;
         }
         let window = settings.window as usize;
@@ -68,6 +72,7 @@ impl EProcess {
             baseline: baseline.map(error_of),
             current: share_of(right, window).map(complement),
             window: format!("{words}; now: the newest {}", right.newest(window).n),
+            chance: chance.accuracy(settings.window),
             ..Evidence::default()
         };
         let below_chance = is_below_chance(right, settings.window, chance);
@@ -86,10 +91,9 @@ impl EProcess {
             Some(LevelChange::Closed(sum)) => {
                 Some(Change::Close(evidence(sum, "the share of errors is below the limit again".to_owned())))
             }
-            None if self.0.level() == Some(Level::Full) && open < Some(Severity::Critical) => {
+            None => {
                 below_chance.then(|| Change::Raise(grave, evidence(self.0.sums().full, self.full_words())))
             }
-            None => None,
         }
     }
 
@@ -158,11 +162,7 @@ fn null_mean(settings: &ESrSettings, baseline: &Baseline) -> Option<f64> {
         .ok()
 }
 
-fn is_below_chance(right: &Window, window: u32, chance: Option<f64>) -> bool {
-    let counts = right.newest(window as usize);
+fn is_below_chance(right: &Window, window: u32, chance: Chance<'_>) -> bool {
     let enough = u64::from(window).min(ENOUGH_FOR_CHANCE.max(u64::from(window) / 2));
-    match (chance, counts.share()) {
-        (Some(chance), Some(share)) => counts.n >= enough && share < chance,
-        _ => false,
-    }
+    right.newest(window as usize).n >= enough && chance.is_above(right, window)
 }

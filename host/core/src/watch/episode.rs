@@ -1,7 +1,9 @@
 //! Episodes: how what a detector says becomes findings that open, rise and close. What a detector watches and when it
 //! speaks is not decided here.
 
-use trimtab_types::{Baseline, Estimate, Finding, Interval, Phase, Position, Severity, Subject, Timestamp};
+use trimtab_types::{
+    Baseline, Estimate, Finding, Interval, Phase, Position, Severity, Sizes, Subject, Timestamp,
+};
 
 /// What a detector says about its episode.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub(crate) struct Evidence {
     pub(crate) baseline: Option<Estimate>,
     pub(crate) current: Option<Estimate>,
     pub(crate) window: String,
+    pub(crate) chance: Option<f64>,
+    pub(crate) sizes: Option<Sizes>,
 }
 
 /// Where and about whom.
@@ -96,6 +100,8 @@ pub(crate) fn advance(
         baseline: evidence.baseline,
         current: evidence.current,
         window: evidence.window,
+        chance: evidence.chance,
+        sizes: evidence.sizes,
     };
     if ends {
         let closing = Finding { phase: Phase::Closed, ..finding.clone() };

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, btree_map};
 
 use trimtab_types::{
-    Finding, Judged, ModelKey, Outcome, Position, Predicted, Prediction, Timestamp, can_judge,
+    Baseline, Finding, Judged, ModelKey, Outcome, Position, Predicted, Prediction, Supply, Timestamp,
+    can_judge,
 };
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     episode::{self, At, Evidence},
     ks,
     look::Look,
+    pairs::Chance,
     performance, psi,
     running::Running,
     sketches, staleness,
@@ -25,9 +27,6 @@ use crate::{
     detector::DetectorKind,
     judged::{JudgedRow, JudgedRows},
 };
-
-/// What pure chance gets right where nothing else is said: of two sides, one.
-const COIN: f64 = 0.5;
 
 /// What the configuration in force says of a model's subjects.
 #[derive(Debug, Clone, Copy)]
@@ -93,8 +92,8 @@ impl SubjectState {
         if settings.detectors.coverage.enabled {
             self.due.resolved(pair.prediction);
         }
-        let mut found = match pair.judged.error {
-            Some(error) => self.detect(settings, error, at),
+        let mut found = match pair.judged.right.zip(pair.judged.error) {
+            Some(judged) => self.detect(settings, judged, at),
             None => Vec::new(),
         };
         found.extend(self.examine(settings, pair.judged, at));
@@ -122,6 +121,7 @@ impl SubjectState {
         if !can_judge(before.prediction, before.outcome) && can_judge(after.prediction, after.outcome) {
             self.unjudged = self.unjudged.saturating_sub(1);
         }
+        self.pairs.amend(after.position, after.prediction, after.outcome, after.judged);
         if let Some(won) = after.judged.won {
             self.won.amend(position, won);
         }
@@ -130,15 +130,12 @@ impl SubjectState {
 
     fn count(&mut self, pair: Pair<'_>, rows_kept: u32, now: Timestamp) {
         let Pair { position, prediction, outcome, judged } = pair;
-        self.two_sided = match prediction.predicted {
-            Predicted::Binary(_) | Predicted::Direction(_) => true,
-            Predicted::Multiclass(_) | Predicted::Regression(_) => false,
-        };
         self.waiting.resolved(position);
         self.unjudged += u64::from(!can_judge(prediction, outcome));
         if let Some(right) = judged.right {
             self.resolved += 1;
             self.right.push(position.0, right);
+            self.pairs.push(position, prediction, outcome, judged);
             self.times.add(outcome.time, right, now);
         }
         if let Some(won) = judged.won {
@@ -171,6 +168,14 @@ impl SubjectState {
         let is_due = |every: u32| predictions.is_multiple_of(u64::from(every));
         let (numbers, names) = (&baseline.distributions, &baseline.categories);
         let mut found = Vec::new();
+        if settings.feature_health.enabled {
+            let row = (prediction, predictions.saturating_sub(1));
+            let (changes, gone) = self.health.take(&settings.feature_health, &baseline.supplies, row, at);
+            found.extend(changes);
+            for supply in gone.into_iter().filter_map(|quantity| baseline.supplies.get(quantity)) {
+                found.extend(end_of(&mut self.distributions, baseline, supply, at));
+            }
+        }
         if let (true, Span::Rows(window)) = (settings.psi.enabled, settings.psi.window) {
             let known = windows(&mut self.distributions, DetectorKind::Psi, numbers.len());
             psi::take(numbers, prediction, window as usize, known);
@@ -185,7 +190,7 @@ impl SubjectState {
                 found.extend(ks::test(&settings.ks, numbers, known, at));
             }
         }
-        if settings.categories.enabled {
+        if settings.categories.enabled && !names.is_empty() {
             let known = windows(&mut self.distributions, DetectorKind::Categories, names.len());
             categories::take(names, prediction, settings.categories.window as usize, known);
             if is_due(settings.categories.every) {
@@ -196,10 +201,14 @@ impl SubjectState {
     }
 
     /// Feeds an error to every detector that takes each of them.
-    fn detect(&mut self, settings: Settings<'_>, error: f64, at: At<'_>) -> Vec<Finding> {
+    fn detect(&mut self, settings: Settings<'_>, (right, error): (bool, f64), at: At<'_>) -> Vec<Finding> {
         let Settings { detectors: settings, chance, .. } = settings;
         let baseline = self.baseline.as_deref();
-        let chance = chance.or_else(|| baseline?.chance).or(self.two_sided.then_some(COIN));
+        let chance = Chance {
+            said: chance.or_else(|| baseline?.chance),
+            median: baseline.and_then(|baseline| Some(baseline.errors?.median_outcome)),
+            pairs: &self.pairs,
+        };
         let mut found = Vec::new();
         for kind in DetectorKind::ALL {
             let Some(quantity) = kind.judged_quantity() else { continue };
@@ -213,6 +222,9 @@ impl SubjectState {
                     None => continue,
                 },
             };
+            // Against a baseline that knows how large errors of a regression are usually, a large one is an error.
+            let by_size = kind.needs_baseline() && baseline.is_some_and(|baseline| baseline.errors.is_some());
+            let error = if by_size { f64::from(u8::from(!right)) } else { error };
             if let Some(change) = running.feed(kind, settings, (&self.right, baseline), chance, error) {
                 found.extend(episode::advance(&mut running.episode, (kind.name(), quantity), change, at));
             }
@@ -296,6 +308,9 @@ impl SubjectState {
             ended.extend(self.detectors.remove(kind).map(|running| running.episode));
             let known = self.distributions.remove(kind).into_iter().flatten();
             ended.extend(known.map(|known| known.episode));
+            if *kind == DetectorKind::FeatureHealth {
+                ended.extend(self.health.end());
+            }
             ended.extend(self.episodes.remove(kind).into_iter().flatten().map(|(_, open)| Some(open)));
         }
         ended.into_iter().filter_map(|open| episode::end(open, at)).collect()
@@ -330,6 +345,33 @@ impl SubjectState {
         );
         found
     }
+}
+
+/// Ends what is open about how a quantity is distributed, because it is no longer sent.
+fn end_of(
+    all: &mut BTreeMap<DetectorKind, Vec<Distribution>>,
+    baseline: &Baseline,
+    supply: &Supply,
+    at: At<'_>,
+) -> Vec<Finding> {
+    let of_numbers = baseline.distributions.iter().position(|known| known.feature == supply.feature);
+    let of_names = baseline.categories.iter().position(|known| known.feature == supply.feature);
+    let places = [
+        (DetectorKind::Psi, of_numbers),
+        (DetectorKind::Ks, of_numbers),
+        (DetectorKind::Categories, of_names),
+    ];
+    let mut ended = Vec::new();
+    for (kind, place) in places {
+        let Some(known) = place.and_then(|place| all.get_mut(&kind)?.get_mut(place)) else { continue };
+        ended.extend(
+            episode::end(std::mem::take(known).episode, at).map(|finding| Finding {
+                window: "closed because it is no longer sent".to_owned(),
+                ..finding
+            }),
+        );
+    }
+    ended
 }
 
 /// A detector's windows, one for each quantity of the baseline.

@@ -38,7 +38,8 @@ impl Online {
             | DetectorKind::Performance
             | DetectorKind::Trading
             | DetectorKind::Staleness
-            | DetectorKind::Coverage => return None,
+            | DetectorKind::Coverage
+            | DetectorKind::FeatureHealth => return None,
             DetectorKind::OwnPast => {
                 OwnPast::new(settings.own_past.detector()).map(|detector| Self::OwnPast(Box::new(detector)))
             }
@@ -123,5 +124,6 @@ fn evidence_of(alarm: &Alarm) -> Evidence {
             Some(after) => format!("the newest {} against those before", after.count),
             None => "now against all since the detector started".to_owned(),
         },
+        ..Evidence::default()
     }
 }

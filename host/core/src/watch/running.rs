@@ -9,6 +9,7 @@ use super::{
     e_process::{self, EProcess},
     episode::{Change, Episode, severity_of},
     online::Online,
+    pairs::Chance,
 };
 use crate::{config::Detectors, detector::DetectorKind};
 
@@ -46,7 +47,7 @@ impl Running {
         kind: DetectorKind,
         settings: &Detectors,
         (right, baseline): (&Window, Option<&Baseline>),
-        chance: Option<f64>,
+        chance: Chance<'_>,
         error: f64,
     ) -> Option<Change> {
         let open = severity_of(&self.episode);

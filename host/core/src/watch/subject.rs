@@ -11,6 +11,8 @@ use trimtab_types::{Baseline, Confusion, Estimate, Finding, Metric, Phase, Sever
 
 use super::{
     coverage::Due,
+    health::Health,
+    pairs::Pairs,
     running::Running,
     sketches::{Open, Timelines},
     times::TimeCounts,
@@ -42,6 +44,8 @@ pub struct SubjectState {
     pub right: Window,
     /// Whether the newest trades won.
     pub won: Window,
+    /// What was predicted and what was, of as many.
+    pub(crate) pairs: Pairs,
     /// Right ones by time.
     pub(crate) times: TimeCounts,
     /// When the newest prediction was made.
@@ -59,6 +63,8 @@ pub struct SubjectState {
     pub(crate) detectors: BTreeMap<DetectorKind, Running>,
     /// Score and features by detector, in the order of the baseline's distributions or categories.
     pub(crate) distributions: BTreeMap<DetectorKind, Vec<Distribution>>,
+    /// Whether score and features come as they did.
+    pub(crate) health: Health,
     /// Sketches of the hour that each quantity is in, by name.
     pub(crate) open_hours: Vec<Open>,
     /// Sketches of hours and days before. Stored by themselves, because they are large and change once an hour.
@@ -74,8 +80,6 @@ pub struct SubjectState {
     pub findings: VecDeque<Finding>,
     /// Notebooks of the policies that keep one about this subject.
     pub notebooks: BTreeMap<String, BTreeMap<String, String>>,
-    /// Whether the task has the usual chance level of one half.
-    pub two_sided: bool,
 }
 
 impl Default for SubjectState {
@@ -86,6 +90,7 @@ impl Default for SubjectState {
             unjudged: 0,
             right: window(),
             won: window(),
+            pairs: Pairs::default(),
             times: TimeCounts::default(),
             newest: None,
             rows: JudgedRows::default(),
@@ -94,6 +99,7 @@ impl Default for SubjectState {
             paused: false,
             detectors: BTreeMap::new(),
             distributions: BTreeMap::new(),
+            health: Health::default(),
             open_hours: Vec::new(),
             timelines: Arc::default(),
             episodes: BTreeMap::new(),
@@ -101,7 +107,6 @@ impl Default for SubjectState {
             drift_counts: BTreeMap::new(),
             findings: VecDeque::new(),
             notebooks: BTreeMap::new(),
-            two_sided: true,
         }
     }
 }
@@ -157,7 +162,8 @@ impl SubjectState {
             .episodes
             .iter()
             .flat_map(|(kind, open)| open.values().map(|finding| (*kind, finding.as_ref())));
-        errors.chain(distributions).chain(others)
+        let health = self.health.open().map(|finding| (DetectorKind::FeatureHealth, finding));
+        errors.chain(distributions).chain(health).chain(others)
     }
 
     /// The gravest open episode.

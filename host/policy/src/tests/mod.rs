@@ -112,6 +112,8 @@ fn finding(severity: Severity) -> Finding {
         baseline: Some(estimate(0.68, 1000)),
         current: Some(estimate(0.61, 200)),
         window: "last 200 against the baseline".into(),
+        chance: None,
+        sizes: None,
     }
 }
 

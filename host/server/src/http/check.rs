@@ -15,7 +15,7 @@ use crate::clock;
 
 pub(super) async fn check(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<CheckReport> {
     blocking(service, move |service| {
-        query.settle(service)?;
+        query.settle_known(service)?;
         let subjects = subjects(service, &query);
         let count = |health| subjects.iter().filter(|subject| subject.health == health).count() as u64;
         Ok(Reply(CheckReport {

@@ -16,7 +16,7 @@ pub(super) async fn findings(
     Query(query): Query<ListQuery>,
 ) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
-        query.settle(service)?;
+        query.settle_known(service)?;
         let listing = query.listing()?;
         let findings = if query.open {
             subjects(service, &query)
@@ -37,7 +37,7 @@ pub(super) async fn decisions(
     Query(query): Query<ListQuery>,
 ) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
-        query.settle(service)?;
+        query.settle_known(service)?;
         let listing = query.listing()?;
         let decisions = service.read(|reader| Ok(reader.decisions(&listing)?))?;
         Ok(Reply(serde_json::json!({ "decisions": decisions })))
@@ -64,7 +64,7 @@ pub(super) async fn effects(
     Query(query): Query<ListQuery>,
 ) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
-        query.settle(service)?;
+        query.settle_known(service)?;
         let limit = query.listing()?.limit;
         let effects = service.read(|reader| Ok(reader.effects(false, limit)?))?;
         Ok(Reply(serde_json::json!({ "effects": effects })))

@@ -37,6 +37,9 @@ pub(super) fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failur
     })
 }
 
+/// Most models that an error names.
+const NAMED: usize = 10;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelQuery {
@@ -89,5 +92,28 @@ impl ListQuery {
             service.host.settle()?;
         }
         Ok(())
+    }
+
+    /// The same; a model that nobody knows is a mistake, and not a model of which there is nothing.
+    pub(super) fn settle_known(&self, service: &Service) -> Result<(), Failure> {
+        self.settle(service)?;
+        let Some(wanted) = &self.model else { return Ok(()) };
+        service.host.with_state(|state| {
+            let subjects = state.subjects.keys().map(|subject| (&subject.tenant, &subject.model));
+            let mut known: Vec<(&String, &String)> =
+                state.models.keys().map(|key| (&key.tenant, &key.model)).chain(subjects).collect();
+            if known.iter().any(|(tenant, model)| self.is_about(tenant, model)) {
+                return Ok(());
+            }
+            known.sort();
+            known.dedup();
+            let names: Vec<_> = known.iter().take(NAMED).map(|(_, model)| format!("`{model}`")).collect();
+            let there = match (names.is_empty(), known.len() > NAMED) {
+                (true, _) => "there is no model yet".to_owned(),
+                (false, false) => format!("there are {}", names.join(", ")),
+                (false, true) => format!("there are {}, and others", names.join(", ")),
+            };
+            Err(Failure::missing(format!("model `{wanted}`: is not known; {there}")))
+        })
     }
 }

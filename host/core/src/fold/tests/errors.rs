@@ -1,8 +1,9 @@
 //! Errors against the baseline: two levels of evidence in one episode, and how it ends.
 
-use trimtab_types::{Baseline, Entry, Inflation, Phase};
+use trimtab_types::{Actual, Baseline, Entry, Inflation, Outcome, Phase, Predicted, Prediction, Severity};
 
 use super::Log;
+use crate::fold::tests::subject;
 
 /// 80 % right of 10,000, with errors whose blocks of five are so much alike.
 fn alike(log: &mut Log, inflation: f64) {
@@ -81,4 +82,59 @@ fn a_drift_that_is_over_closes_and_the_next_one_opens_at_full_speed() {
     }
     assert!(closings / 20 <= 1_000, "{} rows to close", closings / 20);
     assert!(second <= first + first / 2, "{second} rows to open again, {first} before");
+}
+
+/// Ten classes, 85 % right and then 40 %: far above the one in ten that chance gives, and so not critical; a fixed half would
+/// say otherwise. At 5 % it is below.
+#[test]
+fn chance_is_what_it_is_for_these_classes() {
+    let rows = |log: &mut Log, count: usize, accuracy: f64| {
+        for _ in 0..count {
+            let id = log.state.position.0 + 1;
+            let (right, class, other) = (log.coin() < accuracy, log.coin(), log.coin());
+            let class = (class * 10.0) as u32;
+            let wrong = (class + 1 + (other * 9.0) as u32) % 10;
+            let prediction = Prediction { predicted: Predicted::Multiclass(class), ..log.prediction(id) };
+            let actual = Some(Actual::Label(i64::from(if right { class } else { wrong })));
+            log.pair(prediction, Outcome { actual, ..log.outcome(id, true) });
+        }
+    };
+    let mut log = Log::new("");
+    log.baseline(0.85, 10_000);
+    rows(&mut log, 500, 0.85);
+    rows(&mut log, 1_000, 0.4);
+    assert_eq!(log.story(), "e-sr opened high");
+    let chance = log.findings[0].chance.expect("known");
+    assert!((0.08..0.14).contains(&chance), "{chance}");
+    rows(&mut log, 600, 0.02);
+    assert_eq!(log.story(), "e-sr opened high, e-sr raised critical");
+}
+
+/// Errors of a regression count by the baseline's own: those around 100 are no errors where 100 is usual.
+#[test]
+fn a_regression_is_held_against_its_own_errors() {
+    let rows = |log: &mut Log, count: usize, spread: f64| {
+        for _ in 0..count {
+            let id = log.state.position.0 + 1;
+            let (level, off) = (log.coin(), log.coin());
+            let actual = 50_000.0 + 10_000.0 * level;
+            let predicted = actual + (off - 0.5) * 2.0 * spread;
+            let prediction = Prediction { predicted: Predicted::Regression(predicted), ..log.prediction(id) };
+            log.pair(prediction, Outcome { actual: Some(Actual::Value(actual)), ..log.outcome(id, true) });
+        }
+    };
+    // Errors evenly up to 100: four fifths of them up to 80.
+    let errors = Some(trimtab_types::ErrorScale { usual: 80.0, median_outcome: 55_000.0 });
+    let mut log = Log::new("");
+    log.entry(Entry::Baseline(Baseline { errors, ..Log::baseline_of(0.8, 5_000) }), None);
+    rows(&mut log, 3_000, 100.0);
+    assert_eq!(log.story(), "", "as ever");
+    let accuracy = log.state.subjects[&subject()].accuracy(200).expect("judged").value;
+    assert!((0.7..0.9).contains(&accuracy), "what is usual is right: {accuracy}");
+    rows(&mut log, 1_000, 200.0);
+    assert_eq!(log.story(), "e-sr opened high");
+    // Always saying 55,000 is wrong by 2,500 on average; by up to 10,000 is worse.
+    log.findings.clear();
+    rows(&mut log, 400, 10_000.0);
+    assert_eq!(log.findings.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [Severity::Critical]);
 }
