@@ -143,6 +143,9 @@ pub struct SubjectStatus {
     /// Right and wrong ones among those that are positive or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
+    /// Quantities whose distribution cannot be told from the baseline's, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cannot_tell: Vec<String>,
     /// Findings kept and not decided on.
     pub paused: bool,
     /// Open episodes.

@@ -3,6 +3,7 @@
 
 use trimtab_stats::{
     IntervalMethod, Window,
+    account::Equity,
     calibration::{Binning, Reliability},
     classification::{Averaging, ConfusionMatrix, PrecisionRecall},
     proportion,
@@ -68,11 +69,11 @@ pub fn of(metric: Metric, rows: &[&JudgedRow], settings: &MetricSettings) -> Opt
         }
         Metric::Drawdown => {
             let gains = gains(rows);
-            plain(trading::drawdown_compounded(&gains).ok()?.depth, gains.len())
+            plain(Equity::of(&gains).ok()?.deepest().depth, gains.len())
         }
         Metric::CumulativeReturn => {
             let gains = gains(rows);
-            plain(trading::cumulative_return(&gains).ok()?, gains.len())
+            plain(Equity::of(&gains).ok()?.cumulative_return(), gains.len())
         }
         Metric::Pnl => {
             let profits: Vec<f64> = rows.iter().filter_map(|row| row.pnl).collect();
@@ -253,6 +254,11 @@ mod tests {
         assert!((value(Metric::Drawdown, &rows).expect("defined") - 0.5).abs() < 1e-12);
         let cumulative = value(Metric::CumulativeReturn, &rows).expect("defined");
         assert!((cumulative - (1.1 * 0.5 * 1.2 - 1.0)).abs() < 1e-12);
+        // Who loses more than there was has nothing left, whatever comes after.
+        let mut ruined = rows.clone();
+        ruined[1].gain = Some(-1.5);
+        assert_eq!(value(Metric::Drawdown, &ruined), Some(1.0));
+        assert_eq!(value(Metric::CumulativeReturn, &ruined), Some(-1.0));
         let yearly = MetricSettings { periods_per_year: Some(252.0), ..MetricSettings::default() };
         let refs: Vec<&JudgedRow> = rows.iter().collect();
         let annualised = of(Metric::Sharpe, &refs, &yearly).expect("defined").value;

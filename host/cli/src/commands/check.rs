@@ -25,6 +25,7 @@ pub(crate) async fn run(global: &Global, args: &CheckArgs, output: &mut Output) 
         ))?;
         if !report.subjects.is_empty() {
             output.table(&show::subjects(&report.subjects))?;
+            show::cannot_tell(&report.subjects).iter().try_for_each(|line| output.line(line))?;
         }
         if report.unknown > 0 && !args.allow_unknown {
             output.note(format!(

@@ -55,6 +55,17 @@ pub(crate) fn unjudged(subjects: &[SubjectStatus]) -> Vec<String> {
     subjects.iter().filter(|subject| subject.unjudged > 0).map(of).collect()
 }
 
+/// What cannot be told of subjects, in words.
+pub(crate) fn cannot_tell(subjects: &[SubjectStatus]) -> Vec<String> {
+    let of = |subject: &SubjectStatus| {
+        let what = subject.cannot_tell.iter();
+        let what = what.map(|quantity| format!("  {quantity}"));
+        let head = format!("psi and ks cannot tell of {}: too few independent values", subject.subject);
+        std::iter::once(head).chain(what).collect::<Vec<_>>()
+    };
+    subjects.iter().filter(|subject| !subject.cannot_tell.is_empty()).flat_map(of).collect()
+}
+
 /// A tenant's subjects together, in words.
 pub(crate) fn fleet(fleet: &Fleet) -> Vec<String> {
     let found = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };

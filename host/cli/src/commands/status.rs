@@ -64,6 +64,7 @@ pub(crate) async fn run(
         output.line("")?;
         output.table(&show::subjects(&status.subjects))?;
         show::unjudged(&status.subjects).iter().try_for_each(|line| output.line(line))?;
+        show::cannot_tell(&status.subjects).iter().try_for_each(|line| output.line(line))?;
         let metrics = show::metrics(&status.subjects);
         if !metrics.is_empty() {
             output.line("")?;

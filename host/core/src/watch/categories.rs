@@ -4,7 +4,7 @@ use trimtab_stats::{ChiSquare, ShareDistance, StatsError, WindowedTest, special:
 use trimtab_types::{CategoryReference, Finding, Prediction};
 
 use super::{
-    difference::{Gap, Limits},
+    difference::{Gap, Limits, can_tell},
     episode::At,
     window::Distribution,
 };
@@ -50,9 +50,13 @@ pub(super) fn test(
         if known.held().min(total) < u64::from(settings.minimum) {
             continue;
         }
+        let sizes = known.sizes(&reference.counts, reference.worth);
+        if !can_tell(&sizes) {
+            continue;
+        }
         let Ok(gap) = gap(settings.distance, reference, known) else { continue };
         let quantity = || reference.quantity();
-        found.extend(known.conclude(gap, (&limits, total), (DetectorKind::Categories, quantity), at));
+        found.extend(known.conclude(gap, (&limits, sizes), (DetectorKind::Categories, quantity), at));
     }
     found
 }

@@ -1,7 +1,7 @@
 //! How far two distributions are apart, and what that does to an episode. Not how it is measured; see `psi`, `ks`,
 //! `categories` and `sketches`.
 
-use trimtab_types::Severity;
+use trimtab_types::{Severity, Sizes};
 
 use super::{
     episode::{self, Change, Evidence},
@@ -11,6 +11,16 @@ use crate::detector::DetectorKind;
 
 /// An episode is over when its difference is this probable without drift, or below a share of `medium`.
 pub(super) const RECOVERED: f64 = 0.05;
+
+/// A baseline that is worth fewer independent values says too little of its own worth, and shows differences that are none …
+const LEAST_BASELINE: f64 = 50.0;
+/// … and a window that is worth fewer cannot show any that is there.
+const LEAST_WINDOW: f64 = 10.0;
+
+/// Whether a comparison of samples that are worth so much can tell anything.
+pub(super) fn can_tell(sizes: &Sizes) -> bool {
+    sizes.baseline_worth >= LEAST_BASELINE && sizes.window_worth >= LEAST_WINDOW
+}
 
 /// A difference between now and before, and how probable one as large is without drift.
 #[derive(Debug, Clone, Copy)]
@@ -46,13 +56,14 @@ impl Limits {
         (level.filter(|_| p_value < self.alpha), recovered)
     }
 
-    fn evidence(&self, Gap { statistic, p_value }: Gap, window: String) -> Evidence {
+    fn evidence(&self, Gap { statistic, p_value }: Gap, sizes: Option<Sizes>, window: String) -> Evidence {
         Evidence {
             statistic,
             threshold: self.medium,
             p_value: Some(p_value),
             significant: p_value < self.alpha,
             window,
+            sizes,
             ..Evidence::default()
         }
     }
@@ -62,15 +73,22 @@ impl Limits {
         &self,
         open: Option<Severity>,
         found: Gap,
+        sizes: Sizes,
         window: impl FnOnce() -> String,
     ) -> Option<Change> {
         let (level, recovered) = self.weigh(found);
-        episode::change(open, level, recovered, || self.evidence(found, window()))
+        episode::change(open, level, recovered, || self.evidence(found, Some(sizes), window()))
     }
 
     /// What was found of a quantity.
     pub(super) fn look(&self, kind: DetectorKind, quantity: String, found: Gap, window: String) -> Look {
         let (level, recovered) = self.weigh(found);
-        Look { kind, quantity: quantity.into(), level, recovered, evidence: self.evidence(found, window) }
+        Look {
+            kind,
+            quantity: quantity.into(),
+            level,
+            recovered,
+            evidence: self.evidence(found, None, window),
+        }
     }
 }

@@ -7,7 +7,7 @@ use trimtab_stats::{
 use trimtab_types::{Finding, Prediction, Reference};
 
 use super::{
-    difference::{Gap, Limits},
+    difference::{Gap, Limits, can_tell},
     episode::At,
     window::{Distribution, take_numbers},
 };
@@ -43,9 +43,13 @@ pub(super) fn test(
         if known.held().min(total) < u64::from(settings.minimum) {
             continue;
         }
+        let sizes = known.sizes(reference.finest().1, reference.worth);
+        if !can_tell(&sizes) {
+            continue;
+        }
         let Ok(gap) = gap(reference, known) else { continue };
         let quantity = || reference.quantity();
-        found.extend(known.conclude(gap, (&limits, total), (DetectorKind::Ks, quantity), at));
+        found.extend(known.conclude(gap, (&limits, sizes), (DetectorKind::Ks, quantity), at));
     }
     found
 }

@@ -7,7 +7,7 @@ use trimtab_stats::{
 use trimtab_types::{Finding, Prediction, Reference};
 
 use super::{
-    difference::{Gap, Limits},
+    difference::{Gap, Limits, can_tell},
     episode::At,
     window::{Distribution, take_numbers},
 };
@@ -44,9 +44,13 @@ pub(super) fn test(
         if known.held() < window as u64 || total == 0 {
             continue;
         }
+        let sizes = known.sizes(&reference.counts, reference.worth);
+        if !can_tell(&sizes) {
+            continue;
+        }
         let Ok(gap) = gap(reference, known) else { continue };
         let quantity = || reference.quantity();
-        found.extend(known.conclude(gap, (&limits, total), (DetectorKind::Psi, quantity), at));
+        found.extend(known.conclude(gap, (&limits, sizes), (DetectorKind::Psi, quantity), at));
     }
     found
 }

@@ -7,10 +7,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::Window;
-use trimtab_types::{Baseline, Confusion, Estimate, Finding, Metric, Phase, Severity, Timestamp};
+use trimtab_types::{
+    Baseline, Confusion, Estimate, Finding, Metric, Phase, Reference, Severity, Sizes, Timestamp,
+};
 
 use super::{
     coverage::Due,
+    difference::can_tell,
     health::Health,
     pairs::Pairs,
     running::Running,
@@ -20,7 +23,7 @@ use super::{
     window::Distribution,
 };
 use crate::{
-    config::MetricSettings,
+    config::{Detectors, MetricSettings, Span},
     detector::DetectorKind,
     judged::JudgedRows,
     measure::{self, share_of},
@@ -164,6 +167,30 @@ impl SubjectState {
             .flat_map(|(kind, open)| open.values().map(|finding| (*kind, finding.as_ref())));
         let health = self.health.open().map(|finding| (DetectorKind::FeatureHealth, finding));
         errors.chain(distributions).chain(health).chain(others)
+    }
+
+    /// The quantities whose distribution cannot be told from the baseline's with windows of this many predictions, and why.
+    pub fn cannot_tell(&self, settings: &Detectors) -> Vec<String> {
+        let (Some(baseline), Span::Rows(window)) = (&self.baseline, settings.psi.window) else {
+            return Vec::new();
+        };
+        if !settings.psi.enabled {
+            return Vec::new();
+        }
+        let of_one = |reference: &Reference| {
+            let n: u64 = reference.counts.iter().sum();
+            let window_worth = f64::from(window) * reference.worth / n.max(1) as f64;
+            let sizes =
+                Sizes { baseline: n, baseline_worth: reference.worth, window: window.into(), window_worth };
+            (!can_tell(&sizes)).then(|| {
+                format!(
+                    "{}: {n} values of the baseline are worth {:.0} independent ones, and {window} are worth {window_worth:.0}",
+                    reference.quantity(),
+                    reference.worth
+                )
+            })
+        };
+        baseline.distributions.iter().filter_map(of_one).collect()
     }
 
     /// The gravest open episode.

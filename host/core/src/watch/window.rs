@@ -2,7 +2,7 @@
 //! `categories`. Stretches of time are in `sketches`.
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Finding, Prediction, Reference};
+use trimtab_types::{Finding, Prediction, Reference, Sizes};
 
 use super::{
     difference::{Gap, Limits},
@@ -52,18 +52,32 @@ impl Distribution {
         (self.bins.len() as f64 * worth / baseline.iter().sum::<u64>() as f64).max(1.0)
     }
 
+    /// How much is compared with a baseline of these counts.
+    pub(super) fn sizes(&self, baseline: &[u64], worth: f64) -> Sizes {
+        Sizes {
+            baseline: baseline.iter().sum(),
+            baseline_worth: worth,
+            window: self.held(),
+            window_worth: self.worth(baseline, worth),
+        }
+    }
+
     /// Brings the episode forward by a difference from the baseline's `total` values.
     pub(super) fn conclude(
         &mut self,
         gap: Gap,
-        (limits, total): (&Limits, u64),
+        (limits, sizes): (&Limits, Sizes),
         (kind, quantity): (DetectorKind, impl FnOnce() -> String),
         at: At<'_>,
     ) -> Vec<Finding> {
         self.p_value = Some(gap.p_value);
-        let held = self.bins.len();
-        let words = || format!("the newest {held} predictions against {total} of the baseline");
-        match limits.judge(severity_of(&self.episode), gap, words) {
+        let words = || {
+            let Sizes { baseline, baseline_worth, window, window_worth } = sizes;
+            format!(
+                "the newest {window} predictions (worth {window_worth:.0}) against {baseline} of the baseline (worth {baseline_worth:.0})"
+            )
+        };
+        match limits.judge(severity_of(&self.episode), gap, sizes, words) {
             Some(change) => episode::advance(&mut self.episode, (kind.name(), &quantity()), change, at),
             None => Vec::new(),
         }

@@ -25,6 +25,7 @@ pub(super) fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatu
                 metrics: known.metrics(kept),
                 estimated: known.estimates(state.configuration.judging.binary_threshold),
                 confusion: known.confusion(kept),
+                cannot_tell: known.cannot_tell(state.configuration.detectors(&subject.model_key())),
                 paused: known.paused,
                 open: known.open_findings().map(|(_, finding)| finding.clone()).collect(),
             })

@@ -372,6 +372,27 @@ fn a_score_that_moves_is_found_and_forgotten_when_it_comes_back() {
     check(&[(1_000, 0.0, 1.0), (1_000, 0.5, 1.0)], false, "");
 }
 
+/// A baseline of 200 values that are worth 45 says too little of its own worth; one that is worth 60 does not. Which it is,
+/// is said.
+#[test]
+fn a_baseline_that_is_worth_too_little_tells_nothing_and_says_so() {
+    for (worth, told) in [(45.0, 1), (60.0, 0)] {
+        let mut log = Log::new("[detectors.e-sr]\nenabled = false\n");
+        log.baseline_with(vec![Reference { counts: vec![20; 10], worth, fine: None, ..even(None) }]);
+        log.scores(1_000, 0.0, 1.0);
+        log.scores(600, 0.9, 1.0);
+        log.scores(1_500, 0.0, 1.0);
+        assert_eq!(log.findings.is_empty(), told == 1, "{}", log.life());
+        let cannot = log.state.subjects[&subject()].cannot_tell(&log.state.configuration.detectors);
+        assert_eq!(cannot.len(), told, "{cannot:?}");
+        if let Some(finding) = log.findings.first() {
+            let sizes = finding.sizes.expect("compared");
+            assert_eq!((sizes.baseline, sizes.baseline_worth), (200, 60.0));
+            assert_eq!((sizes.window, sizes.window_worth), (500, 150.0));
+        }
+    }
+}
+
 /// Every detector that watches by itself finds a large rise of the error and is silent about a fall.
 #[test]
 fn every_detector_can_be_switched_on() {
