@@ -43,3 +43,35 @@ fn alerts_say_what_was_told_and_what_was_held_back_and_take_an_answer() {
     assert_eq!(scratch.json(&["alerts"])["groups"][0]["note"], "known to ada: on it");
     scratch.verify();
 }
+
+/// What tightened has a command that undoes it, and the kill switch undoes nothing but itself.
+#[test]
+fn every_tightening_has_a_way_back() {
+    let scratch = told(STORY);
+    let shown = scratch.json(&["exposure", "show", "m"]);
+    let causes = shown["causes"].as_object().expect("causes");
+    // The ladder halves at each opening, of accuracy-z and of e-sr: two causes, however often they opened.
+    assert_eq!(causes.len(), 2, "{shown}");
+    assert_eq!(shown["exposure"], 0.25, "{shown}");
+    scratch.run(&["kill", "off", "m"]).expect(0);
+    assert_eq!(scratch.json(&["may-trade", "m"])["exposure"], 0.25, "the kill switch is another matter");
+    let cause = causes.keys().next().expect("a cause").clone();
+    scratch
+        .run(&["exposure", "clear", "m", "--cause", "nobody"])
+        .expect(66)
+        .says(&["nobody", "exposure show"]);
+    scratch.run(&["exposure", "clear", "m", "--cause", &cause, "--reason", "looked at"]).expect(0);
+    assert_eq!(scratch.json(&["may-trade", "m"])["exposure"], 0.5);
+    scratch.run(&["exposure", "set", "m", "0.8"]).expect(0);
+    assert_eq!(scratch.json(&["exposure", "show", "m"])["exposure"], 0.4);
+    scratch.run(&["weight", "clear", "m"]).expect(0);
+    assert_eq!(scratch.json(&["may-serve", "m"])["exposure"], 1.0);
+    scratch.run(&["exposure", "set", "m", "7"]).expect(65).says(&["exposure", "between 0 and 1"]);
+    scratch.run(&["exposure", "set", "nosuch", "0.5"]).expect(66).says(&["nosuch"]);
+    scratch.run(&["confidence", "set", "m", "0.7"]).expect(0);
+    assert_eq!(scratch.json(&["may-trade", "m"])["minimum_confidence"], 0.7);
+    scratch.run(&["confidence", "clear", "m"]).expect(0);
+    assert_eq!(scratch.json(&["may-trade", "m"])["minimum_confidence"], serde_json::Value::Null);
+    scratch.run(&["resume", "m"]).expect(0);
+    scratch.verify();
+}

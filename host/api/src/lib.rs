@@ -14,7 +14,7 @@ pub use alerts::{AcknowledgeRequest, AlertEvent, AlertGroupStatus, Alerts, Silen
 pub use calls::{Bucket, PolicyCalls};
 pub use failure::Failure;
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
-pub use trade::MayTrade;
+pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};
 pub use wire::{
     Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer, PolicyFailures,
     PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,

@@ -1,4 +1,6 @@
-//! The answer to "may I trade?".
+//! The answer to "may I trade?", and how a person changes its terms.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,4 +19,47 @@ pub struct MayTrade {
     pub minimum_confidence: Option<f64>,
     /// Why not, or why less.
     pub reasons: Vec<String>,
+}
+
+/// How much of the usual exposure a model may have, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExposureStatus {
+    /// The share that is in force, 0..1.
+    pub exposure: f64,
+    /// What a person set.
+    pub base: f64,
+    /// What it is multiplied by, for each cause.
+    pub causes: BTreeMap<String, f64>,
+}
+
+/// What a person changes about a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelAct {
+    /// The exposure is this, times what causes reduce it by.
+    SetExposure(f64),
+    /// What a cause reduced is taken back; none: all, and what a person set.
+    ClearExposure(Option<String>),
+    /// No prediction below this confidence is to be served; none: all may be.
+    MinimumConfidence(Option<f64>),
+    /// Policies decide about all of it again.
+    Resume,
+}
+
+/// A person changes something about a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActRequest {
+    /// Owner of the model.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Which model.
+    pub model: String,
+    /// What.
+    pub act: ModelAct,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
 }

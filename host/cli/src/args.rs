@@ -2,6 +2,7 @@
 
 mod alerts;
 mod policy;
+mod terms;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -11,6 +12,10 @@ pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, WhoArgs, WhomArgs};
 pub(crate) use policy::{
     CompareArgs, DryRunArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand, PolicyNewArgs,
     PolicyRunArgs, PolicyTestArgs, RollbackArgs,
+};
+
+pub(crate) use terms::{
+    ConfidenceArgs, ConfidenceCommand, ExposureArgs, ExposureCommand, ModelArgs, ResumeArgs,
 };
 
 const EXIT_CODES: &str = "\
@@ -58,7 +63,7 @@ pub(crate) enum Command {
     /// Set or show what subjects are held against.
     Baseline(BaselineArgs),
     /// Show the host, its models, subjects and policies.
-    Status(FilterArgs),
+    Status(StatusArgs),
     /// Say by exit code whether anything drifts, and write a report.
     Check(CheckArgs),
     /// List findings, newest first.
@@ -68,9 +73,17 @@ pub(crate) enum Command {
     /// Show what people were told and what was held back, and answer.
     Alerts(AlertsArgs),
     /// May I trade on this model, and how much?
+    #[command(alias = "may-serve")]
     MayTrade(MayTradeArgs),
     /// Stop trading on a model, or allow it again.
     Kill(KillArgs),
+    /// Show, set or clear how much of the usual exposure a model may have.
+    #[command(alias = "weight")]
+    Exposure(ExposureArgs),
+    /// Set or clear the confidence below which no prediction is to be served.
+    Confidence(ConfidenceArgs),
+    /// Let policies decide about a model again that one of them paused.
+    Resume(ResumeArgs),
     /// Fold the whole log again, ask the recorded policies again, and compare.
     Verify(VerifyArgs),
     /// Play a file of history through the same pipe into a scratch store.
@@ -207,9 +220,21 @@ pub(crate) struct FilterArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Only what is open, paused or stopped.
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
+    /// Show only what is open or paused.
+    #[arg(long)]
+    pub(crate) open: bool,
     /// Where the report goes; `check_report.json` in the data directory where nothing is said.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -263,7 +288,7 @@ pub(crate) struct MayTradeArgs {
 pub(crate) enum Switch {
     /// Stop trading.
     On,
-    /// Allow it again, in full.
+    /// Allow it again.
     Off,
 }
 

@@ -48,11 +48,15 @@ pub(crate) struct Output {
     json: bool,
     colour: bool,
     closed: bool,
+    /// Columns of the terminal; `None`: it is none, and lines are as long as they are.
+    width: Option<usize>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, colour: colour(&std::io::stdout()), closed: false }
+        let width = terminal_size::terminal_size_of(std::io::stdout())
+            .map(|(terminal_size::Width(width), _)| usize::from(width).max(NARROWEST));
+        Self { json, colour: colour(&std::io::stdout()), closed: false, width }
     }
 
     /// Whether the answer is wanted as JSON.
@@ -68,7 +72,10 @@ impl Output {
     /// A line to stdout, for people.
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         let text = safe(text.as_ref(), self.colour);
-        self.write(&text)
+        match self.width {
+            Some(width) => self.write(&fitted(&text, width)),
+            None => self.write(&text),
+        }
     }
 
     fn write(&mut self, text: &str) -> Result<(), Failure> {
@@ -97,9 +104,9 @@ impl Output {
         }
     }
 
-    /// A table; columns are as wide as their widest cell.
+    /// A table; columns are as wide as their widest cell, as far as the terminal is.
     pub(crate) fn table(&mut self, table: &Table) -> Result<(), Failure> {
-        for line in table.lines(|text, tone| self.paint(text, tone)) {
+        for line in table.lines(self.width, |text, tone| self.paint(text, tone)) {
             self.line(line)?;
         }
         Ok(())
@@ -154,6 +161,65 @@ fn safe(text: &str, colour: bool) -> String {
     safe
 }
 
+/// No terminal is narrower, as far as output is made to fit.
+const NARROWEST: usize = 40;
+/// No column is made narrower than this.
+const NARROWEST_COLUMN: usize = 8;
+/// Between two columns.
+const GAP: usize = 2;
+
+/// A text whose lines are at most so wide; what follows is indented as the line that it belongs to. Tones take no room.
+fn fitted(text: &str, width: usize) -> String {
+    let fit = |line: &str| {
+        let indent = line.chars().take_while(|c| *c == ' ').count().min(width / 2);
+        let (mut fitted, mut used) = (" ".repeat(indent), indent);
+        for (number, word) in line.trim_start_matches(' ').split(' ').enumerate() {
+            let long = visible(word);
+            if number > 0 {
+                if used + 1 + long > width && used > indent {
+                    fitted.push('\n');
+                    fitted.push_str(&" ".repeat(indent));
+                    used = indent;
+                } else {
+                    fitted.push(' ');
+                    used += 1;
+                }
+            }
+            if used + long <= width || word.contains('\x1b') {
+                fitted.push_str(word);
+                used += long;
+                continue;
+            }
+            for c in word.chars() {
+                if used == width {
+                    fitted.push('\n');
+                    fitted.push_str(&" ".repeat(indent));
+                    used = indent;
+                }
+                fitted.push(c);
+                used += 1;
+            }
+        }
+        fitted
+    };
+    let fitted: Vec<_> = text
+        .split('\n')
+        .map(|line| if visible(line) <= width { line.to_owned() } else { fit(line) })
+        .collect();
+    fitted.join("\n")
+}
+
+/// Characters that are shown: tones are not.
+fn visible(text: &str) -> usize {
+    let mut rest = text;
+    let mut count = 0;
+    while let Some(at) = rest.find("\x1b[") {
+        count += rest[..at].chars().count();
+        rest = rest[at..].split_once('m').map_or("", |(_, after)| after);
+    }
+    count + rest.chars().count()
+}
+
 /// Rows of cells under a heading.
 pub(crate) struct Table {
     heading: Vec<&'static str>,
@@ -175,13 +241,18 @@ impl Table {
         self.rows.is_empty()
     }
 
-    fn lines(&self, paint: impl Fn(&str, Tone) -> String) -> Vec<String> {
+    /// Its lines. Where they would be wider than `most`, the widest columns are made narrower, and their cells take several
+    /// lines.
+    fn lines(&self, most: Option<usize>, paint: impl Fn(&str, Tone) -> String) -> Vec<String> {
         let width = |column: usize| {
             let cells =
                 self.rows.iter().filter_map(|row| row.get(column)).map(|(text, _)| text.chars().count());
             cells.chain(self.heading.get(column).map(|text| text.chars().count())).max().unwrap_or(0)
         };
-        let widths: Vec<_> = (0..self.heading.len()).map(width).collect();
+        let mut widths: Vec<_> = (0..self.heading.len()).map(width).collect();
+        if let Some(most) = most {
+            narrow(&mut widths, most);
+        }
         let line = |cells: Vec<(&str, Tone)>| {
             let last = cells.len().saturating_sub(1);
             let cells = cells.iter().zip(&widths).enumerate().map(|(column, ((text, tone), width))| {
@@ -191,10 +262,43 @@ impl Table {
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         let heading = line(self.heading.iter().map(|text| (*text, Tone::Faint)).collect());
-        let rows =
-            self.rows.iter().map(|row| line(row.iter().map(|(text, tone)| (text.as_str(), *tone)).collect()));
+        let rows = self.rows.iter().flat_map(|row| {
+            let cells: Vec<Vec<String>> =
+                row.iter().zip(&widths).map(|((text, _), width)| in_lines(text, *width)).collect();
+            let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+            let of = |number: usize| {
+                let cells = row.iter().zip(&cells);
+                line(
+                    cells
+                        .map(|((_, tone), cell)| (cell.get(number).map_or("", String::as_str), *tone))
+                        .collect(),
+                )
+            };
+            (0..height).map(of).collect::<Vec<_>>()
+        });
         std::iter::once(heading).chain(rows).collect()
     }
+}
+
+/// Makes the widest columns narrower until all together fit, as far as that goes.
+fn narrow(widths: &mut [usize], most: usize) {
+    let room = most.saturating_sub(GAP * widths.len().saturating_sub(1));
+    loop {
+        let all: usize = widths.iter().sum();
+        let Some(widest) = widths.iter_mut().max() else { return };
+        if all <= room || *widest <= NARROWEST_COLUMN {
+            return;
+        }
+        *widest -= 1;
+    }
+}
+
+/// A cell in lines of at most this width.
+fn in_lines(text: &str, width: usize) -> Vec<String> {
+    if text.chars().count() <= width {
+        return vec![text.to_owned()];
+    }
+    fitted(text, width).split('\n').map(str::to_owned).collect()
 }
 
 /// A cell without a tone.
@@ -219,13 +323,39 @@ mod tests {
             assert_eq!(safe(HOSTILE, colour), SHOWN);
             assert_eq!(safe("two\nlines", colour), "two\nlines");
         }
-        let output = Output { json: false, colour: true, closed: false };
+        let output = Output { json: false, colour: true, closed: false, width: None };
         let painted = output.paint(HOSTILE, Tone::Bad);
         assert_eq!(safe(&painted, true), format!("{}{SHOWN}{PLAIN_AGAIN}", Tone::Bad.code()));
         let mut table = Table::new(&["reason", "model"]);
         table.row([cell("one\ntwo\x1b[1A"), cell("m")]);
-        let lines = table.lines(|text, _| text.to_owned());
+        let lines = table.lines(None, |text, _| text.to_owned());
         assert_eq!(lines, ["reason             model", r"one\ntwo\u{1b}[1A  m"]);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let mut table = Table::new(&["model", "because", "open"]);
+        let long = "trading is stopped on this model (ada: it looks wrong, and nobody knows why)";
+        table.row([cell("btc"), cell(long), cell("e-sr critical since yesterday, psi high since Monday")]);
+        table.row([
+            cell("a-model-with-a-long-name-in-one-word-of-sixty-two-letters-or-so"),
+            cell("-"),
+            cell("-"),
+        ]);
+        for width in [40, 60, 80, 100] {
+            let lines = table.lines(Some(width), |text, _| text.to_owned());
+            assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {lines:#?}");
+            let letters = |text: &str| text.chars().filter(|c| *c == 'w').count();
+            assert_eq!(
+                lines.iter().map(|line| letters(line)).sum::<usize>(),
+                6,
+                "nothing is cut: {lines:#?}"
+            );
+        }
+        assert_eq!(fitted("  one two three", 9), "  one two\n  three");
+        assert_eq!(fitted("short\n  abcdefgh", 6), "short\n  abcd\n  efgh");
+        let painted = format!("{}one two\x1b[0m three", Tone::Bad.code());
+        assert_eq!(fitted(&painted, 13), painted, "tones take no room");
     }
 
     #[test]
@@ -234,7 +364,7 @@ mod tests {
         table.row([cell("btc"), ("ok".to_owned(), Tone::Good)]);
         table.row([cell("ä-long-name"), ("critical".to_owned(), Tone::Bad)]);
         assert_eq!(
-            table.lines(|text, _| text.to_owned()),
+            table.lines(None, |text, _| text.to_owned()),
             ["model        health", "btc          ok", "ä-long-name  critical"]
         );
     }

@@ -18,7 +18,7 @@ pub use trimtab_types::Fleet;
 // What was found here before it had a place of its own.
 pub use crate::{
     detector::DetectorKind,
-    ledger::{AlertGroup, Breaker, GroupKey, Held, KillNote, Line, ModelState, Silence, Told},
+    ledger::{AlertGroup, Breaker, Exposure, GroupKey, Held, KillNote, Line, ModelState, Silence, Told},
     state::{BadState, State, StateChange, StateKey},
     view::SubjectView,
     watch::SubjectState,
@@ -165,6 +165,13 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
             }
         }
         Act::LeaveAlone { policy, until } => state.leave_alone(policy, *until),
+        Act::SetExposure { model, exposure } => state.model_mut(model).exposure.set(*exposure),
+        Act::ClearExposure { model, cause } => state.model_mut(model).exposure.clear(cause.as_deref()),
+        Act::MinimumConfidence { model, confidence } => {
+            state.model_mut(model).minimum_confidence = *confidence;
+        }
+        // Ending a pause puts what is open to the policies again: see `decide`.
+        Act::Resume { .. } => {}
         Act::Acknowledge { model, kind } => state.model_mut(model).acknowledge(*kind, &note),
         Act::Silence { model, kind, until } => {
             let silences = match model {

@@ -113,7 +113,7 @@ impl Default for State {
 
 impl State {
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 11;
+    pub const FORMAT: u32 = 12;
 
     /// What time it is for a model: the newest of its own entries and of the ticks. There is no other clock, so that no
     /// other model's rows change anything about it.
@@ -174,7 +174,7 @@ impl State {
     }
 
     /// The subjects of a model.
-    pub(crate) fn subjects_of(&self, key: &ModelKey) -> impl Iterator<Item = (&Subject, &Arc<SubjectState>)> {
+    pub fn subjects_of(&self, key: &ModelKey) -> impl Iterator<Item = (&Subject, &Arc<SubjectState>)> {
         let first = Subject {
             tenant: key.tenant.clone(),
             model: key.model.clone(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use trimtab_api::MayTrade;
 use trimtab_core::fold::{KillNote, ModelState, State};
-use trimtab_types::{ModelKey, Position};
+use trimtab_types::{ModelKey, Position, ReleaseStage, Severity};
 
 /// What was known at one moment.
 #[derive(Debug, Default)]
@@ -86,12 +86,33 @@ impl Snapshot {
                 // To lift what was never set makes no model known.
                 Some(_) => {
                     if let Some(terms) = &mut terms {
-                        (terms.stopped, terms.exposure) = (None, 1.0);
+                        terms.stopped = None;
                     }
                 }
             }
         }
-        answer(key, everything, terms)
+        let mut answer = answer(key, everything, terms);
+        if answer.allowed {
+            answer.reasons.extend(self.ignored(key));
+        }
+        answer
+    }
+
+    /// A critical finding of which nothing follows at the model's stage.
+    fn ignored(&self, key: &ModelKey) -> Option<String> {
+        let stage = self.state.configuration.stage(key);
+        if stage >= ReleaseStage::Protect {
+            return None;
+        }
+        let mut open = self.state.subjects_of(key).flat_map(|(_, known)| known.open_findings());
+        let (_, finding) = open.find(|(_, finding)| finding.severity == Severity::Critical)?;
+        Some(format!(
+            "{} on {} of {} is critical; at the stage `{}` nobody but a person stops trading",
+            finding.detector,
+            finding.quantity,
+            finding.subject,
+            stage.name()
+        ))
     }
 }
 
@@ -101,7 +122,7 @@ impl Terms {
         let stopped = model.killed_by_operator.as_ref().or(model.killed_by_policy.as_ref()).map(said);
         (model.predictions > 0 || stopped.is_some()).then_some(Self {
             stopped,
-            exposure: model.exposure,
+            exposure: model.exposure.share(),
             minimum_confidence: model.minimum_confidence,
         })
     }
@@ -153,7 +174,7 @@ mod tests {
             let mut state = State::default();
             state.position = Position(10);
             let mut known = ModelState::default();
-            (known.predictions, known.exposure) = (5, exposure);
+            (known.predictions, known.exposure) = (5, known.exposure.reduced("ladder", exposure));
             state.models.insert(key("btc"), known);
             let board = Board::default();
             board.folded(state);
@@ -177,7 +198,7 @@ mod tests {
         check(1.0, &[(11, Some("btc"), true)], "trading is stopped on this model (ada: test)");
         check(1.0, &[(11, None, true)], "trading is stopped on all models (ada: test)");
         check(1.0, &[(11, Some("eth"), true)], "yes 1");
-        check(0.5, &[(11, Some("btc"), true), (12, Some("btc"), false)], "yes 1");
+        check(0.5, &[(11, Some("btc"), true), (12, Some("btc"), false)], "yes 0.5");
         check(1.0, &[(11, None, true), (12, Some("btc"), false)], "trading is stopped on all models");
         check(1.0, &[(9, Some("btc"), true)], "yes 1"); // the fold knows better
     }

@@ -76,7 +76,11 @@ impl Entry {
             Self::Redaction(redaction) => Some(key(&redaction.model)),
             Self::OperatorAct(act) => match &act.act {
                 Act::KillSwitch { model, .. } | Act::Silence { model, .. } => model.as_ref().map(key),
-                Act::Acknowledge { model, .. } => Some(key(model)),
+                Act::Acknowledge { model, .. }
+                | Act::SetExposure { model, .. }
+                | Act::ClearExposure { model, .. }
+                | Act::MinimumConfidence { model, .. }
+                | Act::Resume { model } => Some(key(model)),
                 Act::LeaveAlone { .. } => None,
             },
             Self::Configuration(_)
@@ -234,6 +238,32 @@ pub enum Act {
         model: ModelKey,
         /// Of which kind; `None`: all.
         kind: Option<AlertKind>,
+    },
+    /// The exposure of a model is this, times what causes reduce it by.
+    SetExposure {
+        /// Of which model.
+        model: ModelKey,
+        /// 0..1.
+        exposure: f64,
+    },
+    /// What a cause reduced the exposure by is taken back.
+    ClearExposure {
+        /// Of which model.
+        model: ModelKey,
+        /// Which cause; `None`: all, and what a person set.
+        cause: Option<String>,
+    },
+    /// No prediction of a model below this confidence is to be served.
+    MinimumConfidence {
+        /// Of which model.
+        model: ModelKey,
+        /// 0..1; `None`: all may be served.
+        confidence: Option<f64>,
+    },
+    /// Policies decide about all of a model again.
+    Resume {
+        /// About which model.
+        model: ModelKey,
     },
     /// No alert is sent until then; what is still open at that time is told then.
     Silence {

@@ -23,9 +23,11 @@ pub(crate) async fn run(global: &Global, args: &CheckArgs, output: &mut Output) 
             "ok {}  warning {}  critical {}  unknown {}",
             report.ok, report.warning, report.critical, report.unknown
         ))?;
-        if !report.subjects.is_empty() {
-            output.table(&show::subjects(&report.subjects))?;
-            show::cannot_tell(&report.subjects).iter().try_for_each(|line| output.line(line))?;
+        let mut subjects = report.subjects.clone();
+        show::worst_first(&mut subjects, args.open);
+        if !subjects.is_empty() {
+            output.table(&show::subjects(&subjects))?;
+            show::cannot_tell(&subjects).iter().try_for_each(|line| output.line(line))?;
         }
         if report.unknown > 0 && !args.allow_unknown {
             output.note(format!(

@@ -13,6 +13,7 @@ pub(crate) mod policy;
 pub(crate) mod serve;
 mod show;
 pub(crate) mod status;
+pub(crate) mod terms;
 pub(crate) mod trade;
 pub(crate) mod verify;
 

@@ -17,6 +17,25 @@ pub(crate) fn health(health: Health) -> (String, Tone) {
     (health.name().to_owned(), tone)
 }
 
+/// How many subjects are how, the worst first.
+pub(crate) fn summary(subjects: &[SubjectStatus]) -> String {
+    let of = |health: Health| {
+        let number = subjects.iter().filter(|subject| subject.health == health).count();
+        (number > 0).then(|| format!("{number} {}", health.name()))
+    };
+    let all = [Health::Critical, Health::Warning, Health::Unknown, Health::Ok];
+    let all: Vec<_> = all.into_iter().filter_map(of).collect();
+    if all.is_empty() { "no subject yet".to_owned() } else { all.join(", ") }
+}
+
+/// Puts the worst first; with `open`, leaves out those of which nothing is open and that nobody paused.
+pub(crate) fn worst_first(subjects: &mut Vec<SubjectStatus>, open: bool) {
+    if open {
+        subjects.retain(|subject| !subject.open.is_empty() || subject.paused);
+    }
+    subjects.sort_by(|a, b| b.health.cmp(&a.health).then_with(|| a.subject.cmp(&b.subject)));
+}
+
 pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
     let mut table =
         Table::new(&["subject", "health", "resolved", "last 50", "last 100", "last 200", "baseline", "open"]);

@@ -4,19 +4,20 @@ use trimtab_server::{ExitCode, Failure, Status};
 
 use super::{filtered, query, show};
 use crate::{
-    args::{FilterArgs, Global},
+    args::{Global, StatusArgs},
     connect,
     output::{Output, Table, Tone, cell, count},
 };
 
 pub(crate) async fn run(
     global: &Global,
-    args: &FilterArgs,
+    args: &StatusArgs,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let status: Status = connect::connect(global).await?.get(&query("/v1/status", &filtered(args))).await?;
+    let filter = filtered(&args.filter);
+    let mut status: Status = connect::connect(global).await?.get(&query("/v1/status", &filter)).await?;
     if let Some(wanted) =
-        args.model.as_ref().filter(|_| status.models.is_empty() && status.subjects.is_empty())
+        args.filter.model.as_ref().filter(|_| status.models.is_empty() && status.subjects.is_empty())
     {
         return Err(Failure::missing(format!(
             "--model {wanted}: is not known; `trimtab status` lists models"
@@ -25,6 +26,11 @@ pub(crate) async fn run(
     if output.is_json() {
         output.json(&status)?;
         return Ok(ExitCode::Ok);
+    }
+    let summary = show::summary(&status.subjects);
+    show::worst_first(&mut status.subjects, args.open);
+    if args.open {
+        status.models.retain(|model| !model.may_trade.allowed || !model.may_trade.reasons.is_empty());
     }
     let counts = status.counts;
     output.line(format!("data       {}", status.directory))?;
@@ -39,6 +45,7 @@ pub(crate) async fn run(
         count(counts.decisions, "decision"),
         count(counts.effects, "alert")
     ))?;
+    output.line(format!("health     {summary}"))?;
     output.line(format!("sandbox    {}", status.sandbox))?;
     if let Some(trouble) = &status.trouble {
         output.line(output.paint(&format!("trouble    {trouble}"), Tone::Bad))?;

@@ -18,6 +18,9 @@ use crate::{
     in_force::Version,
 };
 
+/// A pause that a policy asked for ends by itself.
+const LONGEST_PAUSE: u64 = 86_400;
+
 /// What a policy, or the host in its place, proposes. Nothing has happened yet.
 struct Proposal {
     record: DecisionRecord,
@@ -30,9 +33,16 @@ impl Turn<'_> {
     /// what they propose is composed, judged and carried out.
     pub(super) fn decide(&mut self, subject: &Subject, findings: Vec<Finding>) {
         let stage = self.state.configuration.stage(&subject.model_key());
-        let paused = self.state.subjects.get(subject).is_some_and(|state| state.paused);
-        if stage == ReleaseStage::Observe || paused {
+        if stage == ReleaseStage::Observe {
             return;
+        }
+        if self.state.subjects.get(subject).is_some_and(|state| state.paused) {
+            // A pause keeps what is critical from nobody.
+            let is_critical = |f: &Finding| f.phase != Phase::Closed && f.severity == Severity::Critical;
+            if !findings.iter().any(is_critical) {
+                return;
+            }
+            self.pause(subject, false);
         }
         let policies = Arc::clone(&self.state.in_force);
         let versions = |mode| {
@@ -114,11 +124,73 @@ impl Turn<'_> {
             subject: &record.subject,
             model: &model,
             findings,
+            by: record.decided_by(),
             now: self.state.clock(&key),
         };
         let (verdict, plan) = safeguards::judge(action, &case);
         self.carry_out(plan, record);
         verdict
+    }
+
+    /// Nobody decides about a subject for a while, or somebody does again.
+    fn pause(&mut self, subject: &Subject, paused: bool) {
+        self.state.subject_mut(subject).paused = paused;
+        let model = subject.model_key();
+        let until = self.state.clock(&model).plus(LONGEST_PAUSE);
+        let pauses = &mut self.state.model_mut(&model).pauses;
+        let key = (subject.version.clone(), subject.segment.clone());
+        if paused {
+            pauses.insert(key, until);
+        } else {
+            pauses.remove(&key);
+        }
+    }
+
+    /// Pauses that are over end, and what is open is put to the policies again.
+    pub(super) fn end_pauses(&mut self) {
+        let mut over = Vec::new();
+        for (model, known) in &self.state.models {
+            let now = self.state.clock(model);
+            over.extend(known.pauses.iter().filter(|(_, until)| now >= **until).map(
+                |((version, segment), _)| Subject {
+                    tenant: model.tenant.clone(),
+                    model: model.model.clone(),
+                    version: version.clone(),
+                    segment: segment.clone(),
+                },
+            ));
+        }
+        self.resume(&over);
+    }
+
+    /// Ends pauses, and puts what is open to the policies again.
+    pub(super) fn resume(&mut self, subjects: &[Subject]) {
+        for subject in subjects {
+            self.pause(subject, false);
+        }
+        self.ask_again(|subject| subjects.contains(subject));
+    }
+
+    /// Puts what is open to the policies again, as raised: more may follow from it now than when it opened.
+    pub(super) fn ask_again(&mut self, about: impl Fn(&Subject) -> bool) {
+        let position = self.state.position;
+        let again = |subject: &Subject, finding: &Finding| Finding {
+            phase: Phase::Raised,
+            position,
+            at: self.state.clock(&subject.model_key()),
+            ..finding.clone()
+        };
+        let wanted = self.state.subjects.iter().filter(|(subject, _)| about(subject));
+        let mut open: Vec<(Subject, Vec<Finding>)> = wanted
+            .map(|(subject, known)| {
+                (subject.clone(), known.open_findings().map(|(_, finding)| again(subject, finding)).collect())
+            })
+            .collect();
+        open.retain(|(_, findings)| !findings.is_empty());
+        for (subject, mut findings) in open {
+            findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+            self.decide(&subject, findings);
+        }
     }
 
     fn carry_out(&mut self, plan: Plan, record: &DecisionRecord) {
@@ -145,7 +217,7 @@ impl Turn<'_> {
             }
             Plan::PlanRetrain(until) => self.state.model_mut(&key).retrain_planned = Some(until),
             Plan::Retrain => self.state.model_mut(&key).ask_for_retrain(clock),
-            Plan::Pause(paused) => self.state.subject_mut(subject).paused = paused,
+            Plan::Pause(paused) => self.pause(subject, paused),
             Plan::ResetDetector(name) => {
                 // What this closes is recorded and not put to a policy again: a decision must not lead to itself.
                 let closed = self.state.reset(subject, Some(&name));

@@ -6,7 +6,7 @@ use trimtab_types::{Action, Finding, ModelKey, Severity, Subject, Timestamp, Ver
 use crate::{
     Configuration,
     config::ReleaseStage,
-    fold::{DetectorKind, ModelState},
+    fold::{DetectorKind, Exposure, ModelState},
 };
 
 /// The circumstances of a proposal.
@@ -20,6 +20,8 @@ pub struct Case<'a> {
     pub model: &'a ModelState,
     /// The findings that led to it.
     pub findings: &'a [Finding],
+    /// Who proposes: a policy, or `host`.
+    pub by: &'a str,
     /// The log's clock.
     pub now: Timestamp,
 }
@@ -33,8 +35,8 @@ pub enum Plan {
     Kill,
     /// Take back what a policy stopped.
     Unkill,
-    /// The model's exposure becomes this share.
-    Exposure(f64),
+    /// The model's exposure becomes this.
+    Exposure(Exposure),
     /// The model's minimum confidence becomes this.
     MinimumConfidence(f64),
     /// A retrain is planned to begin until then.
@@ -56,7 +58,8 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
     }
     let model = case.subject.model_key();
     let stage = case.configuration.stage(&model);
-    let unstaged = (stage != ReleaseStage::Act).then(|| {
+    let is_enough = stage == ReleaseStage::Act || (stage == ReleaseStage::Protect && tightens(action));
+    let unstaged = (!is_enough).then(|| {
         format!("the stage of `{model}` is not `act`; set `stage = \"act\"` under [[models]] once its decisions are trusted")
     });
     if *action == Action::RetrainNow {
@@ -84,8 +87,16 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
             None => (done("what policies had stopped is allowed again"), Plan::Unkill),
         },
         Action::ScaleExposure(factor) => {
-            let exposure = case.model.exposure * factor;
-            (done(format!("exposure of `{model}` is now {exposure}")), Plan::Exposure(exposure))
+            let cause = cause(case);
+            let exposure = case.model.exposure.reduced(&cause, *factor);
+            let share = exposure.share();
+            if exposure == case.model.exposure {
+                return (
+                    done(format!("exposure of `{model}` is {share} already, by {cause}")),
+                    Plan::Nothing,
+                );
+            }
+            (done(format!("exposure of `{model}` is now {share}")), Plan::Exposure(exposure))
         }
         Action::MinimumConfidence(confidence) => match case.model.minimum_confidence {
             Some(current) if *confidence < current => (
@@ -178,6 +189,37 @@ fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verd
     )
 }
 
+/// What is done at the stage `protect`: a person can take each of them back.
+fn tightens(action: &Action) -> bool {
+    match action {
+        Action::KillSwitchOn
+        | Action::ScaleExposure(_)
+        | Action::MinimumConfidence(_)
+        | Action::Pause
+        | Action::StopCanary
+        | Action::MarkDegraded => true,
+        Action::Monitor
+        | Action::Alert(_)
+        | Action::ScheduleRetrain(_)
+        | Action::RetrainNow
+        | Action::KillSwitchOff
+        | Action::Rollback
+        | Action::RollbackTo(_)
+        | Action::Resume
+        | Action::ResetDetector(_) => false,
+    }
+}
+
+/// What an exposure is reduced by: a policy, and the gravest finding that it was asked about.
+fn cause(case: &Case<'_>) -> String {
+    match case.findings.first() {
+        Some(finding) => {
+            format!("{}: {} on {} of {}", case.by, finding.detector, finding.quantity, finding.subject)
+        }
+        None => case.by.to_owned(),
+    }
+}
+
 fn done(what: impl Into<String>) -> Verdict {
     Verdict::Done { what: what.into() }
 }
@@ -212,6 +254,7 @@ mod tests {
             subject: &subject(),
             model: &model,
             findings: &findings,
+            by: "ladder",
             now,
         };
         let (verdict, plan) = judge(action, &case);
@@ -277,6 +320,27 @@ mod tests {
     }
 
     #[test]
+    fn the_protect_stage_does_what_tightens_and_no_more() {
+        let protect = ACT.replace("\"act\"", "\"protect\"");
+        for (action, is_done) in [
+            (Action::KillSwitchOn, true),
+            (Action::ScaleExposure(0.5), true),
+            (Action::MinimumConfidence(0.6), true),
+            (Action::Pause, true),
+            (Action::MarkDegraded, true),
+            (Action::KillSwitchOff, false),
+            (Action::Resume, false),
+            (Action::RetrainNow, false),
+            (Action::ScheduleRetrain(60), false),
+            (Action::Rollback, false),
+            (Action::ResetDetector("e-sr".into()), false),
+        ] {
+            let (verdict, plan) = check(&protect, |_| {}, Severity::Critical, &action);
+            assert_eq!((verdict.starts_with("done"), plan != Plan::Nothing), (is_done, is_done), "{action}");
+        }
+    }
+
+    #[test]
     fn policies_tighten_and_people_loosen() {
         let operator = |m: &mut ModelState| {
             m.killed_by_operator =
@@ -285,10 +349,20 @@ mod tests {
         let (verdict, plan) = check(ACT, operator, Severity::High, &Action::KillSwitchOff);
         assert!(verdict.contains("ada") && plan == Plan::Nothing, "{verdict}");
         assert_eq!(check(ACT, |_| {}, Severity::High, &Action::KillSwitchOff).1, Plan::Unkill);
-        assert_eq!(
-            check(ACT, |m| m.exposure = 0.5, Severity::High, &Action::ScaleExposure(0.5)).1,
-            Plan::Exposure(0.25)
-        );
+        // Another cause comes on top; the same one again changes nothing.
+        let other = |m: &mut ModelState| m.exposure = m.exposure.reduced("another", 0.5);
+        let Plan::Exposure(reduced) = check(ACT, other, Severity::High, &Action::ScaleExposure(0.5)).1 else {
+            panic!("reduced")
+        };
+        assert_eq!(reduced.share(), 0.25);
+        let same = |m: &mut ModelState| {
+            m.exposure = m.exposure.reduced("ladder: e-sr on error of btc@v1", 0.5);
+        };
+        let (verdict, plan) = check(ACT, same, Severity::High, &Action::ScaleExposure(0.5));
+        assert!(verdict.contains("is 0.5 already") && plan == Plan::Nothing, "{verdict}");
+        let mut released = ModelState { exposure: reduced, ..ModelState::default() };
+        released.release();
+        assert_eq!(released.exposure.share(), 0.25, "the kill switch is another matter");
         let tight = |m: &mut ModelState| m.minimum_confidence = Some(0.7);
         assert_eq!(check(ACT, tight, Severity::High, &Action::MinimumConfidence(0.6)).1, Plan::Nothing);
         assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use trimtab_types::{Ask, Entry, Finding, Record};
+use trimtab_types::{Act, Ask, Entry, Finding, OperatorAct, Record};
 
 use super::{output::Output, turn::Turn};
 use crate::{
@@ -35,22 +35,35 @@ pub fn step(state: &mut State, record: &Record, prepared: Option<Prepared>, ask:
         }
         _ => {}
     }
+    let before = Arc::clone(&state.configuration);
     if let Some(prepared) = prepared {
         findings.extend(put_in_force(state, prepared));
     }
     let mut turn = Turn::new(state, ask);
     turn.found(&findings);
-    if matches!(record.entry, Entry::Tick(_)) {
-        turn.tell_what_is_due();
+    turn.ask_where_more_may_be_done(&before);
+    match &record.entry {
+        Entry::Tick(_) => {
+            turn.end_pauses();
+            turn.tell_what_is_due();
+        }
+        Entry::OperatorAct(OperatorAct { act: Act::Resume { model }, .. }) => {
+            let paused = turn.state.subjects_of(model).filter(|(_, known)| known.paused);
+            let paused: Vec<_> = paused.map(|(subject, _)| subject.clone()).collect();
+            turn.resume(&paused);
+        }
+        _ => {}
     }
     turn.output
 }
 
 /// Puts something else in force without an entry that says so: what is tried out.
 pub fn try_out(state: &mut State, prepared: Prepared, ask: &mut dyn Ask) -> Output {
+    let before = Arc::clone(&state.configuration);
     let findings = put_in_force(state, prepared);
     let mut turn = Turn::new(state, ask);
     turn.found(&findings);
+    turn.ask_where_more_may_be_done(&before);
     turn.output
 }
 
@@ -80,6 +93,17 @@ impl State {
 }
 
 impl Turn<'_> {
+    /// Where the stage of a model rose, policies are asked again about what is open.
+    fn ask_where_more_may_be_done(&mut self, before: &Arc<Configuration>) {
+        let after = Arc::clone(&self.state.configuration);
+        if !Arc::ptr_eq(before, &after) {
+            self.ask_again(|subject| {
+                let model = subject.model_key();
+                after.stage(&model) > before.stage(&model)
+            });
+        }
+    }
+
     /// Records findings and puts them to the policies, those of one subject together.
     fn found(&mut self, findings: &[Finding]) {
         self.output.findings.extend(findings.iter().cloned());

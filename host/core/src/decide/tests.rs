@@ -282,6 +282,87 @@ fn a_version_that_is_left_alone_everywhere_is_asked_about_nothing() {
     check(PolicyRef { name: "script".into(), digest: Digest::of(b"another version") }, &["decided"]);
 }
 
+/// A model with something open, about which one policy answers so at the stage `act`.
+fn with_something_open(stage: &str, actions: &[Action]) -> (State, Output) {
+    let mut state = State::default();
+    let mut output = Output::default();
+    let set = (Entry::PolicySet(PolicySetEntry::default()), None);
+    let rows = (0..240).map(|n| row("good", n, 100, n < 120));
+    let mut ready = Some(prepared(&CONFIG.replace("\"act\"", stage)));
+    for ((entry, resolves), position) in [set, (baseline("good"), None)].into_iter().chain(rows).zip(1..) {
+        let record = Record { position: Position(position), entry, resolves };
+        output.append(step(&mut state, &record, ready.take(), &mut Script(answers_with(actions))));
+    }
+    (state, output)
+}
+
+fn answers_with(actions: &[Action]) -> impl FnMut(&Asking<'_>) -> Asked {
+    move |_| Asked::of(Answer::Decision(Decision { actions: actions.to_vec(), reason: String::new() }))
+}
+
+/// One more record; how often somebody was asked, and about which phases.
+fn then(
+    state: &mut State,
+    entry: Entry,
+    stage: Option<&str>,
+    actions: &[Action],
+) -> Vec<trimtab_types::Phase> {
+    let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };
+    let ready = stage.map(|stage| prepared(&CONFIG.replace("\"act\"", stage)));
+    let output = step(state, &record, ready, &mut Script(answers_with(actions)));
+    let asked = output.decisions.iter().filter(|decision| decision.policy.is_some());
+    asked
+        .flat_map(|decision| match &decision.question {
+            trimtab_types::Question::DriftAction { findings } => findings.clone(),
+            trimtab_types::Question::AlertFormat { .. } => Vec::new(),
+        })
+        .map(|finding| finding.phase)
+        .collect()
+}
+
+#[test]
+fn where_the_stage_rises_policies_are_asked_again_about_what_is_open() {
+    use trimtab_types::Phase;
+    let kill = [Action::KillSwitchOn];
+    let (mut state, _) = with_something_open("\"alert\"", &kill);
+    let key = subject("good").model_key();
+    assert!(state.models[&key].killed_by_policy.is_none(), "refused at this stage");
+    let configuration = || Entry::Configuration(Digest::of(b"another"));
+    assert_eq!(then(&mut state, configuration(), Some("\"alert\""), &kill), []);
+    let asked = then(&mut state, configuration(), Some("\"protect\""), &kill);
+    assert!(!asked.is_empty() && asked.iter().all(|phase| *phase == Phase::Raised), "{asked:?}");
+    assert!(state.models[&key].killed_by_policy.is_some());
+    assert_eq!(then(&mut state, configuration(), Some("\"alert\""), &kill), [], "lowering undoes nothing");
+    assert!(state.models[&key].killed_by_policy.is_some());
+}
+
+#[test]
+fn a_pause_ends_by_itself_or_by_a_person_and_what_is_open_is_asked_about() {
+    const DAY: u64 = 86_400;
+    let tick = |seconds| Entry::Tick(Timestamp::EPOCH.plus(seconds));
+    // What is critical ends a pause, so the test is about what is not.
+    let milder = [Action::Pause];
+    let paused = || {
+        let (mut state, _) = with_something_open("\"act\"", &milder);
+        let about = subject("good");
+        state.subject_mut(&about).paused = true;
+        let pause = (about.version.clone(), about.segment.clone());
+        state.model_mut(&about.model_key()).pauses.insert(pause, Timestamp::EPOCH.plus(DAY));
+        state
+    };
+    let mut state = paused();
+    assert_eq!(then(&mut state, tick(DAY - 1), None, &[]), []);
+    assert!(!then(&mut state, tick(DAY), None, &[]).is_empty());
+    assert!(!state.subjects[&subject("good")].paused);
+    assert_eq!(then(&mut state, tick(DAY + 60), None, &[]), [], "once");
+
+    let mut state = paused();
+    let act = Act::Resume { model: subject("good").model_key() };
+    let act = OperatorAct { actor: "ada".into(), at: Timestamp::EPOCH, act, reason: String::new() };
+    assert!(!then(&mut state, Entry::OperatorAct(act), None, &[]).is_empty());
+    assert!(!state.subjects[&subject("good")].paused);
+}
+
 /// A retrain that was decided has not begun: only what a trainer reports restarts the cooldown.
 #[test]
 fn cooldown_begins_with_a_result() {

@@ -3,9 +3,11 @@
 
 mod alerts;
 mod breaker;
+mod exposure;
 mod model;
 
 pub use alerts::{AlertGroup, GroupKey, Held, Line, Silence, Told};
 pub(crate) use alerts::{MOST_HELD, MOST_LINES};
 pub use breaker::Breaker;
+pub use exposure::Exposure;
 pub use model::{KillNote, ModelState};

@@ -8,6 +8,7 @@ use trimtab_types::{AlertKind, PolicyKind, PolicyRef, Stage, Timestamp, TrainerR
 use super::{
     alerts::{AlertGroup, GroupKey, Silence},
     breaker::Breaker,
+    exposure::Exposure,
 };
 
 /// Who stopped trading, when and why.
@@ -28,8 +29,8 @@ pub struct ModelState {
     pub killed_by_operator: Option<KillNote>,
     /// A policy stopped trading.
     pub killed_by_policy: Option<KillNote>,
-    /// Share of the usual exposure, 0..1.
-    pub exposure: f64,
+    /// Share of the usual exposure, by cause.
+    pub exposure: Exposure,
     /// No prediction below this confidence is served.
     pub minimum_confidence: Option<f64>,
     /// When the last retrain was allowed to begin.
@@ -58,6 +59,8 @@ pub struct ModelState {
     pub clock: Timestamp,
     /// When a retrain was asked for of which nothing was reported yet.
     pub retrain_asked: Option<Timestamp>,
+    /// Until when nobody decides about a version and segment.
+    pub pauses: BTreeMap<(String, String), Timestamp>,
     /// Policies whose newest answer to a kind of question about it was a failure.
     pub(crate) breakers: BTreeMap<(PolicyRef, String), Breaker>,
 }
@@ -67,7 +70,7 @@ impl Default for ModelState {
         Self {
             killed_by_operator: None,
             killed_by_policy: None,
-            exposure: 1.0,
+            exposure: Exposure::default(),
             minimum_confidence: None,
             last_retrain: None,
             retrain_planned: None,
@@ -82,17 +85,17 @@ impl Default for ModelState {
             silences: BTreeMap::new(),
             clock: Timestamp::MIN,
             retrain_asked: None,
+            pauses: BTreeMap::new(),
             breakers: BTreeMap::new(),
         }
     }
 }
 
 impl ModelState {
-    /// A person allows trading again, in full.
+    /// A person allows trading again. Exposure and confidence stay as they are: they have commands of their own.
     pub(crate) fn release(&mut self) {
         self.killed_by_operator = None;
         self.killed_by_policy = None;
-        self.exposure = 1.0;
     }
 
     /// Somebody knows of what was told.

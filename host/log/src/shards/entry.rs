@@ -194,6 +194,10 @@ impl Entry {
                     Act::KillSwitch { model: None, .. } => Kind::KillSwitch,
                     Act::KillSwitch { model: Some(_), .. }
                     | Act::Silence { model: Some(_), .. }
+                    | Act::SetExposure { .. }
+                    | Act::ClearExposure { .. }
+                    | Act::MinimumConfidence { .. }
+                    | Act::Resume { .. }
                     | Act::Acknowledge { .. } => Kind::Act,
                     Act::Silence { model: None, .. } | Act::LeaveAlone { .. } => Kind::ActOfAll,
                 },

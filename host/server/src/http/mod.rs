@@ -51,6 +51,8 @@ pub fn router(service: Arc<Service>) -> Router {
                 .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), rows::admit)),
         )
         .route("/v1/may-trade", get(trade::may_trade))
+        .route("/v1/exposure", get(trade::exposure))
+        .route("/v1/acts", post(trade::act))
         .route("/v1/kill-switch", post(trade::kill_switch))
         .route("/v1/status", get(status::status))
         .route("/v1/check", get(check::check))

@@ -1,10 +1,11 @@
-//! "May I trade?", and the kill switch.
+//! "May I trade?", the kill switch, and the other terms that a person can change.
 
 use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
 };
-use trimtab_api::{Failure, KillRequest, MayTrade, rows::parse_row};
+use trimtab_api::{ActRequest, ExposureStatus, Failure, KillRequest, MayTrade, ModelAct, rows::parse_row};
+use trimtab_types::Act;
 
 use super::{
     questions::{ModelQuery, model_key, require_actor, text},
@@ -14,6 +15,72 @@ use crate::clock;
 
 pub(super) async fn may_trade(State(service): Shared, Query(query): Query<ModelQuery>) -> Answer<MayTrade> {
     Ok(Reply(service.host.may_trade(&model_key(query.tenant, query.model))))
+}
+
+pub(super) async fn exposure(
+    State(service): Shared,
+    Query(query): Query<ModelQuery>,
+) -> Answer<ExposureStatus> {
+    let key = model_key(query.tenant, query.model);
+    blocking(service, move |service| {
+        service.host.settle()?;
+        let status = service.host.with_state(|state| {
+            let exposure = &state.models.get(&key)?.exposure;
+            let causes = exposure.causes().clone();
+            Some(ExposureStatus { exposure: exposure.share(), base: exposure.base(), causes })
+        });
+        status.map(Reply).ok_or_else(|| unknown(&key))
+    })
+    .await
+}
+
+pub(super) async fn act(
+    State(service): Shared,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<serde_json::Value> {
+    let ActRequest { tenant, model, act, actor, reason } = parse_row(1, &text(body)?)?;
+    require_actor(&actor)?;
+    let share = |name: &str, share: f64| {
+        let problem = || Failure::invalid(format!("{name}: is {share}; a share lies between 0 and 1"));
+        if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(problem()) }
+    };
+    let key = model_key(tenant, model);
+    let act = match act {
+        ModelAct::SetExposure(exposure) => {
+            Act::SetExposure { model: key.clone(), exposure: share("exposure", exposure)? }
+        }
+        ModelAct::ClearExposure(cause) => Act::ClearExposure { model: key.clone(), cause },
+        ModelAct::MinimumConfidence(confidence) => {
+            let confidence = confidence.map(|confidence| share("confidence", confidence)).transpose()?;
+            Act::MinimumConfidence { model: key.clone(), confidence }
+        }
+        ModelAct::Resume => Act::Resume { model: key.clone() },
+    };
+    let position = blocking(service, move |service| {
+        service.host.settle()?;
+        let cause = match &act {
+            Act::ClearExposure { cause, .. } => cause.clone(),
+            _ => None,
+        };
+        service.host.with_state(|state| {
+            let known = state.models.get(&key).ok_or_else(|| unknown(&key))?;
+            match cause.filter(|cause| !known.exposure.causes().contains_key(cause)) {
+                Some(cause) => Err(Failure::missing(format!(
+                    "nothing is reduced by `{cause}`; `trimtab exposure show` lists the causes"
+                ))),
+                None => Ok(()),
+            }
+        })?;
+        let position = service.host.act(act, actor, reason, clock::now())?;
+        service.host.settle()?;
+        Ok(position)
+    })
+    .await?;
+    Ok(Reply(serde_json::json!({ "position": position })))
+}
+
+fn unknown(key: &trimtab_types::ModelKey) -> Failure {
+    Failure::missing(format!("no prediction of `{key}` was ever recorded; `trimtab status` lists models"))
 }
 
 pub(super) async fn kill_switch(

@@ -1,0 +1,103 @@
+//! `trimtab exposure`, `confidence` and `resume`: the ways back from what tightens, and what a person sets.
+
+use trimtab_api::{ActRequest, ExposureStatus, ModelAct};
+use trimtab_server::{ExitCode, Failure};
+
+use super::{actor, query};
+use crate::{
+    args::{ConfidenceCommand, ExposureCommand, Global, ModelArgs, WhoArgs},
+    connect,
+    output::{Output, Table, cell},
+};
+
+pub(crate) async fn exposure(
+    global: &Global,
+    command: &ExposureCommand,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    match command {
+        ExposureCommand::Show(model) => show(global, model, output).await,
+        ExposureCommand::Set { model, exposure, who } => {
+            act(global, model, ModelAct::SetExposure(*exposure), who).await?;
+            show(global, model, output).await
+        }
+        ExposureCommand::Clear { model, cause, who } => {
+            act(global, model, ModelAct::ClearExposure(cause.clone()), who).await?;
+            show(global, model, output).await
+        }
+    }
+}
+
+pub(crate) async fn confidence(
+    global: &Global,
+    command: &ConfidenceCommand,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let (model, minimum, who) = match command {
+        ConfidenceCommand::Set { model, confidence, who } => (model, Some(*confidence), who),
+        ConfidenceCommand::Clear { model, who } => (model, None, who),
+    };
+    let answer = act(global, model, ModelAct::MinimumConfidence(minimum), who).await?;
+    done(
+        &answer,
+        output,
+        match minimum {
+            Some(minimum) => {
+                format!("predictions of `{}` below confidence {minimum} are not to be served", model.model)
+            }
+            None => format!("predictions of `{}` of any confidence may be served", model.model),
+        },
+    )
+}
+
+pub(crate) async fn resume(
+    global: &Global,
+    model: &ModelArgs,
+    who: &WhoArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let answer = act(global, model, ModelAct::Resume, who).await?;
+    done(&answer, output, format!("policies decide about all of `{}`", model.model))
+}
+
+async fn act(
+    global: &Global,
+    model: &ModelArgs,
+    act: ModelAct,
+    who: &WhoArgs,
+) -> Result<serde_json::Value, Failure> {
+    let request = ActRequest {
+        tenant: model.tenant.clone(),
+        model: model.model.clone(),
+        act,
+        actor: actor(who.actor.as_ref()),
+        reason: who.reason.clone(),
+    };
+    connect::connect(global).await?.post("/v1/acts", &request).await
+}
+
+async fn show(global: &Global, model: &ModelArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let parts = [("tenant", model.tenant.clone()), ("model", Some(model.model.clone()))];
+    let status: ExposureStatus = connect::connect(global).await?.get(&query("/v1/exposure", &parts)).await?;
+    if output.is_json() {
+        output.json(&status)?;
+        return Ok(ExitCode::Ok);
+    }
+    output.line(format!("exposure of `{}`: {}", model.model, status.exposure))?;
+    let mut table = Table::new(&["factor", "cause"]);
+    table.row([cell(status.base), cell("set by a person, or nobody did")]);
+    for (cause, factor) in &status.causes {
+        table.row([cell(factor), cell(cause)]);
+    }
+    output.table(&table)?;
+    Ok(ExitCode::Ok)
+}
+
+fn done(answer: &serde_json::Value, output: &mut Output, text: String) -> Result<ExitCode, Failure> {
+    if output.is_json() {
+        output.json(answer)?;
+    } else {
+        output.line(format!("{text} (log position {})", answer["position"]))?;
+    }
+    Ok(ExitCode::Ok)
+}
