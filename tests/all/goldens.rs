@@ -58,22 +58,31 @@ impl Normal {
     }
 }
 
-/// Everything recorded, a line each: findings, then decisions, then effects, by position.
+/// Everything recorded, a line each: findings, then decisions, then effects; by log, in its order.
 fn recorded(scratch: &Scratch) -> Vec<String> {
-    let database = rusqlite::Connection::open(scratch.data().join("trimtab.db")).expect("opens");
+    let database = rusqlite::Connection::open(scratch.data().join("logs.db")).expect("opens");
     let mut normal = Normal::default();
     let mut all = Vec::new();
-    for table in ["finding", "decision", "effect"] {
-        let mut query = database
-            .prepare(&format!("SELECT position, ordinal, body FROM {table} ORDER BY position, ordinal"))
-            .expect("a table");
+    let tables = [
+        ("finding", "SELECT shard, position, value FROM moment, json_each(CAST(findings AS TEXT))"),
+        ("decision", "SELECT shard, position, body FROM decision"),
+        (
+            "effect",
+            "SELECT shard, position, json_object('key', key, 'position', position, 'kind', kind, 'channel', sink,
+                    'body', json(body))
+             FROM effect",
+        ),
+    ];
+    for (table, query) in tables {
+        let mut query =
+            database.prepare(&format!("{query} ORDER BY shard, position, ordinal")).expect("a table");
         let rows = query
             .query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, String>(2)?)))
             .expect("runs");
         for row in rows {
-            let (position, ordinal, body) = row.expect("a row");
+            let (shard, position, body) = row.expect("a row");
             let body = normal.value(&serde_json::from_str(&body).expect("JSON"));
-            all.push(format!("{table} {position}.{ordinal} {body}"));
+            all.push(format!("{table} {shard}:{position} {body}"));
         }
     }
     all

@@ -15,7 +15,7 @@ fn with_row() -> Scratch {
 }
 
 fn database(scratch: &Scratch) -> rusqlite::Connection {
-    rusqlite::Connection::open(scratch.data().join("trimtab.db")).expect("opens")
+    rusqlite::Connection::open(scratch.data().join("logs.db")).expect("opens")
 }
 
 #[test]
@@ -72,18 +72,15 @@ fn databases_of_others_are_refused_and_left_alone() {
     let foreign: Change =
         |scratch| database(scratch).pragma_update(None, "application_id", 7).expect("updates");
     let unmarked: Change = |scratch| {
-        std::fs::remove_file(scratch.data().join("trimtab.db")).expect("removes");
+        std::fs::remove_file(scratch.data().join("logs.db")).expect("removes");
         database(scratch).execute_batch("CREATE TABLE theirs (x)").expect("makes a table");
     };
     let no_database: Change = |scratch| {
-        std::fs::write(
-            scratch.data().join("trimtab.db"),
-            "Dear diary, today I wrote no database. ".repeat(99),
-        )
-        .expect("writes");
+        std::fs::write(scratch.data().join("logs.db"), "Dear diary, today I wrote no database. ".repeat(99))
+            .expect("writes");
     };
     let cases: [(&str, Change, &[&str]); 4] = [
-        ("newer", newer, &["schema version 99", "knows versions up to 3", "use the newer build"]),
+        ("newer", newer, &["schema version 99", "knows versions up to 1", "use the newer build"]),
         ("foreign", foreign, &["is not a Trimtab database", "0x7", "--data"]),
         ("unmarked", unmarked, &["is not a Trimtab database", "--data"]),
         ("no database", no_database, &["is not a Trimtab database", "--data"]),
@@ -91,13 +88,24 @@ fn databases_of_others_are_refused_and_left_alone() {
     for (name, change, words) in cases {
         let scratch = with_row();
         change(&scratch);
-        let path = scratch.data().join("trimtab.db");
+        let path = scratch.data().join("logs.db");
         let before = std::fs::read(&path).expect("reads");
         for command in [&["status"][..], &["serve"], &["verify"]] {
-            scratch.run(command).expect(65).says(words).says(&["trimtab.db"]);
+            scratch.run(command).expect(65).says(words).says(&["logs.db"]);
         }
         assert!(std::fs::read(&path).expect("reads") == before, "{name}: the file was changed");
     }
+}
+
+#[test]
+fn a_directory_of_the_earlier_format_is_refused_by_name() {
+    let scratch = Scratch::with_config("");
+    std::fs::remove_file(scratch.data().join("logs.db")).expect("removes");
+    std::fs::write(scratch.data().join("trimtab.db"), "one log").expect("writes");
+    for command in [&["status"][..], &["serve"], &["verify"], &["policy", "dry-run", "drift-ladder"]] {
+        scratch.run(command).expect(78).says(&["trimtab.db", "the earlier format", "trimtab init", "import"]);
+    }
+    assert!(!scratch.data().join("logs.db").exists(), "nothing was made");
 }
 
 #[test]
@@ -166,7 +174,7 @@ fn mistakes_in_the_configuration_name_file_line_and_key_and_change_nothing() {
 fn in_small_room(scratch: &Scratch, script: &str) -> Option<Run> {
     const ROOM: &str = r#"
         trimtab() { "$PROGRAM" "$@" --data "$ROOM"; }
-        mount -t tmpfs -o size=32m tmpfs "$ROOM" && cp "$DATA"/trimtab.* "$ROOM" || exit 99
+        mount -t tmpfs -o size=32m tmpfs "$ROOM" && cp "$DATA"/trimtab.toml "$DATA"/logs.db "$ROOM" || exit 99
     "#;
     let isolated = |script: &str| {
         let mut unshare = Command::new("unshare");

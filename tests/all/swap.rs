@@ -257,21 +257,23 @@ fn two_hundred_swaps_under_load_drop_double_and_mix_no_decision() {
         .iter()
         .map(|version| {
             let digest = version["policy"]["digest"].as_str().expect("a digest").to_owned();
-            (version["position"].as_u64().expect("a position"), digest)
+            (version["number"].as_u64().expect("a control entry"), digest)
         })
         .collect();
     assert_eq!(versions.len(), SWAPS + 1);
-    let serving = |position: u64| {
-        &versions.iter().rev().find(|(from, _)| *from <= position).expect("something was in force").1
+    let set_at = policy_set_of_decisions(&scratch);
+    let serving = |decision: &str| {
+        let set = set_at[decision];
+        &versions.iter().rev().find(|(from, _)| *from <= set).expect("something was in force").1
     };
     let decisions = scratch.json(&["decisions", "--limit", "10000"]);
     let mut decided: BTreeMap<String, u32> = BTreeMap::new();
     let mut digests = std::collections::BTreeSet::new();
     for decision in decisions["decisions"].as_array().expect("a list") {
         let Some(findings) = decision["question"]["drift-action"]["findings"].as_array() else { continue };
-        let (by, position) = (&decision["policy"], decision["position"].as_u64().expect("a position"));
+        let (by, id) = (&decision["policy"], decision["id"].as_str().expect("an id"));
         assert_eq!(by["name"], "drift-ladder", "{decision}");
-        assert_eq!(by["digest"], **serving(position), "the version in force at its position: {decision}");
+        assert_eq!(by["digest"], **serving(id), "the version in force at its position: {decision}");
         assert!(decision["answer"]["decision"].is_object(), "{decision}");
         digests.insert(by["digest"].as_str().expect("a digest").to_owned());
         for finding in findings {
@@ -439,4 +441,24 @@ fn several_policies_decide_together_and_the_safest_stands() {
         assert!(factor == "0.5" && verdict["done"].is_object(), "{factor} {verdict}");
     }
     scratch.verify();
+}
+
+/// By decision: the number of the control entry whose policy set is in force at its position, as the log of its model has it.
+fn policy_set_of_decisions(scratch: &Scratch) -> BTreeMap<String, u64> {
+    let database = rusqlite::Connection::open(scratch.data().join("logs.db")).expect("opens");
+    let shards: Vec<u8> = database
+        .prepare("SELECT shard FROM shard WHERE awake = 1")
+        .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
+        .expect("reads");
+    let mut found = BTreeMap::new();
+    for shard in shards {
+        let sql = format!(
+            "SELECT id, (SELECT max(link) FROM log_{shard:02} AS log WHERE kind = 7 AND log.position <= decision.position)
+             FROM decision WHERE shard = {shard}"
+        );
+        let mut query = database.prepare(&sql).expect("reads");
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("reads");
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>().expect("reads"));
+    }
+    found
 }

@@ -7,43 +7,67 @@ use crate::support::{STORY, Scratch, lines, outcome, story, told};
 /// The boundary of tampering: after this change, `verify` ends with 3 and names this as the first difference.
 #[track_caller]
 fn check_tampered(scratch: &Scratch, sql: &str, what: &str, words: &[&str]) {
-    let path = scratch.data().join("trimtab.db");
+    let path = scratch.data().join("logs.db");
     let database = rusqlite::Connection::open(&path).expect("opens");
     database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("checkpoints");
-    let untouched = std::fs::read(&path).expect("reads");
-    assert!(database.execute(sql, []).expect(sql) > 0, "{sql}: changed nothing");
     drop(database);
-
-    let run = scratch.run(&["verify"]).expect(3);
-    assert!(run.stdout.starts_with("different"), "{}", run.stdout);
-    for word in [&[&format!("first difference: {what} ") as &str, "at position"], words].concat() {
-        assert!(run.stdout.contains(word), "{sql}: should say `{word}`: {}", run.stdout);
+    let untouched = std::fs::read(&path).expect("reads");
+    // Each on a directory as it was left: a start that passes a damaged checkpoint over makes a new one at its end.
+    for json in [false, true] {
+        tamper(&path, sql);
+        let run = scratch.run(if json { &["verify", "--json"] } else { &["verify"] }).expect(3);
+        if json {
+            assert_eq!(run.json()["difference"]["what"], what, "{sql}: {}", run.stdout);
+        } else {
+            assert!(run.stdout.starts_with("different"), "{sql}: {}", run.stdout);
+            for word in [&[&format!("first difference: {what} ") as &str, " at "], words].concat() {
+                assert!(run.stdout.contains(word), "{sql}: should say `{word}`: {}", run.stdout);
+            }
+        }
+        std::fs::write(&path, &untouched).expect("restores");
+        // What the write-ahead log still had belongs to the other file.
+        for left in ["logs.db-wal", "logs.db-shm"] {
+            std::fs::remove_file(scratch.data().join(left)).ok();
+        }
     }
-    let report = scratch.run(&["verify", "--json"]).expect(3).json();
-    assert_eq!(report["difference"]["what"], what, "{report}");
-
-    std::fs::write(&path, untouched).expect("restores");
     scratch.verify();
+}
+
+/// Somebody who changes rows takes the triggers away first.
+#[track_caller]
+fn tamper(path: &std::path::Path, sql: &str) {
+    let database = rusqlite::Connection::open(path).expect("opens");
+    let triggers: Vec<String> = database
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+        .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
+        .expect("reads");
+    for trigger in triggers {
+        database.execute_batch(&format!("DROP TRIGGER {trigger}")).expect("drops");
+    }
+    assert!(database.execute(sql, []).expect(sql) > 0, "{sql}: changed nothing");
 }
 
 #[test]
 fn whoever_changes_the_record_is_found_out() {
     let scratch = told(STORY);
     let decided = "json_extract(body, '$.answer.decision') IS NOT NULL";
-    let first =
-        |table: &str, with: &str| format!("position = (SELECT min(position) FROM {table} WHERE {with})");
+    let first = |table: &str, with: &str| format!("seq = (SELECT min(seq) FROM {table} WHERE {with})");
+    let text = "CAST(findings AS TEXT)";
     #[rustfmt::skip]
-    let cases: [(String, &str, &[&str]); 9] = [
-        (format!("UPDATE finding SET body = json_set(body, '$.statistic', 1.5) WHERE {}", first("finding", "true")), "finding", &["`statistic` is 1.5, not"]),
-        (format!("DELETE FROM finding WHERE {}", first("finding", "true")), "finding", &["opened", "it comes now and was not recorded"]),
+    let cases: [(String, &str, &[&str]); 11] = [
+        (format!("UPDATE moment SET findings = CAST(json_set({text}, '$[0].statistic', 1.5) AS BLOB) WHERE {}", first("moment", "true")), "finding", &["`statistic` is 1.5, not"]),
+        (format!("DELETE FROM moment WHERE {}", first("moment", "true")), "finding", &["opened", "it comes now and was not recorded"]),
         (format!("UPDATE decision SET body = json_set(body, '$.answer.decision.reason', 'because') WHERE {}", first("decision", decided)), "decision", &["reason` is \"because\", not"]),
-        (format!("UPDATE decision SET body = json_set(body, '$.verdicts', json('[]')) WHERE {} AND {decided}", first("decision", decided)), "decision", &["verdicts"]),
-        ("DELETE FROM decision WHERE position = (SELECT max(position) FROM decision)".into(), "decision", &["it comes now and was not recorded"]),
-        (format!("UPDATE effect SET body = json_set(body, '$.body.message.title', 'all is well') WHERE {}", first("effect", "true")), "effect", &["all is well"]),
-        ("UPDATE state SET bytes = CAST(bytes || x'00' AS BLOB) WHERE key LIKE '%subject%'".into(), "state", &["subject", "is not what the log folds to"]),
-        ("DELETE FROM state WHERE key LIKE '%subject%'".into(), "state", &["subject", "stored or folded, but not both"]),
+        (format!("UPDATE decision SET body = json_set(body, '$.verdicts', json('[]')) WHERE {}", first("decision", decided)), "decision", &["verdicts"]),
+        ("DELETE FROM decision WHERE seq = (SELECT max(seq) FROM decision)".into(), "decision", &["it comes now and was not recorded"]),
+        (format!("UPDATE effect SET body = json_set(body, '$.message.title', 'all is well') WHERE {}", first("effect", "true")), "effect", &["all is well"]),
+        // What people read is as it was, and what was chained is not.
+        (format!("UPDATE decision SET did = zeroblob(16) WHERE {}", first("decision", decided)), "chain", &["rows were changed"]),
+        ("UPDATE stretch SET hash = zeroblob(32)".into(), "chain", &["rows were changed"]),
+        ("UPDATE checkpoint_part SET bytes = CAST(bytes || x'00' AS BLOB) WHERE part = 3".into(), "state", &["subject", "is not what the log folds to"]),
+        ("UPDATE checkpoint_part SET bytes = CAST(bytes || x'00' AS BLOB) WHERE part = 2".into(), "state", &["model", "is not what the log folds to"]),
         // Label 1 becomes 0 and the other way round in the record of the very last outcome.
-        (flipped_label(&scratch), "state", &["subject", "is not what the log folds to"]),
+        (flipped_label(&scratch), "state", &["is not what the log folds to"]),
     ];
     for (sql, what, words) in cases {
         check_tampered(&scratch, &sql, what, words);
@@ -52,15 +76,20 @@ fn whoever_changes_the_record_is_found_out() {
 
 /// Turns round the label of the newest outcome. A row ends with: label, no price, no profit, no correction.
 fn flipped_label(scratch: &Scratch) -> String {
-    let database = rusqlite::Connection::open(scratch.data().join("trimtab.db")).expect("opens");
-    let newest = "SELECT position, body FROM log WHERE kind = 2 ORDER BY position DESC LIMIT 1";
+    let database = rusqlite::Connection::open(scratch.data().join("logs.db")).expect("opens");
+    let log: String = database
+        .query_row("SELECT printf('log_%02d', shard) FROM shard WHERE awake = 1 LIMIT 1", [], |row| {
+            row.get(0)
+        })
+        .expect("one is awake");
+    let newest = format!("SELECT position, body FROM {log} WHERE kind = 2 ORDER BY position DESC LIMIT 1");
     let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?));
-    let (position, mut body) = database.query_row(newest, [], row).expect("there are outcomes");
+    let (position, mut body) = database.query_row(&newest, [], row).expect("there are outcomes");
     let label = body.len() - 4;
     assert!(matches!(body[label..], [0 | 2, 0, 0, 0]), "{body:?}");
     body[label] ^= 2;
     let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("UPDATE log SET body = x'{hex}' WHERE position = {position}")
+    format!("UPDATE {log} SET body = x'{hex}' WHERE position = {position}")
 }
 
 #[test]

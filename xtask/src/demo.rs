@@ -80,8 +80,8 @@ pub(crate) fn demo(exit: bool) -> Result<(), Failed> {
 /// What has happened so far, as the host told it.
 #[derive(Default)]
 struct Seen {
-    /// The newest log position of which findings and decisions were shown.
-    position: f64,
+    /// Findings and decisions that were shown: id, and phase of a finding.
+    events: BTreeSet<String>,
     /// Severities that episodes of the fading model had.
     severities: BTreeSet<String>,
     closed: bool,
@@ -220,26 +220,22 @@ impl Story {
         Ok(())
     }
 
-    /// Shows what was found and decided since the last look, in the order of the log.
+    /// Shows what was found and decided since the last look, in the order of the models' clocks.
     fn events(&mut self) -> Result<(), Failed> {
         let findings = self.host.get("/v1/findings?settled=true&limit=100")?;
         let decisions = self.host.get("/v1/decisions?limit=100")?;
-        let since = self.seen.position;
-        let new = |item: &&Json| item.number("position").is_some_and(|position| position > since);
-        let mut events: Vec<(f64, u8, &Json)> = Vec::new();
+        let mut events: Vec<(&str, u8, &Json)> = Vec::new();
         for (kind, items) in [(0, findings.list("findings")), (1, decisions.list("decisions"))] {
-            events.extend(
-                items
-                    .iter()
-                    .rev()
-                    .filter(new)
-                    .map(|item| (item.number("position").unwrap_or(0.0), kind, item)),
-            );
+            for item in items.iter().rev() {
+                let name = format!("{} {}", item.text("id"), item.text("phase"));
+                if self.seen.events.insert(name) {
+                    events.push((item.text("at"), kind, item));
+                }
+            }
         }
         let mut after_finding = false;
-        events.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        for (position, kind, event) in &events {
-            self.seen.position = self.seen.position.max(*position);
+        events.sort_by(|a, b| a.0.cmp(b.0).then(a.1.cmp(&b.1)));
+        for (_, kind, event) in &events {
             if *kind == 0 {
                 if !after_finding {
                     self.screen.gap();
@@ -490,7 +486,7 @@ impl Story {
         let trimtab = format!("{} --data {data}", program().display());
         self.screen.chapter("Where things are");
         for (what, path) in [
-            ("database", self.host.data.join("trimtab.db")),
+            ("database", self.host.data.join("logs.db")),
             ("alerts", self.queue()),
             ("configuration", short(&config(&self.host))),
             ("policies", short(&repository().join("policies"))),

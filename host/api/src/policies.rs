@@ -1,7 +1,7 @@
 //! What is, was and could not be put in force.
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Change, Digest, PolicyInForce, Position};
+use trimtab_types::{Change, Digest, PolicyInForce};
 
 /// A policy folder that could not be put in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,11 +24,11 @@ impl std::fmt::Display for PolicyProblem {
     }
 }
 
-/// What was in force of a policy from a position on.
+/// What was in force of a policy from a control entry on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyVersion {
-    /// From here on.
-    pub position: Position,
+    /// From this one on.
+    pub number: u64,
     /// `None`: it was taken out.
     pub policy: Option<PolicyInForce>,
     /// The version in the policies directory was not to be put in force again.

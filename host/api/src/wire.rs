@@ -186,12 +186,15 @@ pub struct PolicyStatus {
 pub struct Status {
     /// The data directory.
     pub directory: String,
-    /// The newest position of the log.
+    /// Entries of all logs.
     pub head: u64,
-    /// The newest position whose findings and decisions are on disk.
+    /// Entries whose findings and decisions are on disk.
     pub folded: u64,
     /// What holds the fold up, if anything does.
     pub trouble: Option<String>,
+    /// Where what was folded again at the start was not what had been recorded, in sentences. The record counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
     /// The log's clock.
     pub clock: Timestamp,
     /// Rows of each kind.

@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, WhoArgs, WhomArgs};
 pub(crate) use policy::{
-    CompareArgs, DryRunArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand, PolicyNewArgs,
-    PolicyRunArgs, PolicyTestArgs, RollbackArgs,
+    CompareArgs, DryRunArgs, MergeArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand,
+    PolicyNewArgs, PolicyRunArgs, PolicyTestArgs, RollbackArgs,
 };
 
 pub(crate) use terms::{

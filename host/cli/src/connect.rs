@@ -16,6 +16,9 @@ use crate::args::Global;
 /// The configuration's file in a data directory.
 pub(crate) const CONFIG: &str = "trimtab.toml";
 
+/// This program, as it says in what it records.
+pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
+
 /// How often a locked directory is tried again, and after which pause.
 const PATIENCE: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,7 +50,7 @@ pub(crate) async fn connect(global: &Global) -> Result<Client, Failure> {
 pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
     let config = data.join(CONFIG);
     if !config.exists() {
-        return Err(trimtab_log::StoreError::Missing(data.into()).into());
+        return Err(trimtab_log::LogError::Missing(data.into()).into());
     }
     let configuration = read_configuration(&config)?;
     let policies = policies_directory(data, &configuration);
@@ -56,6 +59,7 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
         policies,
         configuration,
         sandbox: sandbox(Some(data.join("cache")))?,
+        build: BUILD.to_owned(),
         started: trimtab_server::clock::change("start", ""),
     });
     let host = host.map_err(|error| match error {

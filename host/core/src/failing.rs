@@ -21,9 +21,9 @@ pub struct Failing {
     pub everywhere_until: Option<Timestamp>,
 }
 
-impl State {
-    /// The versions that fail.
-    pub fn failing(&self) -> Vec<Failing> {
+impl Failing {
+    /// The versions that fail, over all logs.
+    pub fn of<'a>(states: impl IntoIterator<Item = &'a State>) -> Vec<Self> {
         let mut all: BTreeMap<&PolicyRef, Failing> = BTreeMap::new();
         let none = |policy: &PolicyRef| Failing {
             policy: policy.clone(),
@@ -32,17 +32,20 @@ impl State {
             left_alone_until: None,
             everywhere_until: None,
         };
-        for model in self.models.values() {
-            let now = model.clock.max(self.tick);
-            for (policy, _, breaker) in model.breakers() {
-                let failing = all.entry(policy).or_insert_with(|| none(policy));
-                failing.about += 1;
-                failing.in_a_row = failing.in_a_row.max(breaker.failures);
-                failing.left_alone_until = failing.left_alone_until.max(breaker.open_until(now));
+        for state in states {
+            for model in state.models.values() {
+                let now = model.clock.max(state.tick);
+                for (policy, _, breaker) in model.breakers() {
+                    let failing = all.entry(policy).or_insert_with(|| none(policy));
+                    failing.about += 1;
+                    failing.in_a_row = failing.in_a_row.max(breaker.failures);
+                    failing.left_alone_until = failing.left_alone_until.max(breaker.open_until(now));
+                }
             }
-        }
-        for (policy, until) in &self.left_alone {
-            all.entry(policy).or_insert_with(|| none(policy)).everywhere_until = Some(*until);
+            for (policy, until) in &state.left_alone {
+                let failing = all.entry(policy).or_insert_with(|| none(policy));
+                failing.everywhere_until = failing.everywhere_until.max(Some(*until));
+            }
         }
         all.into_values().collect()
     }

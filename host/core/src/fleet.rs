@@ -7,6 +7,7 @@ use trimtab_stats::multiplicity::{Correction, FalseAlarmBudget, e_detector_bh, r
 use trimtab_types::{Baseline, Fleet, Subject, Timestamp};
 
 use crate::{
+    Configuration,
     config::{Detectors, Span},
     detector::DetectorKind,
     state::State,
@@ -27,18 +28,18 @@ struct Gathered {
     without_promise: BTreeSet<&'static str>,
 }
 
-impl State {
-    /// Every tenant's subjects together.
-    pub fn fleets(&self) -> Vec<Fleet> {
-        let mut tenants: BTreeMap<&str, Gathered> = BTreeMap::new();
-        for (subject, known) in &self.subjects {
-            let settings = self.configuration.detectors(&subject.model_key());
-            let now = self.clock(&subject.model_key());
+/// Every tenant's subjects together, over all logs, under the configuration in force.
+pub fn fleets<'a>(states: impl IntoIterator<Item = &'a State>, configuration: &Configuration) -> Vec<Fleet> {
+    let mut tenants: BTreeMap<&str, Gathered> = BTreeMap::new();
+    for state in states {
+        for (subject, known) in &state.subjects {
+            let settings = configuration.detectors(&subject.model_key());
+            let now = state.clock(&subject.model_key());
             tenants.entry(&subject.tenant).or_default().take(subject, known, settings, now);
         }
-        let alpha = self.configuration.fleet.alpha;
-        tenants.into_iter().map(|(tenant, gathered)| gathered.fleet(tenant, alpha)).collect()
     }
+    let alpha = configuration.fleet.alpha;
+    tenants.into_iter().map(|(tenant, gathered)| gathered.fleet(tenant, alpha)).collect()
 }
 
 impl Gathered {

@@ -73,9 +73,9 @@ pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
     findings
 }
 
-/// Lets a record pass that is about a model which somebody else folds: it changes nothing here but how far one is.
-pub fn pass_over(state: &mut State, record: &Record) {
-    state.position = record.position;
+/// Everything up to a position is folded: what was there besides changes nothing that a fold knows.
+pub fn passed(state: &mut State, position: Position) {
+    state.position = position;
 }
 
 /// A prediction arrives.
@@ -153,7 +153,7 @@ fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<
 }
 
 fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
-    let note = KillNote { by: act.actor.clone(), at: act.at, reason: act.reason.clone() };
+    let note = KillNote::of(act);
     match &act.act {
         Act::KillSwitch { model: None, on } => state.kill_everything(on.then_some(note)),
         Act::KillSwitch { model: Some(model), on } => {

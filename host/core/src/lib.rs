@@ -24,4 +24,5 @@ mod watch;
 
 pub use config::Configuration;
 pub use failing::Failing;
+pub use fleet::fleets;
 pub use in_force::{InForce, entry};

@@ -8,8 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    AlertKind, Baseline, Digest, Entry, ModelKey, PolicyKind, PolicyRef, PolicySetEntry, Position, Subject,
-    Timestamp,
+    About, AlertKind, Baseline, Digest, Entry, ModelKey, PolicyKind, PolicyRef, PolicySetEntry, Position,
+    Subject, Timestamp,
 };
 
 use crate::{
@@ -52,8 +52,7 @@ pub struct State {
 }
 
 /// A part of the state that is stored by itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StateKey {
     /// Newest tick, what is in force, the kill switch of everything.
     Global,
@@ -80,8 +79,8 @@ struct Global {
     silences: BTreeMap<Option<AlertKind>, Silence>,
 }
 
-/// A part's key and its bytes; no bytes: removed.
-pub type StateChange = (String, Option<Vec<u8>>);
+/// A part's key and its bytes.
+pub type StateChange = (StateKey, Vec<u8>);
 
 /// Why stored state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +111,10 @@ impl Default for State {
 }
 
 impl State {
+    /// Rises when the same log leads to other findings, decisions or effects. What was recorded under other rules stays as
+    /// it was recorded.
+    pub const RULES: u32 = 1;
+
     /// Version of the stored form. State of another version is not converted but folded again from the log.
     pub const FORMAT: u32 = 12;
 
@@ -264,16 +267,35 @@ impl State {
         self.touched.insert(StateKey::Timelines(subject.clone()));
     }
 
-    /// What has to be stored, with keys; nothing is touched afterwards.
+    /// What changed since the last call, with keys.
     pub fn take_touched(&mut self) -> Result<Vec<StateChange>, BadState> {
-        std::mem::take(&mut self.touched)
-            .into_iter()
-            .map(|key| {
-                let text = key.text();
-                let bytes = self.encode(&key).map_err(|problem| BadState { key: text.clone(), problem })?;
-                Ok((text, bytes))
-            })
-            .collect()
+        let touched = std::mem::take(&mut self.touched);
+        let encoded = |key: StateKey| match self.encode(&key) {
+            Ok(bytes) => Some(Ok((key, bytes?))),
+            Err(problem) => Some(Err(BadState { key: key.to_string(), problem })),
+        };
+        touched.into_iter().filter_map(encoded).collect()
+    }
+
+    /// Marks all parts as changed.
+    pub fn touch_all(&mut self) {
+        self.touched.insert(StateKey::Global);
+        self.touched.extend(self.models.keys().cloned().map(StateKey::Model));
+        for (subject, known) in &self.subjects {
+            self.touched.insert(StateKey::Subject(subject.clone()));
+            self.touched.insert(StateKey::Timelines(subject.clone()));
+            if known.baseline.is_some() {
+                self.touched.insert(StateKey::Baseline(subject.clone()));
+            }
+        }
+    }
+
+    /// As questions see it: without what is for those who store it.
+    pub fn seen(&mut self) -> Self {
+        let touched = std::mem::take(&mut self.touched);
+        let seen = self.clone();
+        self.touched = touched;
+        seen
     }
 
     fn encode(&self, key: &StateKey) -> Result<Option<Vec<u8>>, String> {
@@ -303,19 +325,19 @@ impl State {
     }
 
     /// Puts stored parts together. The configuration in force is the caller's to load, by the digest.
-    pub fn restore(position: Position, parts: &[(String, Vec<u8>)]) -> Result<Self, BadState> {
+    pub fn restore(position: Position, parts: &[StateChange]) -> Result<Self, BadState> {
         let mut state = Self { position, ..Self::default() };
-        for (text, bytes) in parts {
-            state.decode(text, bytes).map_err(|problem| BadState { key: text.clone(), problem })?;
+        for (key, bytes) in parts {
+            state.decode(key, bytes).map_err(|problem| BadState { key: key.to_string(), problem })?;
         }
         Ok(state)
     }
 
-    fn decode(&mut self, text: &str, bytes: &[u8]) -> Result<(), String> {
+    fn decode(&mut self, key: &StateKey, bytes: &[u8]) -> Result<(), String> {
         fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
             postcard::from_bytes(bytes).map_err(|error| error.to_string())
         }
-        match serde_json::from_str(text).map_err(|error| error.to_string())? {
+        match key.clone() {
             StateKey::Global => {
                 let global: Global = read(bytes)?;
                 self.tick = global.tick;
@@ -347,9 +369,49 @@ impl State {
 }
 
 impl StateKey {
-    /// How the store names it.
-    fn text(&self) -> String {
-        // Plain strings in an enum always serialise.
-        serde_json::to_string(self).unwrap_or_default()
+    /// Whom it is about, and which part that is: how a checkpoint names it. Numbers are stored and never used again.
+    pub fn named(&self) -> (About, u8) {
+        match self {
+            Self::Global => (About::All, 1),
+            Self::Model(model) => (About::Model(model.clone()), 2),
+            Self::Subject(subject) => (About::Subject(subject.clone()), 3),
+            Self::Baseline(subject) => (About::Subject(subject.clone()), 4),
+            Self::Timelines(subject) => (About::Subject(subject.clone()), 5),
+        }
+    }
+
+    /// From how a checkpoint names it.
+    pub fn from_name(about: About, part: u8) -> Option<Self> {
+        match (about, part) {
+            (About::All, 1) => Some(Self::Global),
+            (About::Model(model), 2) => Some(Self::Model(model)),
+            (About::Subject(subject), 3) => Some(Self::Subject(subject)),
+            (About::Subject(subject), 4) => Some(Self::Baseline(subject)),
+            (About::Subject(subject), 5) => Some(Self::Timelines(subject)),
+            _ => None,
+        }
+    }
+
+    /// The model that it is about; `None`: it is about all of them.
+    pub fn model(&self) -> Option<ModelKey> {
+        match self {
+            Self::Global => None,
+            Self::Model(key) => Some(key.clone()),
+            Self::Subject(subject) | Self::Baseline(subject) | Self::Timelines(subject) => {
+                Some(subject.model_key())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for StateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Global => f.write_str("everything"),
+            Self::Model(model) => write!(f, "model {model}"),
+            Self::Subject(subject) => write!(f, "subject {subject}"),
+            Self::Baseline(subject) => write!(f, "baseline {subject}"),
+            Self::Timelines(subject) => write!(f, "timelines {subject}"),
+        }
     }
 }

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use trimtab_types::{Outcome, Prediction};
 
-use crate::StoreError;
+use crate::LogError;
 
 /// The conflict of a prediction with the one that has its id; `None` if they are the same.
-pub fn conflicting_prediction(index: usize, stored: &Prediction, given: &Prediction) -> Option<StoreError> {
-    Some(StoreError::Conflict {
+pub fn conflicting_prediction(index: usize, stored: &Prediction, given: &Prediction) -> Option<LogError> {
+    Some(LogError::Conflict {
         index,
         what: "prediction",
         model: given.subject.model.clone(),
@@ -18,8 +18,8 @@ pub fn conflicting_prediction(index: usize, stored: &Prediction, given: &Predict
 }
 
 /// The conflict of an outcome with the one that counts for its id.
-pub fn conflicting_outcome(index: usize, stored: &Outcome, given: &Outcome) -> StoreError {
-    StoreError::Conflict {
+pub fn conflicting_outcome(index: usize, stored: &Outcome, given: &Outcome) -> LogError {
+    LogError::Conflict {
         index,
         what: "outcome",
         model: given.model.clone(),

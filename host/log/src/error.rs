@@ -1,12 +1,12 @@
-//! What can go wrong in storage, in words that name the thing, the cause and the fix.
+//! What can go wrong in the logs, in words that name the thing, the cause and the fix.
 
 use std::path::PathBuf;
 
-use trimtab_types::{ErrorKind, HasKind};
+use trimtab_types::{ErrorKind, HasKind, Place, Shard};
 
-/// An error of the store.
+/// An error of the logs.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum LogError {
     /// Another host owns the directory.
     #[error(
         "the data directory `{}` is in use by another host{}; stop that host, or let commands reach it through its socket",
@@ -105,12 +105,68 @@ pub enum StoreError {
         "the database is damaged ({0}); stop the host, keep the files, and restore the data directory from a backup"
     )]
     Corrupt(String),
+    /// Somebody else has the shard by now.
+    #[error(
+        "shard {shard} was claimed again: its epoch is {found}, not {given}; nothing was written. Claim it anew before folding on"
+    )]
+    Stale {
+        /// Which shard.
+        shard: Shard,
+        /// The epoch that the caller holds.
+        given: u64,
+        /// The one that counts.
+        found: u64,
+    },
+    /// Nobody has the shard.
+    #[error("shard {0} was never claimed; nothing was written. Claim it before folding")]
+    Unclaimed(Shard),
+    /// An entry that has no place.
+    #[error("entry {index} of this request is a {kind} that cannot be kept: {problem}")]
+    Misplaced {
+        /// Which entry of the batch, from 0.
+        index: usize,
+        /// Its kind.
+        kind: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Output that does not belong to the step it came with.
+    #[error("the {what} at {place} cannot be recorded: {problem}")]
+    Unfitting {
+        /// What kind of output.
+        what: &'static str,
+        /// Where it claims to be.
+        place: Place,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A try of something that nobody decided.
+    #[error("there is no effect with the key `{0}`; nothing was recorded")]
+    NoEffect(String),
+    /// A directory of the format before this one.
+    #[error(
+        "`{}` has the earlier format, with one log, which this build does not take over; make a new directory with `trimtab init` and `import` the rows again",
+        .0.display()
+    )]
+    Earlier(PathBuf),
+    /// Something stored in one of the logs cannot be read.
+    #[error(
+        "the {what} at {place} cannot be read ({problem}); the database is damaged or from another build"
+    )]
+    Unreadable {
+        /// What kind of row.
+        what: &'static str,
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        problem: String,
+    },
     /// Anything else that the database says.
     #[error("the database answered: {0}")]
     Sqlite(String),
 }
 
-impl StoreError {
+impl LogError {
     /// The same failure for each of those who shared a transaction.
     pub fn repeated(&self) -> Self {
         match self {
@@ -120,7 +176,7 @@ impl StoreError {
     }
 }
 
-impl HasKind for StoreError {
+impl HasKind for LogError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Conflict { .. } => ErrorKind::Conflict,
@@ -132,7 +188,13 @@ impl HasKind for StoreError {
             Self::Directory { .. } => ErrorKind::Files,
             Self::Foreign { .. } | Self::Newer { .. } => ErrorKind::Unsupported,
             Self::Commit(_) | Self::Sqlite(_) => ErrorKind::Storage,
-            Self::CursorMoved { .. } | Self::Damaged { .. } | Self::Corrupt(_) => ErrorKind::Damaged,
+            Self::Stale { .. } | Self::Unclaimed(_) => ErrorKind::NotOwner,
+            Self::Earlier(_) => ErrorKind::Config,
+            Self::Misplaced { .. } => ErrorKind::Invalid,
+            Self::Unfitting { .. } | Self::NoEffect(_) => ErrorKind::Bug,
+            Self::CursorMoved { .. } | Self::Damaged { .. } | Self::Unreadable { .. } | Self::Corrupt(_) => {
+                ErrorKind::Damaged
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::StoreError;
+use crate::LogError;
 
 /// Commands that wait in one lane at most.
 const LANE: usize = 256;
@@ -73,14 +73,14 @@ impl<C: Weighs> Lane<C> {
 
 impl<C: Weighs> Lanes<C> {
     /// Takes a command, or gives it back with the reason.
-    pub(crate) fn push(&self, command: C, urgent: bool) -> Result<(), (C, StoreError)> {
+    pub(crate) fn push(&self, command: C, urgent: bool) -> Result<(), (C, LogError)> {
         let mut waiting = self.lock();
         if waiting.closed {
-            return Err((command, StoreError::Stopped));
+            return Err((command, LogError::Stopped));
         }
         let lane = if urgent { &mut waiting.urgent } else { &mut waiting.bulk };
         if !lane.has_room_for(&command) {
-            return Err((command, StoreError::Busy));
+            return Err((command, LogError::Busy));
         }
         lane.push(command);
         drop(waiting);

@@ -11,12 +11,13 @@ use trimtab_core::{
 use trimtab_log::Reader;
 use trimtab_policy::{GivenSettings, Loaded, Sandbox};
 use trimtab_types::{
-    Answer, Ask, Asked, Asking, DecisionRecord, Entry, Finding, PolicyInForce, PolicySetEntry, Record,
+    Answer, Ask, Asked, Asking, DecisionRecord, Entry, FailureKind, Finding, Place, PolicyInForce,
+    PolicySetEntry, Position, Record, Shard,
 };
 
 use crate::{
     overlay::Overlay,
-    prepare::{self, Contents, Loading, PrepareError},
+    prepare::{self, At, Contents, Loading, PrepareError},
 };
 
 /// Decisions that are taken from the record instead of being made again, by id.
@@ -35,31 +36,45 @@ impl Recorded {
     pub fn all<'a>(decisions: impl IntoIterator<Item = &'a DecisionRecord>) -> Self {
         Self(decisions.into_iter().map(|decision| (decision.id.clone(), decision.clone())).collect())
     }
+
+    /// What was answered to a question.
+    fn answer(&self, id: &str) -> Option<Asked> {
+        let decision = self.0.get(id)?;
+        Some(Asked {
+            answer: decision.answer.clone(),
+            reads: decision.reads.clone(),
+            notebook: decision.notebook.clone(),
+            log: decision.log.clone(),
+            fuel: decision.fuel,
+            duration_us: decision.duration_us,
+        })
+    }
+}
+
+/// Answers from the record alone: nobody is asked.
+pub struct Recited<'a>(pub &'a Recorded);
+
+impl Ask for Recited<'_> {
+    fn ask(&mut self, asking: &Asking<'_>) -> Asked {
+        let missing =
+            || Asked::failed(FailureKind::Load, "the record has no answer to this question".to_owned());
+        self.0.answer(asking.id).unwrap_or_else(missing)
+    }
 }
 
 /// Answers from the record first, and else asks.
-pub struct Recall<'a> {
+struct Recall<'a> {
     /// What is taken from the record.
-    pub recorded: &'a Recorded,
+    recorded: &'a Recorded,
     /// Who is asked for the rest.
-    pub loaded: &'a mut Loaded,
+    loaded: &'a mut Loaded,
     /// Whether alerts are put into words.
-    pub writes_alerts: bool,
+    writes_alerts: bool,
 }
 
 impl Ask for Recall<'_> {
     fn ask(&mut self, asking: &Asking<'_>) -> Asked {
-        match self.recorded.0.get(asking.id) {
-            Some(decision) => Asked {
-                answer: decision.answer.clone(),
-                reads: decision.reads.clone(),
-                notebook: decision.notebook.clone(),
-                log: decision.log.clone(),
-                fuel: decision.fuel,
-                duration_us: decision.duration_us,
-            },
-            None => self.loaded.ask(asking),
-        }
+        self.recorded.answer(asking.id).unwrap_or_else(|| self.loaded.ask(asking))
     }
 
     fn writes_alerts(&self) -> bool {
@@ -67,8 +82,9 @@ impl Ask for Recall<'_> {
     }
 }
 
-/// A fold of the log from its beginning.
+/// A fold of one log.
 pub(crate) struct Replay {
+    shard: Shard,
     state: State,
     loaded: Loaded,
     sandbox: Arc<Sandbox>,
@@ -82,9 +98,10 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// From the beginning.
-    pub(crate) fn new(sandbox: Arc<Sandbox>) -> Self {
+    pub(crate) fn new(shard: Shard, sandbox: Arc<Sandbox>) -> Self {
         let state = State::default();
         Self {
+            shard,
             recorded_configuration: Arc::clone(&state.configuration),
             state,
             loaded: Loaded::default(),
@@ -97,15 +114,16 @@ impl Replay {
 
     /// From a state, with what it says is in force.
     pub(crate) fn resume(
+        shard: Shard,
         mut state: State,
         sandbox: Arc<Sandbox>,
         reader: &dyn Reader,
     ) -> Result<Self, PrepareError> {
-        let contents = Contents { reader, position: state.position };
+        let contents = Contents { reader, at: At::Place(Place { shard, position: state.position }) };
         let (prepared, loaded) = prepare::in_force(&state, &sandbox, contents)?;
         decide::resume(&mut state, prepared);
         let recorded_configuration = Arc::clone(&state.configuration);
-        Ok(Self { state, loaded, recorded_configuration, ..Self::new(sandbox) })
+        Ok(Self { state, loaded, recorded_configuration, ..Self::new(shard, sandbox) })
     }
 
     /// The state after the newest record.
@@ -120,7 +138,7 @@ impl Replay {
 
     /// Takes one record through.
     pub(crate) fn step(&mut self, record: &Record, reader: &dyn Reader) -> Result<(), PrepareError> {
-        let contents = Contents { reader, position: record.position };
+        let contents = self.contents(reader, record.position);
         let prepared = self.prepare(&record.entry, contents)?;
         let mut ask = Recall {
             recorded: &self.recorded,
@@ -131,16 +149,32 @@ impl Replay {
         Ok(())
     }
 
-    /// Lets a record pass that is about a model which somebody else folds.
-    pub(crate) fn pass_over(&mut self, record: &Record) {
-        fold::pass_over(&mut self.state, record);
+    /// Takes one record through with answers from the record alone.
+    pub(crate) fn recite(&mut self, record: &Record, reader: &dyn Reader) -> Result<(), PrepareError> {
+        let prepared = self.prepare(&record.entry, self.contents(reader, record.position))?;
+        self.output.append(decide::step(&mut self.state, record, prepared, &mut Recited(&self.recorded)));
+        Ok(())
+    }
+
+    /// What is known after the newest record.
+    pub(crate) fn into_state(self) -> State {
+        self.state
+    }
+
+    /// Everything up to here is folded, by this replay or by another.
+    pub(crate) fn passed(&mut self, position: Position) {
+        fold::passed(&mut self.state, position);
+    }
+
+    fn contents<'r>(&self, reader: &'r dyn Reader, position: Position) -> Contents<'r> {
+        Contents { reader, at: At::Place(Place { shard: self.shard, position }) }
     }
 
     /// Tries something else out from here on.
     pub(crate) fn try_out(&mut self, overlay: Arc<Overlay>, reader: &dyn Reader) -> Result<(), PrepareError> {
         let configuration = Arc::new(overlay.configuration(&self.state.configuration));
         self.overlay = Some(overlay);
-        let contents = Contents { reader, position: self.state.position };
+        let contents = self.contents(reader, self.state.position);
         let set = self.state.policies.clone();
         let prepared = self.load(Some(configuration), &set, contents)?;
         let mut ask = Recall {

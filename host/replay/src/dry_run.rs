@@ -1,29 +1,28 @@
 //! Dry runs: folds the stored log again with something else in force and says which decisions would have been others.
-//! Nothing is written and nothing happens: what would be committed is compared and dropped.
-//!
-//! Models do not depend on each other, so each worker folds the models that fall to it and lets the others' records
-//! pass. What is compared is a moment: all that was decided about one subject at one position.
+//! Nothing is written and nothing happens: what would be committed is compared and dropped. What is compared is a moment:
+//! all that was decided about one subject at one position.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trimtab_core::fold::State;
-use trimtab_log::{Reader, StoreError};
-use trimtab_policy::{Package, Sandbox};
-use trimtab_types::{DecisionRecord, Entry, Timestamp};
+use trimtab_log::{LogError, Reader, decision_of};
+use trimtab_policy::{GivenSettings, Sandbox};
+use trimtab_types::{DecisionRecord, Mode, PolicyInForce, Position, Shard, Timestamp};
 
 use crate::{
-    PrepareError,
+    PrepareError, Standing,
     again::{Recorded, Replay},
-    deal::{Batch, Deal, Shares, Worker},
+    deal::{Stretch, Task, Worker, deal, ends, tasks},
     diff::{Diff, Side},
     overlay::Overlay,
+    parts::{Folded, Part, Share},
     period::Period,
-    prepare::Contents,
-    remarks::{Parts, remarks},
+    remarks::Parts,
+    restore,
 };
 
 /// What a dry run came to.
@@ -52,96 +51,142 @@ pub struct SettingChange {
     pub candidate: Option<serde_json::Value>,
 }
 
-/// What is in force, and known, where the log is folded to.
-pub fn in_force(reader: &dyn Reader) -> Result<State, PrepareError> {
-    let (end, _, states) = reader.folded_state()?;
-    let mut state = State::restore(end, &states)?;
-    if let Some(digest) = state.configuration_digest {
-        state.configuration = Arc::new(Contents { reader, position: end }.configuration(&digest)?);
-    }
-    Ok(state)
+/// What a dry run needs to know.
+pub struct Asked<'a> {
+    /// Where policies run.
+    pub sandbox: &'a Arc<Sandbox>,
+    /// What is tried out.
+    pub overlay: &'a Arc<Overlay>,
+    /// Which decisions are compared.
+    pub period: &'a Period,
+    /// What is tried out, in words.
+    pub title: &'a str,
+    /// Threads that fold.
+    pub workers: usize,
 }
 
-/// The package of a policy in force; `None`: there is none of this name.
-pub fn package_in_force(
-    in_force: &State,
-    name: &str,
-    reader: &dyn Reader,
-) -> Result<Option<Package>, PrepareError> {
-    let Some(entry) = in_force.policies.policy(name) else { return Ok(None) };
-    let contents = Contents { reader, position: in_force.position };
-    contents.package(name, &entry.policy.digest).map(Some)
-}
-
-/// Folds the log up to where it is folded, with `overlay` in force: from the beginning if it may change findings, because
-/// detectors have a past, and otherwise from the beginning of the period, before which everything is as recorded.
-///
-/// `open` opens a reader for each worker; `progress` hears how many entries of how many are done.
+/// Folds all logs, as [`part`] does, and reports.
 pub fn dry_run<R: Reader>(
-    open: &(dyn Fn() -> Result<R, StoreError> + Sync),
-    sandbox: &Arc<Sandbox>,
-    overlay: &Arc<Overlay>,
-    period: &Period,
-    workers: usize,
+    open: &(dyn Fn() -> Result<R, LogError> + Sync),
+    asked: &Asked<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, PrepareError> {
-    let reader = open()?;
-    let recorded = in_force(&reader)?;
-    let end = recorded.position;
-    let workers = workers.min(recorded.models.len()).max(1);
-    let shares = &Shares::of(recorded.models.keys(), workers);
-    let deal = Deal { open, recorded: &|reader, after, until| reader.decided(after, until), end, workers };
-    let make = |number, reader: &dyn Reader| Trial::new(number, shares, sandbox, overlay, period, reader);
-    let (entries, trials) = deal.run(&make, progress)?;
-    let mut diff = Diff::default();
-    let mut parts = Parts::default();
-    let mut candidate = None;
-    for trial in trials {
-        diff.merge(trial.diff);
-        parts.merge(trial.parts);
-        candidate = candidate.or(Some(trial.replay));
-    }
-    let mut report = Report { entries, diff, settings: Vec::new(), remarks: Vec::new() };
-    if let Some(candidate) = candidate {
-        let recorded = Replay::resume(recorded, Arc::clone(sandbox), &reader)?;
-        let left_aside = overlay.mode_left_aside(&candidate.state().configuration);
-        let stand = |replay: &Replay| replay.in_force().cloned().collect::<Vec<_>>();
-        report.settings = settings(&recorded, &candidate);
-        report.remarks = remarks(&parts, &stand(&recorded), &stand(&candidate), left_aside);
-        explain(&mut report.diff, &report.settings);
-    }
-    Ok(report)
+    Ok(part(open, asked, Share::ALL, progress)?.report())
 }
 
-/// Folds the models that fall to it.
+/// Folds the logs of a share up to where they are folded, with `overlay` in force: from the beginning if it may change
+/// findings, because detectors have a past, and otherwise from the beginning of the period, before which everything is as
+/// recorded. There it begins with the newest checkpoint before the period.
+///
+/// `open` opens a reader for each worker; `progress` hears how many entries of how many are done.
+pub fn part<R: Reader>(
+    open: &(dyn Fn() -> Result<R, LogError> + Sync),
+    asked: &Asked<'_>,
+    share: Share,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Part, PrepareError> {
+    let Asked { sandbox, overlay, period, title, workers } = *asked;
+    let reader = open()?;
+    let mut heads = ends(&reader)?;
+    heads.retain(|(shard, _)| share.has(*shard));
+    if let Some((tenant, model)) = period.tenant.as_ref().zip(period.model.as_ref()) {
+        heads.retain(|(shard, _)| *shard == Shard::of(tenant, model));
+    }
+    let tasks = tasks(&heads, workers, |shard| reader.models(shard))?;
+    let make = |task: &Task, reader: &dyn Reader| Trial::new(task, sandbox, overlay, period, reader);
+    let (entries, tried) = deal(&tasks, workers, open, &make, progress)?;
+    let mut folded = Folded {
+        heads,
+        entries,
+        diff: Diff::default(),
+        took_part: Parts::default(),
+        recorded: Stands::recorded(&reader, sandbox)?,
+        tried: None,
+    };
+    for trial in tried {
+        folded.diff.merge(trial.diff);
+        folded.took_part.merge(trial.parts);
+        folded.tried = folded.tried.or(Some(trial.stands));
+    }
+    Ok(Part::new(share, overlay.digest(), title.to_owned(), period.clone(), folded))
+}
+
+/// How policies stand where a fold ends.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stands {
+    pub(crate) policies: Vec<PolicyInForce>,
+    /// Settings of the policies that can be loaded.
+    settings: BTreeMap<String, GivenSettings>,
+    /// The mode that a policy which is tried out alone does not have here.
+    pub(crate) left_aside: Option<Mode>,
+}
+
+impl Stands {
+    fn of(replay: &Replay, left_aside: Option<Mode>) -> Self {
+        let policies = replay.in_force().cloned().collect();
+        Self { policies, settings: replay.settings_in_force(), left_aside }
+    }
+
+    /// What is in force.
+    fn recorded(reader: &dyn Reader, sandbox: &Arc<Sandbox>) -> Result<Self, PrepareError> {
+        let standing = Standing::read(reader)?;
+        let mut state = State::default();
+        (state.configuration_digest, state.policies) = (standing.configuration_digest, standing.policies);
+        // Of whichever log: what is in force is in force for all.
+        let any = Shard::of("", "");
+        Ok(Self::of(&Replay::resume(any, state, Arc::clone(sandbox), reader)?, None))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.policies.iter().any(|entry| entry.policy.name == name)
+    }
+}
+
+/// Folds one task with something else in force.
 struct Trial<'a> {
-    number: usize,
-    shares: &'a Shares,
+    task: Task,
+    begins: Position,
     replay: Replay,
     overlay: &'a Arc<Overlay>,
     trying: bool,
-    /// The newest time of any entry so far.
+    /// The newest time of any entry of the log so far.
     newest: Option<Timestamp>,
     period: &'a Period,
     diff: Diff,
     parts: Parts,
 }
 
+/// What a task comes to.
+struct Tried {
+    diff: Diff,
+    parts: Parts,
+    stands: Stands,
+}
+
 impl<'a> Trial<'a> {
     fn new(
-        number: usize,
-        shares: &'a Shares,
+        task: &Task,
         sandbox: &Arc<Sandbox>,
         overlay: &'a Arc<Overlay>,
         period: &'a Period,
         reader: &dyn Reader,
     ) -> Result<Self, PrepareError> {
-        let replay = Replay::new(Arc::clone(sandbox));
+        let shard = task.shard;
+        let since = period.since.filter(|_| !overlay.changes_findings());
+        let known = match since {
+            Some(since) => restore::before(reader, shard, |header| header.at < since)?,
+            None => None,
+        };
+        let begins = known.as_ref().map_or(Position(0), |state| state.position);
+        let replay = match known {
+            Some(state) => Replay::resume(shard, state, Arc::clone(sandbox), reader)?,
+            None => Replay::new(shard, Arc::clone(sandbox)),
+        };
         let parts = Parts::of(overlay.packages().iter().map(|package| &package.name));
-        let diff = Diff::default();
+        let (task, diff) = (task.clone(), Diff::default());
         let mut trial =
-            Self { number, shares, replay, overlay, trying: false, newest: None, period, diff, parts };
-        if overlay.changes_findings() || period.since.is_none() {
+            Self { task, begins, replay, overlay, trying: false, newest: None, period, diff, parts };
+        if since.is_none() {
             trial.try_out(reader)?;
         }
         Ok(trial)
@@ -152,46 +197,43 @@ impl<'a> Trial<'a> {
         self.replay.try_out(Arc::clone(self.overlay), reader)
     }
 
-    fn is_mine(&self, entry: &Entry) -> bool {
-        entry.model().is_none_or(|(tenant, model)| self.shares.worker_of(tenant, model) == self.number)
-    }
-
     fn is_compared(&self, decision: &DecisionRecord) -> bool {
         self.period.is_about(decision)
-            && self.shares.worker_of(&decision.subject.tenant, &decision.subject.model) == self.number
+            && self.task.folds(Some((&decision.subject.tenant, &decision.subject.model)))
     }
 }
 
-impl Worker<Vec<DecisionRecord>> for Trial<'_> {
-    fn step(
-        &mut self,
-        batch: &Batch<Vec<DecisionRecord>>,
-        reader: &dyn Reader,
-    ) -> Result<bool, PrepareError> {
-        self.replay.recall(if self.trying {
-            Recorded::once(&batch.recorded)
-        } else {
-            Recorded::all(&batch.recorded)
-        });
-        for record in &batch.records {
-            // By all entries, also of models that others fold: each worker begins at the same place.
+impl Worker for Trial<'_> {
+    type Done = Tried;
+
+    fn begins(&self) -> Position {
+        self.begins
+    }
+
+    fn step(&mut self, from: Position, stretch: &Stretch, reader: &dyn Reader) -> Result<bool, PrepareError> {
+        let shard = self.task.shard;
+        let stored = reader.decided(shard, from, stretch.upto)?;
+        let recorded: Vec<DecisionRecord> =
+            stored.iter().map(|stored| decision_of(shard, &stored.decision)).collect::<Result<_, _>>()?;
+        self.replay.recall(if self.trying { Recorded::once(&recorded) } else { Recorded::all(&recorded) });
+        for record in &stretch.records {
+            // By all entries of the log, also of models that others fold: each task of a log begins at the same place.
             self.newest = self.newest.max(record.entry.time());
             let begins = self.period.since.is_some_and(|since| self.newest.is_some_and(|at| at >= since));
             if !self.trying && begins {
                 self.try_out(reader)?;
-                self.replay.recall(Recorded::once(&batch.recorded));
+                self.replay.recall(Recorded::once(&recorded));
             }
-            if self.is_mine(&record.entry) {
+            if self.task.folds(record.entry.model()) {
                 self.replay.step(record, reader)?;
-            } else {
-                self.replay.pass_over(record);
             }
         }
+        self.replay.passed(stretch.upto);
         let decided = self.replay.take().decisions;
         // A dry run keeps no state.
         self.replay.forget_touched();
         let messages = self.replay.writes_alerts();
-        let recorded: Vec<_> = batch.recorded.iter().filter(|decision| self.is_compared(decision)).collect();
+        let recorded: Vec<_> = recorded.iter().filter(|decision| self.is_compared(decision)).collect();
         let candidate: Vec<_> = decided.iter().filter(|decision| self.is_compared(decision)).collect();
         for decision in &candidate {
             self.parts.count(decision, |policy, finding| self.replay.applies_to(policy, finding));
@@ -200,10 +242,15 @@ impl Worker<Vec<DecisionRecord>> for Trial<'_> {
         self.diff.compare(&Side::enforced(recorded, messages), &candidate);
         Ok(true)
     }
+
+    fn done(self) -> Tried {
+        let left_aside = self.overlay.mode_left_aside(&self.replay.state().configuration);
+        Tried { diff: self.diff, parts: self.parts, stands: Stands::of(&self.replay, left_aside) }
+    }
 }
 
 /// Where the records do not show why a version answers otherwise, its settings do.
-fn explain(diff: &mut Diff, settings: &[SettingChange]) {
+pub(crate) fn explain(diff: &mut Diff, settings: &[SettingChange]) {
     let value = |value: &Option<serde_json::Value>| {
         value.as_ref().map_or("not there".to_owned(), ToString::to_string)
     };
@@ -231,21 +278,18 @@ fn explain(diff: &mut Diff, settings: &[SettingChange]) {
     }
 }
 
-/// Settings that differ between two replays at the end of the log. Of a policy that one of them does not have, the policy is
-/// the news.
-fn settings(recorded: &Replay, candidate: &Replay) -> Vec<SettingChange> {
+/// Settings that differ at the end of the log. Of a policy that one of the two does not have, the policy is the news.
+pub(crate) fn settings(recorded: &Stands, candidate: &Stands) -> Vec<SettingChange> {
     type Settings = BTreeMap<(String, String), serde_json::Value>;
-    let of = |replay: &Replay| -> Settings {
-        let policies = replay.settings_in_force();
+    let of = |stands: &Stands| -> Settings {
+        let policies = stands.settings.iter();
         policies
-            .into_iter()
             .flat_map(|(policy, settings)| {
-                settings.into_iter().map(move |(key, value)| ((policy.clone(), key), value))
+                settings.iter().map(|(key, value)| ((policy.clone(), key.clone()), value.clone()))
             })
             .collect()
     };
-    let has = |replay: &Replay, name: &str| replay.in_force().any(|entry| entry.policy.name == name);
-    let in_both = |key: &&(String, String)| has(recorded, &key.0) && has(candidate, &key.0);
+    let in_both = |key: &&(String, String)| recorded.has(&key.0) && candidate.has(&key.0);
     let (before, now) = (of(recorded), of(candidate));
     let keys: BTreeSet<_> = before.keys().chain(now.keys()).filter(in_both).collect();
     let (recorded, candidate) = (&before, &now);

@@ -7,11 +7,15 @@ mod deal;
 pub mod diff;
 pub mod dry_run;
 pub mod overlay;
+pub mod parts;
 pub mod period;
 pub mod prepare;
 mod remarks;
+pub mod restore;
+pub mod standing;
 pub mod verify;
 pub mod words;
 
-pub use again::{Recall, Recorded};
+pub use again::{Recited, Recorded};
 pub use prepare::PrepareError;
+pub use standing::Standing;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trimtab_core::{Configuration, entry};
 use trimtab_policy::Package;
-use trimtab_types::{Mode, PolicyInForce, PolicyRef, PolicySetEntry, Rules};
+use trimtab_types::{Digest, DigestBuilder, Mode, PolicyInForce, PolicyRef, PolicySetEntry, Rules};
 
 /// What is tried out. Everything that it does not name stays as it was recorded.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +33,25 @@ impl Overlay {
     /// Whether other findings may arise: then it counts from the beginning of the log, because detectors have a past.
     pub fn changes_findings(&self) -> bool {
         self.configuration.is_some()
+    }
+
+    /// Of everything that is tried out.
+    pub(crate) fn digest(&self) -> Digest {
+        let configuration = self.configuration.as_ref().map(Configuration::canonical).unwrap_or_default();
+        // Texts and JSON always serialise.
+        let settings = serde_json::to_vec(&self.settings).unwrap_or_default();
+        let how = match self.policies {
+            Substitution::None => 0,
+            Substitution::One(_) => 1,
+            Substitution::All(_) => 2,
+        };
+        let digest = DigestBuilder::new("candidate").part(&configuration).part(&settings).number(how);
+        let packages = self.packages().iter();
+        packages
+            .fold(digest, |digest, package| {
+                digest.part(package.name.as_bytes()).part(package.digest.as_bytes())
+            })
+            .finish()
     }
 
     /// Whether alerts may read differently.

@@ -1,9 +1,10 @@
 //! The part of history that somebody asks about.
 
+use serde::{Deserialize, Serialize};
 use trimtab_types::{DecisionRecord, Timestamp};
 
 /// Which decisions are compared.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
     /// Made at this time of the log's clock or later.
     pub since: Option<Timestamp>,

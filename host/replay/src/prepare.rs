@@ -8,30 +8,28 @@ use trimtab_core::{
     decide::Prepared,
     fold::{BadState, State},
 };
-use trimtab_log::{Reader, StoreError};
+use trimtab_log::{LogError, Reader};
 use trimtab_policy::{Loaded, Package, Sandbox};
-use trimtab_types::{Digest, Entry, ErrorKind, HasKind, PolicyRef, PolicySetEntry, Position, Rules};
+use trimtab_types::{Digest, ErrorKind, HasKind, Place, PolicyRef, PolicySetEntry, Rules};
 
 /// Why the log cannot be folded further. None of this is a policy's doing.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] LogError),
     /// Stored state is unusable.
     #[error(transparent)]
     State(#[from] BadState),
     /// The log names a content that is not there.
-    #[error(
-        "the log names {what} {digest} at position {position}, but its content is missing or unreadable: {problem}"
-    )]
+    #[error("the log names {what} {digest} at {at}, but its content is missing or unreadable: {problem}")]
     Content {
         /// `configuration` or `policy NAME`.
         what: String,
         /// Its digest.
         digest: String,
         /// Where.
-        position: u64,
+        at: At,
         /// What is wrong.
         problem: String,
     },
@@ -46,13 +44,31 @@ impl HasKind for PrepareError {
     }
 }
 
+/// Where something is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// In a log.
+    Place(Place),
+    /// In a control entry.
+    Control(u64),
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Place(place) => place.fmt(f),
+            Self::Control(number) => write!(f, "control entry {number}"),
+        }
+    }
+}
+
 /// Where contents come from, and where they are named.
 #[derive(Clone, Copy)]
 pub struct Contents<'a> {
     /// Where they are kept.
     pub reader: &'a dyn Reader,
     /// Where they are named.
-    pub position: Position,
+    pub at: At,
 }
 
 impl Contents<'_> {
@@ -62,16 +78,11 @@ impl Contents<'_> {
     }
 
     fn missing(&self, what: &str, digest: &Digest, problem: String) -> PrepareError {
-        PrepareError::Content {
-            what: what.to_owned(),
-            digest: digest.to_string(),
-            position: self.position.0,
-            problem,
-        }
+        PrepareError::Content { what: what.to_owned(), digest: digest.to_string(), at: self.at, problem }
     }
 
     /// A configuration that is kept.
-    pub(crate) fn configuration(&self, digest: &Digest) -> Result<Configuration, PrepareError> {
+    pub fn configuration(&self, digest: &Digest) -> Result<Configuration, PrepareError> {
         let bytes = self.bytes("configuration", digest)?;
         Configuration::from_canonical(&bytes)
             .map_err(|error| self.missing("configuration", digest, error.to_string()))
@@ -123,23 +134,8 @@ impl Loading<'_> {
     }
 }
 
-/// What an entry puts in force, ready; `None`: it puts nothing else in force.
-pub fn prepare(
-    state: &State,
-    entry: &Entry,
-    sandbox: &Arc<Sandbox>,
-    contents: Contents<'_>,
-) -> Result<Option<(Prepared, Loaded)>, PrepareError> {
-    let (configuration, set) = match entry {
-        Entry::Configuration(digest) => (Some(Arc::new(contents.configuration(digest)?)), &state.policies),
-        Entry::PolicySet(set) => (None, set),
-        _ => return Ok(None),
-    };
-    load(state, configuration, set, sandbox, contents).map(Some)
-}
-
 /// What a state says is in force, ready.
-pub fn in_force(
+pub(crate) fn in_force(
     state: &State,
     sandbox: &Arc<Sandbox>,
     contents: Contents<'_>,
@@ -148,19 +144,19 @@ pub fn in_force(
         Some(digest) => Some(Arc::new(contents.configuration(digest)?)),
         None => None,
     };
-    load(state, configuration, &state.policies, sandbox, contents)
+    let under = configuration.as_deref().unwrap_or(&state.configuration);
+    let (policies, loaded) = load(under, &state.policies, sandbox, contents)?;
+    Ok((Prepared { configuration, policies }, loaded))
 }
 
-fn load(
-    state: &State,
-    configuration: Option<Arc<Configuration>>,
+/// A recorded set under a configuration, ready: the rules of its policies, and who is asked.
+pub fn load(
+    configuration: &Configuration,
     set: &PolicySetEntry,
     sandbox: &Arc<Sandbox>,
     contents: Contents<'_>,
-) -> Result<(Prepared, Loaded), PrepareError> {
-    let under = configuration.as_deref().unwrap_or(&state.configuration);
-    let mut loading = Loading { sandbox, configuration: under, contents, loaded: Loaded::default() };
+) -> Result<(Vec<InForce>, Loaded), PrepareError> {
+    let mut loading = Loading { sandbox, configuration, contents, loaded: Loaded::default() };
     let policies = loading.set(set)?;
-    let loaded = loading.loaded;
-    Ok((Prepared { configuration, policies }, loaded))
+    Ok((policies, loading.loaded))
 }

@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use trimtab_types::{DecisionRecord, Finding, Mode, PolicyInForce, Question};
 
 /// The questions that the host asks so far.
 const ASKED: [&str; 2] = ["drift-action", "alert-format"];
 
 /// How policies that are tried out took part in what was decided.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Parts(BTreeMap<String, Part>);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Part {
     asked: u64,
     /// Who was asked about findings that it applies to.

@@ -1,30 +1,30 @@
-//! `verify`: folds the whole log again from nothing, asks the recorded policies again, and compares everything with what
-//! was recorded: findings, decisions, effects and, at the end, the state. On all cores, each of them some of the models.
+//! `verify`: folds all logs again from nothing, asks the recorded policies again, and compares everything with what was
+//! recorded: findings, decisions, effects, the chain of what builds recorded, and the state at each checkpoint. Reported by
+//! build, because a build with other rules may decide otherwise, and what was decided stays as it was recorded.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trimtab_core::{
     decide::Output,
     fold::{State, StateKey},
 };
-use trimtab_log::{Folded, Reader, StoreError, first_difference};
+use trimtab_log::{
+    Checkpoint, Folded, LogError, Outputs, Reader, Stretch as Decided, chain, first_difference,
+};
 use trimtab_policy::Sandbox;
-use trimtab_types::{DecisionRecord, Effect, ModelKey, Position, Subject};
+use trimtab_types::{DecisionRecord, Digest, Effect, Place, Position, Shard, Subject};
 
 use crate::{
     PrepareError,
     again::{Recorded, Replay},
-    deal::{Batch, Deal, Shares, Worker},
+    deal::{Stretch, Task, Worker, deal, ends, tasks},
 };
 
 /// What `verify` found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Entries that were folded again: all up to the fold's cursor.
+    /// Entries that were folded again: all up to the cursors.
     pub entries: u64,
     /// Findings compared.
     pub findings: u64,
@@ -32,19 +32,38 @@ pub struct Report {
     pub decisions: u64,
     /// Effects compared.
     pub effects: u64,
-    /// Models and subjects whose state was compared.
+    /// Parts of states compared, at checkpoints.
     pub states: u64,
-    /// The first difference; `None`: identical.
+    /// By build, in the order in which they came.
+    pub builds: Vec<Build>,
+    /// The first difference of what the rules of this build decided, or of the chain; `None`: identical.
     pub difference: Option<Difference>,
+}
+
+/// What one build recorded, held against what comes again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Build {
+    /// Version and commit.
+    pub build: String,
+    /// Its rules; those of this build are [`State::RULES`].
+    pub rules: u32,
+    /// Entries that it folded.
+    pub entries: u64,
+    /// Decisions that it recorded.
+    pub decisions: u64,
+    /// How many differences there are.
+    pub differences: u64,
+    /// The first of them.
+    pub first: Option<Difference>,
 }
 
 /// Where replay and record part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// `finding`, `decision`, `effect` or `state`.
+    /// `finding`, `decision`, `effect`, `chain` or `state`.
     pub what: String,
-    /// Log position.
-    pub position: Position,
+    /// Where.
+    pub place: Place,
     /// Which one: an id or key.
     pub id: String,
     /// The first field that differs, with both values; or which side lacks it.
@@ -54,189 +73,305 @@ pub struct Difference {
 /// Replays everything that is folded. `open` opens a reader for each worker; `progress` hears how many entries of how many
 /// are done. The report is the same for any number of workers.
 pub fn verify<R: Reader>(
-    open: &(dyn Fn() -> Result<R, StoreError> + Sync),
+    open: &(dyn Fn() -> Result<R, LogError> + Sync),
     sandbox: &Arc<Sandbox>,
     workers: usize,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, PrepareError> {
-    let (end, format, stored) = open()?.folded_state()?;
-    let models: BTreeSet<ModelKey> = stored.iter().filter_map(|(key, _)| model_of(key)).collect();
-    let workers = workers.min(models.len()).max(1);
-    let shares = &Shares::of(models.iter(), workers);
-    let deal = Deal { open, recorded: &|reader, after, until| reader.folded(after, until), end, workers };
-    let make = |number, _: &dyn Reader| Ok(Comparison::new(number, shares, sandbox));
-    let (entries, comparisons) = deal.run(&make, progress)?;
-    let mut report = Report { entries, findings: 0, decisions: 0, effects: 0, states: 0, difference: None };
-    let mut states = BTreeMap::new();
-    for comparison in comparisons {
-        report.findings += comparison.findings;
-        report.decisions += comparison.decisions;
-        report.effects += comparison.effects;
-        report.difference = [report.difference, comparison.difference]
-            .into_iter()
-            .flatten()
-            .min_by_key(|difference| difference.position);
-        states.extend(comparison.states);
+    let reader = open()?;
+    let ends = ends(&reader)?;
+    let tasks = tasks(&ends, workers, |shard| reader.models(shard))?;
+    let make = |task: &Task, reader: &dyn Reader| Comparison::new(task, sandbox, reader);
+    let (entries, compared) = deal(&tasks, workers, open, &make, progress)?;
+    let mut report = Report { entries, ..Report::default() };
+    for one in compared {
+        report.findings += one.findings;
+        report.decisions += one.decisions;
+        report.effects += one.effects;
+        report.states += one.states;
+        report.difference = earlier(report.difference.take(), one.difference);
+        for build in one.builds {
+            report.add(build);
+        }
     }
-    if report.difference.is_none() && format == State::FORMAT {
-        report.states = stored.len() as u64;
-        let replayed: Vec<_> =
-            states.into_iter().filter_map(|(key, bytes)| bytes.map(|bytes| (key, bytes))).collect();
-        report.difference = compare_states(&stored, &replayed, end);
-    }
+    report.builds.sort_by(|a, b| (a.rules, &a.build).cmp(&(b.rules, &b.build)));
     Ok(report)
 }
 
-/// The model that a part of the state is about; `None`: it is about all of them.
-fn model_of(key: &str) -> Option<ModelKey> {
-    match serde_json::from_str(key).ok()? {
-        StateKey::Global => None,
-        StateKey::Model(key) => Some(key),
-        StateKey::Subject(subject) | StateKey::Baseline(subject) | StateKey::Timelines(subject) => {
-            Some(subject.model_key())
+impl Report {
+    fn add(&mut self, other: Build) {
+        let same = |known: &&mut Build| known.build == other.build && known.rules == other.rules;
+        match self.builds.iter_mut().find(same) {
+            Some(known) => {
+                known.entries += other.entries;
+                known.decisions += other.decisions;
+                known.differences += other.differences;
+                known.first = earlier(known.first.take(), other.first);
+            }
+            None => self.builds.push(other),
         }
     }
 }
 
-/// Folds the models that fall to it and holds them against the record.
+/// The one whose place comes first.
+fn earlier(one: Option<Difference>, other: Option<Difference>) -> Option<Difference> {
+    [one, other].into_iter().flatten().min_by_key(|difference| difference.place)
+}
+
+/// Holds what one task folds against the record.
 struct Comparison<'a> {
-    number: usize,
-    shares: &'a Shares,
+    task: Task,
+    sandbox: &'a Arc<Sandbox>,
     replay: Replay,
+    /// What builds decided, oldest first.
+    decided: Vec<Decided>,
+    checkpoints: Vec<Checkpoint>,
+    /// Parts that changed, as they were last.
+    parts: BTreeMap<StateKey, Vec<u8>>,
+    chained: Option<Digest>,
+    told: Told,
+}
+
+/// What a task comes to.
+#[derive(Default)]
+struct Told {
     findings: u64,
     decisions: u64,
     effects: u64,
-    states: BTreeMap<String, Option<Vec<u8>>>,
+    states: u64,
+    builds: Vec<Build>,
     difference: Option<Difference>,
 }
 
 impl<'a> Comparison<'a> {
-    fn new(number: usize, shares: &'a Shares, sandbox: &Arc<Sandbox>) -> Self {
-        Self {
-            number,
-            shares,
-            replay: Replay::new(Arc::clone(sandbox)),
-            findings: 0,
-            decisions: 0,
-            effects: 0,
-            states: BTreeMap::new(),
-            difference: None,
-        }
-    }
-
-    fn is_mine(&self, model: Option<(&str, &str)>) -> bool {
-        model.map_or(self.number == 0, |(tenant, model)| self.shares.worker_of(tenant, model) == self.number)
+    fn new(task: &Task, sandbox: &'a Arc<Sandbox>, reader: &dyn Reader) -> Result<Self, PrepareError> {
+        Ok(Self {
+            task: task.clone(),
+            sandbox,
+            replay: Replay::new(task.shard, Arc::clone(sandbox)),
+            decided: reader.stretches(task.shard)?,
+            checkpoints: reader.checkpoints(task.shard)?,
+            parts: BTreeMap::new(),
+            chained: None,
+            told: Told::default(),
+        })
     }
 
     fn is_about_mine(&self, subject: &Subject) -> bool {
-        self.is_mine(Some((&subject.tenant, &subject.model)))
+        self.task.folds(Some((&subject.tenant, &subject.model)))
     }
 
     /// An alert says in its body whom it is about.
     fn sends_mine(&self, effect: &Effect) -> bool {
         let about = &effect.body["alert"]["subject"];
-        self.is_mine(about["tenant"].as_str().zip(about["model"].as_str()))
+        self.task.folds(about["tenant"].as_str().zip(about["model"].as_str()))
     }
 
     /// What had been recorded of its models.
-    fn mine(&self, recorded: &Folded) -> Folded {
-        let Folded { findings, decisions, effects } = recorded;
-        Folded {
-            findings: findings.iter().filter(|one| self.is_about_mine(&one.subject)).cloned().collect(),
-            decisions: decisions.iter().filter(|one| self.is_about_mine(&one.subject)).cloned().collect(),
-            effects: effects.iter().filter(|one| self.sends_mine(one)).cloned().collect(),
+    fn mine(&self, recorded: Folded) -> Folded {
+        let Folded { mut findings, mut decisions, mut effects } = recorded;
+        findings.retain(|one| self.is_about_mine(&one.subject));
+        decisions.retain(|one| self.is_about_mine(&one.subject));
+        effects.retain(|one| self.sends_mine(one));
+        Folded { findings, decisions, effects }
+    }
+
+    /// Who decided what comes after a position.
+    fn build_after(&self, position: Position) -> Option<&Decided> {
+        self.decided.iter().find(|decided| decided.to > position)
+    }
+
+    fn chain(&mut self, outputs: &Outputs, upto: Position) {
+        let shard = self.task.shard;
+        let hash = chain(
+            self.chained,
+            shard,
+            outputs.moments.iter().map(|stored| &stored.moment),
+            outputs.decisions.iter().map(|stored| &stored.decision),
+            outputs.effects.iter().map(|stored| &stored.effect),
+        );
+        self.chained = Some(hash);
+        let broken = self.decided.iter().find(|decided| decided.to == upto && decided.hash != hash);
+        if let Some(decided) = broken {
+            let difference = Difference {
+                what: "chain".to_owned(),
+                place: Place { shard, position: upto },
+                id: decided.build.clone(),
+                problem: "what is recorded is not what was recorded: rows were changed, added or lost"
+                    .to_owned(),
+            };
+            self.told.difference = earlier(self.told.difference.take(), Some(difference));
         }
+    }
+
+    /// Holds the state against a checkpoint.
+    fn check(&mut self, position: Position, reader: &dyn Reader) -> Result<Option<Difference>, PrepareError> {
+        let shard = self.task.shard;
+        // One that is dropped meanwhile has nothing to say.
+        for part in reader.parts(shard, position)?.unwrap_or_default() {
+            let Some(key) = StateKey::from_name(part.key.about, part.key.part) else { continue };
+            let is_mine = match key.model() {
+                Some(model) => self.task.folds(Some((&model.tenant, &model.model))),
+                None => self.task.is_first,
+            };
+            if !is_mine || part.format != State::FORMAT {
+                continue;
+            }
+            self.told.states += 1;
+            if self.parts.get(&key) != Some(&part.bytes) {
+                return Ok(Some(Difference {
+                    what: "state".to_owned(),
+                    place: Place { shard, position },
+                    id: key.to_string(),
+                    problem: "the stored state is not what the log folds to".to_owned(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on from what a build of other rules knew, where it left a checkpoint.
+    fn take_over(&mut self, position: Position, reader: &dyn Reader) -> Result<(), PrepareError> {
+        let here = |checkpoint: &Checkpoint| checkpoint.position == position;
+        if let Some(mut state) = crate::restore::before(reader, self.task.shard, here)? {
+            state.touch_all();
+            self.replay = Replay::resume(self.task.shard, state, Arc::clone(self.sandbox), reader)?;
+        }
+        Ok(())
     }
 }
 
-impl Worker<Folded> for Comparison<'_> {
-    fn step(&mut self, batch: &Batch<Folded>, reader: &dyn Reader) -> Result<bool, PrepareError> {
-        if self.difference.is_some() {
-            return Ok(false);
+impl Worker for Comparison<'_> {
+    type Done = Told;
+
+    fn begins(&self) -> Position {
+        Position(0)
+    }
+
+    fn pauses(&self, after: Position) -> Option<Position> {
+        let checkpoints = self.checkpoints.iter().map(|checkpoint| checkpoint.position);
+        let builds = self.decided.iter().map(|decided| decided.to);
+        checkpoints.chain(builds).filter(|position| *position > after).min()
+    }
+
+    fn step(&mut self, from: Position, stretch: &Stretch, reader: &dyn Reader) -> Result<bool, PrepareError> {
+        let (shard, upto) = (self.task.shard, stretch.upto);
+        let outputs = reader.outputs(shard, from, upto)?;
+        if self.task.is_first {
+            self.chain(&outputs, upto);
         }
-        let recorded = self.mine(&batch.recorded);
-        self.replay.recall(Recorded::once(&recorded.decisions));
-        for record in &batch.records {
-            let model = record.entry.model();
-            if model.is_none() || self.is_mine(model) {
+        let recorded = self.mine(outputs.folded(shard)?);
+        let (build, rules) = match self.build_after(from) {
+            Some(decided) => (decided.build.clone(), decided.rules),
+            None => (String::new(), State::RULES),
+        };
+        let is_own = rules == State::RULES;
+        self.replay.recall(if is_own {
+            Recorded::once(&recorded.decisions)
+        } else {
+            Recorded::all(&recorded.decisions)
+        });
+        for record in &stretch.records {
+            if self.task.folds(record.entry.model()) {
                 self.replay.step(record, reader)?;
-            } else {
-                self.replay.pass_over(record);
             }
         }
+        self.replay.passed(upto);
         let replayed = self.replay.take();
-        self.findings += recorded.findings.len() as u64;
-        self.decisions += recorded.decisions.len() as u64;
-        self.effects += recorded.effects.len() as u64;
-        self.difference = compare(&recorded, &replayed);
-        for (key, bytes) in self.replay.take_states()? {
-            let model = model_of(&key);
-            if self.is_mine(model.as_ref().map(|model| (model.tenant.as_str(), model.model.as_str()))) {
-                self.states.insert(key, bytes);
-            }
+        self.parts.extend(self.replay.take_states()?);
+        let (differences, mut first) = compare(shard, &recorded, &replayed);
+        if is_own && first.is_none() && self.checkpoints.iter().any(|checkpoint| checkpoint.position == upto)
+        {
+            first = self.check(upto, reader)?;
         }
-        Ok(self.difference.is_none())
+        let told = &mut self.told;
+        told.findings += recorded.findings.len() as u64;
+        told.decisions += recorded.decisions.len() as u64;
+        told.effects += recorded.effects.len() as u64;
+        told.builds.push(Build {
+            build,
+            rules,
+            entries: if self.task.is_first { upto.0 - from.0 } else { 0 },
+            decisions: recorded.decisions.len() as u64,
+            differences: differences.max(u64::from(first.is_some())),
+            first: first.clone(),
+        });
+        if is_own {
+            told.difference = earlier(told.difference.take(), first);
+        } else if self.build_after(upto).is_none_or(|next| next.rules != rules) {
+            self.take_over(upto, reader)?;
+        }
+        Ok(true)
+    }
+
+    fn done(self) -> Told {
+        self.told
     }
 }
 
-fn compare(recorded: &Folded, replayed: &Output) -> Option<Difference> {
-    let differences = [
-        first("finding", &recorded.findings, &replayed.findings, |finding| {
-            (finding.position, format!("{} {}", finding.id, finding.phase.name()))
-        }),
-        first("decision", &bare(&recorded.decisions), &bare(&replayed.decisions), |decision| {
-            (decision.position, decision.id.clone())
-        }),
-        first("effect", &recorded.effects, &replayed.effects, |effect| (effect.position, effect.key.clone())),
-    ];
-    differences.into_iter().flatten().min_by_key(|difference| difference.position)
+/// The first difference of what one log recorded and what comes again.
+pub(crate) fn difference(shard: Shard, recorded: &Folded, replayed: &Output) -> Option<Difference> {
+    compare(shard, recorded, replayed).1
+}
+
+/// How many differences there are, and the first of them.
+fn compare(shard: Shard, recorded: &Folded, replayed: &Output) -> (u64, Option<Difference>) {
+    let place = |position| Place { shard, position };
+    let findings = differences("finding", &recorded.findings, &replayed.findings, |finding| {
+        (place(finding.position), format!("{} {}", finding.id, finding.phase.name()))
+    });
+    let decisions =
+        differences("decision", &bare(&recorded.decisions), &bare(&replayed.decisions), |decision| {
+            (place(decision.position), decision.id.clone())
+        });
+    let effects = differences("effect", &recorded.effects, &replayed.effects, |effect| {
+        (place(effect.position), effect.key.clone())
+    });
+    let all = [findings, decisions, effects];
+    let count = all.iter().map(|(count, _)| count).sum();
+    (count, all.into_iter().filter_map(|(_, first)| first).min_by_key(|difference| difference.place))
 }
 
 fn bare(decisions: &[DecisionRecord]) -> Vec<DecisionRecord> {
     decisions.iter().map(DecisionRecord::without_measurements).collect()
 }
 
-fn first<T: PartialEq + Serialize>(
+/// How many are on one side only or not the same on both, and the first of them. Both sides come in order of place.
+fn differences<T: PartialEq + Serialize>(
     what: &str,
     recorded: &[T],
     replayed: &[T],
-    name: impl Fn(&T) -> (Position, String),
-) -> Option<Difference> {
-    let index =
-        (0..recorded.len().max(replayed.len())).find(|index| recorded.get(*index) != replayed.get(*index))?;
-    // Of two that are not at the same position, the earlier one lacks its counterpart.
-    let (recorded, replayed) = match (recorded.get(index), replayed.get(index)) {
-        (Some(a), Some(b)) if name(a).0 < name(b).0 => (Some(a), None),
-        (Some(a), Some(b)) if name(a).0 > name(b).0 => (None, Some(b)),
-        both => both,
-    };
-    let (of, problem) = match (recorded, replayed) {
-        (Some(recorded), Some(replayed)) => (
-            recorded,
-            first_difference(recorded, replayed)
-                .unwrap_or_else(|| "they differ in a way that JSON does not show".to_owned()),
-        ),
-        (Some(recorded), None) => (recorded, "it was recorded and does not come again".to_owned()),
-        (None, Some(replayed)) => (replayed, "it comes now and was not recorded".to_owned()),
-        (None, None) => return None,
-    };
-    let (position, id) = name(of);
-    Some(Difference { what: what.to_owned(), position, id, problem })
-}
-
-fn compare_states(
-    stored: &[(String, Vec<u8>)],
-    replayed: &[(String, Vec<u8>)],
-    position: Position,
-) -> Option<Difference> {
-    let index =
-        (0..stored.len().max(replayed.len())).find(|index| stored.get(*index) != replayed.get(*index))?;
-    let id = stored.get(index).or(replayed.get(index)).map(|(key, _)| key.clone()).unwrap_or_default();
-    let problem = match (stored.get(index), replayed.get(index)) {
-        (Some((a, _)), Some((b, _))) if a == b => "the stored state is not what the log folds to".to_owned(),
-        _ => "it is stored or folded, but not both".to_owned(),
-    };
-    Some(Difference { what: "state".to_owned(), position, id, problem })
+    name: impl Fn(&T) -> (Place, String),
+) -> (u64, Option<Difference>) {
+    let (mut recorded, mut replayed) = (recorded.iter().peekable(), replayed.iter().peekable());
+    let (mut count, mut first) = (0, None);
+    loop {
+        // Of two that are not at the same place, the earlier one lacks its counterpart.
+        let (of, problem) = match (recorded.peek(), replayed.peek()) {
+            (None, None) => return (count, first),
+            (Some(a), Some(b)) if a == b => {
+                recorded.next();
+                replayed.next();
+                continue;
+            }
+            (Some(a), Some(b)) if name(a).0 == name(b).0 => {
+                let problem = first_difference(*a, *b)
+                    .unwrap_or_else(|| "they differ in a way that JSON does not show".to_owned());
+                replayed.next();
+                (recorded.next(), problem)
+            }
+            (Some(a), Some(b)) if name(a).0 > name(b).0 => {
+                (replayed.next(), "it comes now and was not recorded".to_owned())
+            }
+            (None, Some(_)) => (replayed.next(), "it comes now and was not recorded".to_owned()),
+            (Some(_), _) => (recorded.next(), "it was recorded and does not come again".to_owned()),
+        };
+        count += 1;
+        if let Some(of) = of.filter(|_| first.is_none()) {
+            let (place, id) = name(of);
+            first = Some(Difference { what: what.to_owned(), place, id, problem });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -257,8 +392,10 @@ mod tests {
             findings: findings.iter().map(|finding| (*finding).clone()).collect(),
             ..Output::default()
         };
-        let problem =
-            |a: &[&_], b: &[&_]| compare(&folded(a), &commit(b)).map(|difference| difference.problem);
+        let shard = one.subject.model_key().shard();
+        let problem = |a: &[&_], b: &[&_]| {
+            difference(shard, &folded(a), &commit(b)).map(|difference| difference.problem)
+        };
         assert_eq!(problem(&[&one], &[&one]), None);
         assert_eq!(problem(&[&one], &[&changed]).as_deref(), Some("`statistic` is 1.0, not 2.0"));
         assert_eq!(problem(&[&one], &[]).as_deref(), Some("it was recorded and does not come again"));

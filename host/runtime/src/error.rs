@@ -1,7 +1,7 @@
 //! Why a host cannot do what it was asked.
 
 use trimtab_core::{config::ConfigError, fold::BadState};
-use trimtab_log::StoreError;
+use trimtab_log::LogError;
 use trimtab_replay::PrepareError;
 use trimtab_types::{ErrorKind, HasKind};
 
@@ -10,7 +10,7 @@ use trimtab_types::{ErrorKind, HasKind};
 pub enum HostError {
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] LogError),
     /// The log cannot be folded further.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -76,11 +76,9 @@ pub enum HostError {
     #[error(transparent)]
     Invalid(#[from] trimtab_types::Invalid),
     /// The fold has stopped for good.
-    #[error("the fold has stopped at position {position}: {problem}")]
+    #[error("the fold has stopped: {problem}")]
     FoldStopped {
-        /// Where.
-        position: u64,
-        /// Why.
+        /// Where and why.
         problem: String,
     },
 }

@@ -1,24 +1,31 @@
-//! A host: the one owner of a data directory. It appends what callers send, folds the log in a thread of its own, and
+//! A host: the one owner of a data directory. It appends what callers send, folds the logs in a thread of its own, and
 //! answers from what was folded. Everything that serves or shows data goes through here.
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError, atomic::AtomicBool, atomic::Ordering},
+    sync::{Arc, Mutex},
     thread::JoinHandle,
 };
 
 use trimtab_api::{MayTrade, PolicyCalls, PolicyProblem};
 use trimtab_core::{Configuration, fold::State};
-use trimtab_log::{Appended, Batch, GroupWriter, StoreError};
+use trimtab_log::{Appended, Attempt, Batch, Build, Claim, Lane, Log, LogError, Reader};
 use trimtab_policy::Sandbox;
-use trimtab_sqlite::{DirectoryLock, SqliteReader, SqliteWriter};
-use trimtab_types::{Act, Change, Entry, ModelKey, OperatorAct, Position, Subject, Timestamp};
+use trimtab_replay::verify::Difference;
+use trimtab_sqlite::{DirectoryLock, LogsReader, LogsWriter};
+use trimtab_types::{Act, Change, Entry, ModelKey, OperatorAct, Shard, Subject, Timestamp};
 
 use crate::{
     HostError,
-    runner::{self, Progress, Runner, Shared, lock},
-    snapshot::{Board, Snapshot, Switch},
+    progress::{Places, Progress, lock},
+    runner::{self, Runner, Shared},
+    snapshot::{Board, Of, Snapshot, Switch},
 };
+
+/// Who folds: one host has a directory at a time, so that all of them are the same.
+const OWNER: &str = "host";
+/// For how long it wants the logs; the directory's lock says when it has ended.
+const LEASE: u64 = 10 * 365 * 86_400;
 
 /// What a host needs to know.
 pub struct HostOptions {
@@ -30,6 +37,8 @@ pub struct HostOptions {
     pub configuration: Configuration,
     /// Where policies run.
     pub sandbox: Arc<Sandbox>,
+    /// Version and commit of the program.
+    pub build: String,
     /// Who opens it and when: noted where that puts something else in force.
     pub started: Change,
 }
@@ -44,47 +53,51 @@ pub struct Host {
     /// Held while what is in force is being changed.
     pub(crate) swap: Mutex<()>,
     thread: Option<JoinHandle<()>>,
-    pub(crate) writer: Arc<GroupWriter>,
+    log: Arc<Log>,
     _lock: DirectoryLock,
 }
 
 impl Host {
-    /// Opens a data directory: takes its lock, folds what is not folded, and puts configuration and policies in force.
+    /// Opens a data directory: takes its lock and its logs, says which build folds from here on, restores what was folded,
+    /// folds the rest, and puts configuration and policies in force.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { directory, policies, configuration, sandbox, started } = options;
-        std::fs::create_dir_all(&directory).map_err(|source| StoreError::Directory {
+        let HostOptions { directory, policies, configuration, sandbox, build, started } = options;
+        std::fs::create_dir_all(&directory).map_err(|source| LogError::Directory {
             action: "create",
             path: directory.clone(),
             source,
         })?;
         let lock = DirectoryLock::take(&directory)?;
-        let writer = SqliteWriter::open(&directory)?;
-        let writer = GroupWriter::start(Box::new(writer))
+        let writer = LogsWriter::open(&directory)?;
+        let log = Log::start(Box::new(writer))
             .map(Arc::new)
             .map_err(|source| HostError::Thread { what: "writer", source })?;
-        let reader = SqliteReader::open(&directory)?;
+        let reader = LogsReader::open(&directory)?;
+        let leases = log.claim(Claim {
+            shards: Shard::all().collect(),
+            owner: OWNER.to_owned(),
+            build: build.clone(),
+            rules: State::RULES,
+            now: started.at,
+            until: started.at.plus(LEASE),
+        })?;
+        announce(&build, started.at, &reader, &log)?;
 
-        let mut runner = Runner::restore(&reader, &writer, &sandbox)?;
-        runner.catch_up(&reader, &writer)?;
-
-        let position = runner.state().position;
+        let mut runner = Runner::restore(&leases, &reader, &log, &build, &sandbox)?;
+        let differences = runner.take_differences();
         let board = Board::default();
-        board.folded(runner.state().clone());
-        let progress =
-            Progress { head: position, folded: position, published: position, ..Progress::default() };
-        let shared = Arc::new(Shared {
-            board,
-            progress: Mutex::new(progress),
-            calls: Mutex::default(),
-            changed: Condvar::new(),
-            stop: AtomicBool::new(false),
-        });
+        runner.publish(&board);
+        let mut heads = Places::up_to_control(runner.places().control);
+        for state in reader.shards()? {
+            heads.reach(state.shard, state.head);
+        }
+        let progress = Progress::from(runner.places(), heads);
+        let shared = Arc::new(Shared { board, progress, calls: Mutex::default(), differences });
         let thread = std::thread::Builder::new()
             .name("fold".into())
             .spawn({
-                let (shared, writer, sandbox) =
-                    (Arc::clone(&shared), Arc::clone(&writer), Arc::clone(&sandbox));
-                move || runner::run(runner, &shared, &reader, &writer, &sandbox)
+                let (shared, log) = (Arc::clone(&shared), Arc::clone(&log));
+                move || runner::run(runner, &shared, &reader, &log)
             })
             .map_err(|source| HostError::Thread { what: "fold", source })?;
         let host = Self {
@@ -95,7 +108,7 @@ impl Host {
             problems: Mutex::default(),
             swap: Mutex::default(),
             thread: Some(thread),
-            writer,
+            log,
             _lock: lock,
         };
         host.put_in_force(&configuration, started)?;
@@ -108,8 +121,8 @@ impl Host {
     }
 
     /// A reader of its own, for questions that need not wait for anybody.
-    pub fn reader(&self) -> Result<SqliteReader, StoreError> {
-        SqliteReader::open(&self.directory)
+    pub fn reader(&self) -> Result<LogsReader, LogError> {
+        LogsReader::open(&self.directory)
     }
 
     /// Where policies run.
@@ -121,57 +134,52 @@ impl Host {
     pub fn append(
         &self,
         entries: Vec<Entry>,
-        reply: impl FnOnce(Result<Vec<Appended>, StoreError>) + Send + 'static,
+        reply: impl FnOnce(Result<Vec<Appended>, LogError>) + Send + 'static,
     ) {
         let shared = Arc::clone(&self.shared);
-        self.writer.append(Batch::of(entries), false, move |result| {
+        let entries = entries.into_iter().map(Into::into).collect();
+        self.log.append(Batch::of(entries), Lane::Bulk, move |result| {
             if let Ok(appended) = &result {
-                shared.advanced(appended);
+                shared.progress.advanced(appended);
             }
             reply(result);
         });
     }
 
     /// Appends ahead of bulk data, and waits until it is on disk.
-    pub fn append_and_wait(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, StoreError> {
-        let appended = self.writer.append_and_wait(Batch::of(entries))?;
-        self.shared.advanced(&appended);
+    pub fn append_and_wait(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, LogError> {
+        self.write(Batch::of(entries.into_iter().map(Into::into).collect()))
+    }
+
+    pub(crate) fn write(&self, batch: Batch) -> Result<Vec<Appended>, LogError> {
+        let appended = self.log.append_and_wait(batch, Lane::Urgent)?;
+        self.shared.progress.advanced(&appended);
         Ok(appended)
     }
 
-    /// Notes that effects were delivered.
-    pub fn delivered(&self, keys: Vec<String>, at: Timestamp) -> Result<(), StoreError> {
-        self.writer.delivered(keys, at)
+    /// Records tries to carry out effects.
+    pub fn attempted(&self, attempts: Vec<Attempt>) -> Result<(), LogError> {
+        self.log.attempts(attempts)
     }
 
     /// Waits until everything that was acknowledged before is folded, its results are on disk, and questions see them.
-    pub fn settle(&self) -> Result<Position, HostError> {
-        let mut progress = lock(&self.shared.progress);
-        let target = progress.head;
-        while progress.published < target {
-            if progress.dead {
-                let problem = progress.trouble.clone().unwrap_or_default();
-                return Err(HostError::FoldStopped { position: progress.folded.0, problem });
-            }
-            progress = self.shared.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
-        }
-        Ok(target)
+    pub fn settle(&self) -> Result<(), HostError> {
+        self.shared.progress.settle()
     }
 
-    /// How far the log and the fold are, and what holds the fold up.
-    pub fn progress(&self) -> (Position, Position, Option<String>) {
-        let progress = lock(&self.shared.progress);
-        (progress.head, progress.folded, progress.trouble.clone())
+    /// Entries of all logs, how many of them questions see, and what holds the fold up.
+    pub fn progress(&self) -> (u64, u64, Option<String>) {
+        self.shared.progress.entries()
     }
 
-    /// What is known now, all of one position.
+    /// Where what was folded again at the start was not what had been recorded. The record counts.
+    pub fn differences(&self) -> &[Difference] {
+        &self.shared.differences
+    }
+
+    /// What is known now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.board.newest()
-    }
-
-    /// Looks at the state as it was published last. Nobody waits meanwhile.
-    pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(self.snapshot().state())
     }
 
     /// Policy folders that could not be put in force.
@@ -189,7 +197,8 @@ impl Host {
         &self.policies_directory
     }
 
-    /// A person stops trading, or allows it again. In effect when this returns, whatever else is waiting.
+    /// A person stops trading, or allows it again. In effect when this returns, whatever else is waiting. Says where it is
+    /// recorded.
     pub fn kill_switch(
         &self,
         model: Option<ModelKey>,
@@ -197,34 +206,34 @@ impl Host {
         actor: String,
         reason: String,
         at: Timestamp,
-    ) -> Result<Position, HostError> {
+    ) -> Result<String, HostError> {
         let act = Act::KillSwitch { model: model.clone(), on };
         let note = format!("{actor}: {reason}");
         let entry = Entry::OperatorAct(OperatorAct { actor, at, act, reason });
-        let appended = self.writer.append_and_wait(Batch::of(vec![entry]))?;
-        let position = appended.first().map_or(Position(0), |appended| appended.position());
-        self.shared.board.switched(Switch { position, model, on, note });
-        self.shared.advanced(&appended);
-        Ok(position)
+        let appended = self.log.append_and_wait(Batch::of(vec![entry.into()]), Lane::Urgent)?;
+        let of = match (model, appended.first()) {
+            (Some(model), Some(Appended::New(place))) => Of::Model(model, *place),
+            (_, Some(Appended::Control { number: Some(number), .. })) => Of::Everything(*number),
+            // An act is always new.
+            _ => return Err(LogError::Stopped.into()),
+        };
+        self.shared.board.switched(Switch { of, on, note });
+        self.shared.progress.advanced(&appended);
+        Ok(appended.first().map_or_else(String::new, recorded_at))
     }
 
-    /// A person does something. It is on disk when this returns.
-    pub fn act(&self, act: Act, actor: String, reason: String, at: Timestamp) -> Result<Position, HostError> {
+    /// A person does something. It is on disk when this returns. Says where.
+    pub fn act(&self, act: Act, actor: String, reason: String, at: Timestamp) -> Result<String, HostError> {
         let entry = Entry::OperatorAct(OperatorAct { actor, at, act, reason });
-        let appended = self.append_and_wait(vec![entry])?;
-        Ok(appended.first().map_or(Position(0), |appended| appended.position()))
+        Ok(self.append_and_wait(vec![entry])?.first().map_or_else(String::new, recorded_at))
     }
 
     /// The subjects of a model that have been seen.
     pub fn subjects_of(&self, key: &ModelKey) -> Vec<Subject> {
-        self.with_state(|state| {
-            state
-                .subjects
-                .keys()
-                .filter(|subject| subject.tenant == key.tenant && subject.model == key.model)
-                .cloned()
-                .collect()
-        })
+        let snapshot = self.snapshot();
+        let Some(state) = snapshot.log_of(key) else { return Vec::new() };
+        let is_of = |subject: &&Subject| subject.tenant == key.tenant && subject.model == key.model;
+        state.subjects.keys().filter(is_of).cloned().collect()
     }
 
     /// "May I trade, and how much?" Answers no for what nobody has heard of.
@@ -233,13 +242,40 @@ impl Host {
     }
 }
 
+/// Where an entry is, for people.
+fn recorded_at(appended: &Appended) -> String {
+    match appended {
+        Appended::New(place) | Appended::Unchanged(place) => place.to_string(),
+        Appended::Control { number: Some(number), .. } => format!("control entry {number}"),
+        Appended::Control { number: None, .. } => "a tick".to_owned(),
+    }
+}
+
+/// Says that another build, or one with other rules, folds from here on.
+fn announce(build: &str, at: Timestamp, reader: &dyn Reader, log: &Log) -> Result<(), LogError> {
+    let mut newest = None;
+    let mut after = 0;
+    loop {
+        let entries = reader.control(after, 1_024)?;
+        let Some((last, _)) = entries.last() else { break };
+        after = *last;
+        for (_, entry) in entries {
+            if let trimtab_log::Entry::Build(build) = entry {
+                newest = Some(build);
+            }
+        }
+    }
+    if newest.is_some_and(|newest| newest.version == build && newest.rules == State::RULES) {
+        return Ok(());
+    }
+    let build = Build { version: build.to_owned(), rules: State::RULES, at };
+    log.append_and_wait(Batch::of(vec![trimtab_log::Entry::Build(build)]), Lane::Urgent)?;
+    Ok(())
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
-        // Under the lock that the fold thread waits with, or it could miss the news between looking and waiting.
-        let progress = lock(&self.shared.progress);
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.changed.notify_all();
-        drop(progress);
+        self.shared.progress.stop();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }

@@ -1,14 +1,12 @@
 //! Changing what a host has in force: a configuration, a policies directory, an earlier version of a policy. Everything
 //! that takes time is done before; the switch itself is entries of the log.
 
-use std::sync::Arc;
-
 use trimtab_api::{PolicyProblem, PolicyVersion, RolledBack};
 use trimtab_core::Configuration;
 use trimtab_log::Batch;
 use trimtab_types::{Change, Entry};
 
-use crate::{Host, HostError, policies, runner::lock};
+use crate::{Host, HostError, policies, progress::lock};
 
 impl Host {
     /// Compares configuration and policies directory with what is in force, and logs what differs. Everything that takes
@@ -21,22 +19,38 @@ impl Host {
         configuration: &Configuration,
         change: Change,
     ) -> Result<Vec<PolicyProblem>, HostError> {
+        self.compare_and_switch(Some(configuration), change)
+    }
+
+    /// The same for policies alone, under the configuration that is in force when it is this change's turn: one that was
+    /// looked up before could put an older one back.
+    pub fn put_policies_in_force(&self, change: Change) -> Result<Vec<PolicyProblem>, HostError> {
+        self.compare_and_switch(None, change)
+    }
+
+    fn compare_and_switch(
+        &self,
+        configuration: Option<&Configuration>,
+        change: Change,
+    ) -> Result<Vec<PolicyProblem>, HostError> {
         let _one_at_a_time = lock(&self.swap);
         self.settle()?;
-        let (current, digest) = self.with_state(|state| (state.policies.clone(), state.configuration_digest));
-        let mut found = policies::inspect(&self.sandbox, configuration, &self.policies_directory, &current)?;
+        let snapshot = self.snapshot();
+        let configuration = configuration.unwrap_or(&snapshot.standing().configuration);
+        let (current, digest) = (&snapshot.standing().policies, snapshot.standing().configuration_digest);
+        let mut found = policies::inspect(&self.sandbox, configuration, &self.policies_directory, current)?;
         let mut batch = Batch::default();
         if digest != Some(configuration.digest()) {
             if let Some(error) = found.misconfigured {
                 return Err(error);
             }
             batch.contents.push((configuration.digest(), configuration.canonical()));
-            batch.entries.push(Entry::Configuration(configuration.digest()));
+            batch.entries.push(Entry::Configuration(configuration.digest()).into());
         }
-        if !found.set.same(&current) {
+        if !found.set.same(current) {
             batch.contents.extend(found.contents());
             found.set.change = Some(change);
-            batch.entries.push(Entry::PolicySet(found.set.clone()));
+            batch.entries.push(Entry::PolicySet(found.set.clone()).into());
         }
         self.switch(batch)?;
         let mut problems = lock(&self.problems);
@@ -56,19 +70,19 @@ impl Host {
         change: Change,
     ) -> Result<RolledBack, HostError> {
         let _one_at_a_time = lock(&self.swap);
-        let head = self.settle()?;
-        let current = self.with_state(|state| state.policies.clone());
+        self.settle()?;
+        let snapshot = self.snapshot();
+        let standing = snapshot.standing();
         let reader = self.reader()?;
-        let sets = policies::sets(&reader, head)?;
-        let mut set = policies::rolled_back(&sets, &current, name, to)?;
+        let sets = policies::sets(&reader)?;
+        let mut set = policies::rolled_back(&sets, &standing.policies, name, to)?;
         set.change = Some(change);
         let policy =
             set.policy(name).cloned().ok_or_else(|| HostError::NoSuchPolicy { name: name.to_owned() })?;
         let held = set.held.get(name).copied();
         // It may have been accepted under other settings.
-        let configuration = self.with_state(|state| Arc::clone(&state.configuration));
-        let _loaded = policies::from_store(&self.sandbox, &configuration, &policy, &reader)?;
-        self.switch(Batch::of(vec![Entry::PolicySet(set)]))?;
+        let _loaded = policies::from_store(&self.sandbox, &standing.configuration, &policy, &reader)?;
+        self.switch(Batch::of(vec![Entry::PolicySet(set).into()]))?;
         Ok(RolledBack { policy, held })
     }
 
@@ -77,16 +91,14 @@ impl Host {
         if batch.entries.is_empty() {
             return Ok(());
         }
-        let appended = self.writer.append_and_wait(batch)?;
-        self.shared.advanced(&appended);
-        self.settle()?;
-        Ok(())
+        self.write(batch)?;
+        self.settle()
     }
 
     /// What was in force of a policy, oldest first.
     pub fn policy_history(&self, name: &str) -> Result<Vec<PolicyVersion>, HostError> {
-        let head = self.settle()?;
-        let history = policies::history(&policies::sets(&self.reader()?, head)?, name);
+        self.settle()?;
+        let history = policies::history(&policies::sets(&self.reader()?)?, name);
         if history.is_empty() { Err(HostError::NoSuchPolicy { name: name.to_owned() }) } else { Ok(history) }
     }
 }

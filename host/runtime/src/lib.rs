@@ -4,9 +4,13 @@
 pub mod baseline;
 mod calls;
 mod error;
+mod folding;
 mod host;
 mod in_force;
+mod keeper;
+mod kits;
 mod policies;
+mod progress;
 mod runner;
 mod snapshot;
 

@@ -1,33 +1,37 @@
-//! The fold of a live host: a thread that takes what was appended through the step, commits what came of it, and publishes
-//! how far it is.
+//! The fold of a live host: a thread that takes what was appended through the core, log by log, commits what came of it,
+//! hands checkpoints over, and publishes how far it is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use trimtab_core::{
-    decide::{self, Note, Output},
-    fold::State,
-};
-use trimtab_log::{Appended, Batch, FoldCommit, GroupWriter, Reader};
-use trimtab_policy::{Loaded, Sandbox};
-use trimtab_replay::{
-    PrepareError, Recall, Recorded,
-    prepare::{self, Contents},
-};
-use trimtab_sqlite::SqliteReader;
-use trimtab_types::{Act, DecisionRecord, Entry, ModelKey, OperatorAct, PolicyRef, Position, Timestamp};
+use trimtab_core::{decide::Note, fold::State};
+use trimtab_log::{Batch, Lane, Lease, Log, Reader};
+use trimtab_policy::Sandbox;
+use trimtab_replay::{Standing, restore, verify::Difference};
+use trimtab_sqlite::LogsReader;
+use trimtab_types::{Act, Entry, ModelKey, OperatorAct, PolicyRef, Shard, Timestamp};
 
-use crate::{HostError, calls::CallCounter, snapshot::Board};
+use crate::{
+    HostError,
+    calls::CallCounter,
+    folding::{Folding, used},
+    keeper::Keeper,
+    kits::Kits,
+    progress::{Next, Places, Progress},
+    snapshot::Board,
+};
 
-/// Records that are folded before their results are committed.
+pub(crate) use crate::progress::lock;
+
+/// Entries of one log that are folded before another gets its turn, and before their results are committed.
 const STEP: usize = 2_048;
-/// While there is more to fold, questions see a new state this often: what was published is copied when it changes.
+/// Entries of all logs together that are folded before results are committed.
+const TURN: usize = 8_192;
+/// While there is more to fold, questions see a new state this often; and a cursor is written this often where nothing came
+/// out.
 const PUBLISH: Duration = Duration::from_millis(100);
 /// How long the fold waits before it tries again after a failed commit.
 const RETRY: Duration = Duration::from_millis(500);
@@ -35,174 +39,180 @@ const RETRY: Duration = Duration::from_millis(500);
 /// What the fold and those who ask the host share.
 pub(crate) struct Shared {
     pub(crate) board: Board,
-    pub(crate) progress: Mutex<Progress>,
+    pub(crate) progress: Progress,
     pub(crate) calls: Mutex<CallCounter>,
-    pub(crate) changed: Condvar,
-    pub(crate) stop: AtomicBool,
+    /// Where what was folded again at the start was not what had been recorded.
+    pub(crate) differences: Vec<Difference>,
 }
 
-/// How far log and fold are.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// The newest position that was acknowledged.
-    pub(crate) head: Position,
-    /// The newest position whose results are on disk.
-    pub(crate) folded: Position,
-    /// The position that questions see.
-    pub(crate) published: Position,
-    /// Why the fold stands still, if it does.
-    pub(crate) trouble: Option<String>,
-    /// Whether it has given up.
-    pub(crate) dead: bool,
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    pub(crate) fn advanced(&self, appended: &[Appended]) {
-        let newest = appended.iter().map(|appended| appended.position()).max();
-        if let Some(newest) = newest {
-            let mut progress = lock(&self.progress);
-            progress.head = progress.head.max(newest);
-            drop(progress);
-            self.changed.notify_all();
-        }
-    }
-
-    /// Waits for something to fold; false: the host is closing.
-    fn wait_for_work(&self) -> bool {
-        let mut progress = lock(&self.progress);
-        while progress.folded >= progress.head {
-            if self.stop.load(Ordering::Acquire) {
-                return false;
-            }
-            progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
-        }
-        // What was acknowledged and is not folded when the host closes is folded at the next start.
-        !self.stop.load(Ordering::Acquire)
-    }
-
-    /// Appends what the host itself has to say. Where that fails, it is said again when it is found again.
-    fn append(&self, entries: Vec<Entry>, writer: &GroupWriter) {
-        if entries.is_empty() {
-            return;
-        }
-        match writer.append_and_wait(Batch::of(entries)) {
-            Ok(appended) => self.advanced(&appended),
-            Err(error) => tracing::error!(%error, "cannot record that a policy is left alone"),
-        }
-    }
-
-    /// Results are on disk. Says whether there is more to fold.
-    fn folded(&self, position: Position) -> bool {
-        let mut progress = lock(&self.progress);
-        progress.folded = position;
-        progress.trouble = None;
-        position < progress.head
-    }
-
-    /// Lets questions see a state whose results are on disk.
-    fn publish(&self, state: &State) {
-        self.board.folded(state.clone());
-        lock(&self.progress).published = state.position;
-        self.changed.notify_all();
-    }
-
-    fn trouble(&self, problem: String, dead: bool) {
-        tracing::error!(problem, "the fold stands still");
-        let mut progress = lock(&self.progress);
-        progress.trouble = Some(problem);
-        progress.dead = dead;
-        drop(progress);
-        self.changed.notify_all();
-    }
-}
-
-/// The state of a live host, with the policies that it asks.
+/// All logs of a live host.
 pub(crate) struct Runner {
-    state: State,
-    loaded: Loaded,
+    leases: BTreeMap<Shard, Lease>,
+    logs: BTreeMap<Shard, Folding>,
+    standing: Standing,
+    kits: Kits,
     sandbox: Arc<Sandbox>,
+    keeper: Keeper,
     widespread: Widespread,
-    /// What cannot be repeated, where the log is folded again.
-    recorded: Recorded,
+    /// Whose turn it is.
+    next: Shard,
+    /// Logs that changed since they were published last.
+    changed: BTreeSet<Shard>,
+    /// The newest control entry that was published.
+    seen: u64,
+    differences: Vec<Difference>,
 }
 
 impl Runner {
-    /// As the store has it. State of another build's format is dropped, to be folded again.
+    /// As the store has it.
     pub(crate) fn restore(
-        reader: &SqliteReader,
-        writer: &GroupWriter,
+        leases: &[Lease],
+        reader: &LogsReader,
+        log: &Arc<Log>,
+        build: &str,
         sandbox: &Arc<Sandbox>,
     ) -> Result<Self, HostError> {
-        let (position, format, states) = reader.folded_state()?;
-        if format == State::FORMAT {
-            let state = State::restore(position, &states)?;
-            return Ok(Self::resume(state, Recorded::default(), sandbox, reader)?);
+        let keeper = Keeper::start(Arc::clone(log), build.to_owned())
+            .map_err(|source| HostError::Thread { what: "checkpoint", source })?;
+        let mut runner = Self {
+            leases: leases.iter().map(|lease| (lease.shard, *lease)).collect(),
+            logs: BTreeMap::new(),
+            standing: Standing::read(reader)?,
+            kits: Kits::new(Arc::clone(sandbox)),
+            sandbox: Arc::clone(sandbox),
+            keeper,
+            widespread: Widespread::default(),
+            next: Shard::of("", ""),
+            changed: BTreeSet::new(),
+            seen: 0,
+            differences: Vec::new(),
+        };
+        runner.restore_logs(reader)?;
+        Ok(runner)
+    }
+
+    /// Puts every log that was folded back to where its results on disk end.
+    fn restore_logs(&mut self, reader: &LogsReader) -> Result<(), HostError> {
+        self.logs.clear();
+        for state in reader.shards()?.into_iter().filter(|state| state.cursor.0 > 0) {
+            let restored = restore::restore(reader, state.shard, state.cursor, &self.sandbox)?;
+            if let Some(difference) = &restored.difference {
+                tracing::error!(
+                    place = %difference.place,
+                    problem = difference.problem,
+                    "what was folded again is not what was recorded; the record counts"
+                );
+            }
+            self.differences.extend(restored.difference);
+            self.keeper.know(state.shard, restored.digests);
+            let folding = Folding::new(
+                state.shard,
+                state.epoch,
+                restored.state,
+                restored.tail,
+                &mut self.kits,
+                reader,
+            )?;
+            self.logs.insert(state.shard, folding);
+            self.changed.insert(state.shard);
         }
-        if position > Position(0) {
-            tracing::info!(
-                format,
-                current = State::FORMAT,
-                "the stored state is of another build; folding the log again"
-            );
+        Ok(())
+    }
+
+    pub(crate) fn take_differences(&mut self) -> Vec<Difference> {
+        std::mem::take(&mut self.differences)
+    }
+
+    /// How far it is.
+    pub(crate) fn places(&self) -> Places {
+        let mut places = Places::up_to_control(self.standing.number);
+        for (shard, folding) in &self.logs {
+            places.reach(*shard, folding.state().position);
         }
-        // What cannot be repeated is taken from the old record.
-        let recorded = Recorded::once(&reader.folded(Position(0), position)?.decisions);
-        writer.forget_fold(State::FORMAT)?;
-        Ok(Self::resume(State::default(), recorded, sandbox, reader)?)
+        places
     }
 
-    fn resume(
-        mut state: State,
-        recorded: Recorded,
-        sandbox: &Arc<Sandbox>,
-        reader: &dyn Reader,
-    ) -> Result<Self, PrepareError> {
-        let contents = Contents { reader, position: state.position };
-        let (prepared, loaded) = prepare::in_force(&state, sandbox, contents)?;
-        decide::resume(&mut state, prepared);
-        let widespread = Widespread::default();
-        Ok(Self { state, loaded, sandbox: Arc::clone(sandbox), widespread, recorded })
-    }
-
-    /// The state after the newest record.
-    pub(crate) fn state(&self) -> &State {
-        &self.state
-    }
-
-    /// Takes the next records through and commits what came of them. Returns how many there were.
-    fn turn(
+    /// Takes what is new through, in turn, a bounded piece of it. Returns what an operator wants to read.
+    fn fold(
         &mut self,
-        reader: &SqliteReader,
-        writer: &GroupWriter,
-        decided: &mut dyn FnMut(&DecisionRecord),
-    ) -> Result<usize, HostError> {
-        let from = self.state.position;
-        let records = reader.scan(from, STEP)?;
-        let mut output = Output::default();
-        for record in &records {
-            let contents = Contents { reader, position: record.position };
-            let prepared = prepare::prepare(&self.state, &record.entry, &self.sandbox, contents)?;
-            let prepared = prepared.map(|(prepared, loaded)| {
-                self.loaded = loaded;
-                prepared
-            });
-            let mut ask = Recall { recorded: &self.recorded, loaded: &mut self.loaded, writes_alerts: true };
-            output.append(decide::step(&mut self.state, record, prepared, &mut ask));
+        heads: &Places,
+        reader: &LogsReader,
+        calls: &Mutex<CallCounter>,
+    ) -> Result<Vec<Note>, HostError> {
+        if heads.control > self.standing.number {
+            self.standing.catch_up(reader)?;
         }
-        if !records.is_empty() {
-            output.decisions.iter().for_each(decided);
-            writer.commit_fold(self.commit(from, output)?)?;
+        let mut room = TURN;
+        let mut notes = Vec::new();
+        let from = self.next;
+        let in_turn =
+            Shard::all().filter(|shard| *shard >= from).chain(Shard::all().filter(|shard| *shard < from));
+        for shard in in_turn {
+            let head = heads.of(shard);
+            if head.0 == 0 || self.logs.get(&shard).is_some_and(|folding| folding.state().position >= head) {
+                continue;
+            }
+            if room == 0 {
+                self.next = shard;
+                break;
+            }
+            let folding = match self.logs.remove(&shard) {
+                Some(folding) => folding,
+                None => {
+                    let epoch = self.leases.get(&shard).map_or(0, |lease| lease.epoch);
+                    Folding::new(shard, epoch, State::default(), 0, &mut self.kits, reader)?
+                }
+            };
+            let folding = self.logs.entry(shard).or_insert(folding);
+            let decided = &mut |decision: &_| lock(calls).count(decision);
+            let (count, said) = folding.fold(reader, &mut self.kits, STEP.min(room), decided)?;
+            room -= count;
+            notes.extend(said);
+            self.changed.insert(shard);
         }
-        Ok(records.len())
+        self.kits.keep(&used(self.logs.values()));
+        Ok(notes)
     }
 
-    /// What is written of a turn. Its notes go to the host's own log.
-    fn commit(&mut self, from: Position, output: Output) -> Result<FoldCommit, HostError> {
-        let Output { findings, decisions, effects, notes } = output;
+    fn has_output(&self) -> bool {
+        self.logs.values().any(Folding::has_output)
+    }
+
+    /// Whether something is not on disk or not published yet.
+    fn holds(&self) -> bool {
+        self.seen < self.standing.number
+            || !self.changed.is_empty()
+            || self.logs.values().any(Folding::is_behind)
+    }
+
+    /// Writes what came out of all logs, in one transaction.
+    fn commit(&mut self, log: &Log) -> Result<(), HostError> {
+        let commits: Vec<_> =
+            self.logs.values_mut().filter(|folding| folding.is_behind()).map(Folding::commit).collect();
+        if commits.is_empty() { Ok(()) } else { Ok(log.commit(commits)?) }
+    }
+
+    /// Hands over the checkpoints that are due, once everything is committed.
+    fn keep(&mut self, at_the_end: bool) -> Result<(), HostError> {
+        for (shard, folding) in &mut self.logs {
+            if let Some(due) = folding.due(self.keeper.has_failed(*shard), at_the_end)? {
+                self.keeper.take(due);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets questions see what changed.
+    pub(crate) fn publish(&mut self, board: &Board) {
+        let logs = &mut self.logs;
+        let states = std::mem::take(&mut self.changed)
+            .into_iter()
+            .filter_map(|shard| Some((shard, logs.get_mut(&shard)?.seen())));
+        board.folded(states.collect(), &self.standing);
+        self.seen = self.standing.number;
+    }
+
+    fn note(&mut self, notes: Vec<Note>) {
         for Note::LeftAlone { policy, model } in notes {
             tracing::warn!(
                 policy = policy.name,
@@ -211,26 +221,20 @@ impl Runner {
             );
             self.widespread.note(policy, model);
         }
-        let states = self.state.take_touched()?;
-        Ok(FoldCommit { from, to: self.state.position, states, findings, decisions, effects })
     }
 
     /// What the host itself has to say about policies that fail on many models.
     fn acts(&mut self) -> Vec<Entry> {
-        let longest = u64::from(self.state.configuration.breaker.longest.0);
+        let longest = u64::from(self.standing.configuration.breaker.longest.0);
         let act = |(policy, at): (PolicyRef, Timestamp)| {
             let until = at.plus(longest);
             let reason = format!("it fails on {MANY} models");
             let act = Act::LeaveAlone { policy, until };
             Entry::OperatorAct(OperatorAct { actor: "host".to_owned(), at, act, reason })
         };
-        self.widespread.take(&self.state).into_iter().map(act).collect()
-    }
-
-    /// Takes everything through that there is.
-    pub(crate) fn catch_up(&mut self, reader: &SqliteReader, writer: &GroupWriter) -> Result<(), HostError> {
-        while self.turn(reader, writer, &mut |_| {})? > 0 {}
-        Ok(())
+        let logs = &self.logs;
+        let state = |model: &ModelKey| logs.get(&model.shard()).map(Folding::state);
+        self.widespread.take(state).into_iter().map(act).collect()
     }
 }
 
@@ -249,12 +253,13 @@ impl Widespread {
 
     /// The versions that are left alone about many models now, with the earliest time that it is for one of these: a model
     /// with a row of tomorrow does not make it longer for the others. They are counted anew.
-    fn take(&mut self, state: &State) -> Vec<(PolicyRef, Timestamp)> {
+    fn take<'a>(&mut self, state: impl Fn(&ModelKey) -> Option<&'a State>) -> Vec<(PolicyRef, Timestamp)> {
         let many = |policy: &PolicyRef, models: &mut BTreeSet<ModelKey>| {
-            models.retain(|model| is_left_alone(state, policy, model));
+            models.retain(|model| state(model).is_some_and(|state| is_left_alone(state, policy, model)));
             models.len() >= MANY
         };
-        let earliest = |models: &BTreeSet<ModelKey>| models.iter().map(|model| state.clock(model)).min();
+        let clock = |model: &ModelKey| state(model).map(|state| state.clock(model));
+        let earliest = |models: &BTreeSet<ModelKey>| models.iter().filter_map(clock).min();
         let taken = self.0.extract_if(.., many);
         taken.filter_map(|(policy, models)| Some((policy, earliest(&models)?))).collect()
     }
@@ -267,42 +272,69 @@ fn is_left_alone(state: &State, policy: &PolicyRef, model: &ModelKey) -> bool {
     })
 }
 
-/// Folds until the host closes. A commit that fails is tried again from what is on disk: nothing is folded twice, because
-/// state and cursor are committed together.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how often is published; nothing that is recorded depends on it"
-)]
-pub(crate) fn run(
-    mut runner: Runner,
-    shared: &Shared,
-    reader: &SqliteReader,
-    writer: &GroupWriter,
-    sandbox: &Arc<Sandbox>,
-) {
-    let mut published = Instant::now();
-    while shared.wait_for_work() {
-        match runner.turn(reader, writer, &mut |decision| lock(&shared.calls).count(decision)) {
-            Ok(_) => {
-                let behind = shared.folded(runner.state().position);
-                shared.append(runner.acts(), writer);
-                if !behind || published.elapsed() >= PUBLISH {
-                    shared.publish(runner.state());
-                    published = Instant::now();
-                }
-            }
+/// Folds until the host closes. What cannot be committed is folded again from what is on disk: answers that nobody recorded
+/// are asked for again, and nothing is recorded twice.
+pub(crate) fn run(mut runner: Runner, shared: &Shared, reader: &LogsReader, log: &Log) {
+    loop {
+        match take_turns(&mut runner, shared, reader, log) {
+            Ok(()) => return,
             Err(HostError::Store(error)) => {
-                shared.trouble(error.to_string(), false);
-                std::thread::sleep(RETRY);
-                match Runner::restore(reader, writer, sandbox) {
-                    Ok(restored) => runner = restored,
-                    Err(error) => shared.trouble(error.to_string(), false),
+                shared.progress.trouble(error.to_string(), false);
+                while !shared.progress.is_stopping() {
+                    std::thread::sleep(RETRY);
+                    match runner.restore_logs(reader) {
+                        Ok(()) => break,
+                        Err(error) => shared.progress.trouble(error.to_string(), false),
+                    }
                 }
             }
             Err(error) => {
-                shared.trouble(error.to_string(), true);
+                shared.progress.trouble(error.to_string(), true);
                 return;
             }
         }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how often is published and committed; nothing that is recorded depends on it"
+)]
+fn take_turns(runner: &mut Runner, shared: &Shared, reader: &LogsReader, log: &Log) -> Result<(), HostError> {
+    let mut published = Instant::now();
+    loop {
+        let folded = runner.places();
+        let heads = match shared.progress.next(&folded, runner.holds(), PUBLISH) {
+            Next::Stop => break,
+            Next::Go(heads) => heads,
+            Next::Flush => folded,
+        };
+        let notes = runner.fold(&heads, reader, &shared.calls)?;
+        runner.note(notes);
+        let is_due = published.elapsed() >= PUBLISH;
+        if runner.has_output() || is_due || shared.progress.is_waited_for() {
+            runner.commit(log)?;
+            runner.keep(false)?;
+            append(runner.acts(), shared, log);
+            if is_due || runner.places().has(&heads) {
+                runner.publish(&shared.board);
+                shared.progress.published(runner.places());
+                published = Instant::now();
+            }
+        }
+    }
+    runner.commit(log)?;
+    runner.keep(true)
+}
+
+/// Appends what the host itself has to say. Where that fails, it is said again when it is found again.
+fn append(entries: Vec<Entry>, shared: &Shared, log: &Log) {
+    if entries.is_empty() {
+        return;
+    }
+    let entries = entries.into_iter().map(Into::into).collect();
+    match log.append_and_wait(Batch::of(entries), Lane::Urgent) {
+        Ok(appended) => shared.progress.advanced(&appended),
+        Err(error) => tracing::error!(%error, "cannot record that a policy is left alone"),
     }
 }

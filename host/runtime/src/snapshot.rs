@@ -1,18 +1,27 @@
-//! What everybody who asks sees: the state at one position with the kill switches that are on disk and not folded yet.
-//! Immutable and replaced as a whole, so that no question waits for the fold, and the fold for no question.
+//! What everybody who asks sees: the state of each log at one position, what is in force, and the kill switches that are on
+//! disk and not folded yet. Immutable and replaced as a whole, so that no question waits for the fold, and the fold for no
+//! question. Of the logs only those that changed are copied.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use trimtab_api::MayTrade;
-use trimtab_core::fold::{KillNote, ModelState, State};
-use trimtab_types::{ModelKey, Position, ReleaseStage, Severity};
+use trimtab_core::fold::{KillNote, ModelState, State, SubjectState};
+use trimtab_replay::Standing;
+use trimtab_types::{ModelKey, Place, ReleaseStage, Severity, Shard, Subject, Timestamp};
 
 /// What was known at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
-    state: Arc<State>,
-    /// Acknowledged after the state's position, oldest first.
+    logs: Vec<Option<Arc<State>>>,
+    standing: Arc<Standing>,
+    /// Acknowledged and not folded yet, oldest first.
     pending: Vec<Switch>,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self { logs: vec![None; Shard::COUNT], standing: Arc::default(), pending: Vec::new() }
+    }
 }
 
 /// On which terms a model may be traded.
@@ -27,15 +36,22 @@ struct Terms {
 /// A kill switch that was acknowledged.
 #[derive(Debug, Clone)]
 pub(crate) struct Switch {
-    pub(crate) position: Position,
-    /// `None`: all models of all tenants.
-    pub(crate) model: Option<ModelKey>,
+    pub(crate) of: Of,
     pub(crate) on: bool,
     /// Who, and why.
     pub(crate) note: String,
 }
 
-/// Where the newest snapshot is. State and pending switches are replaced together: read apart, a switch could be missed in
+/// What a switch stops, and where it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// All models of all tenants; by control entry.
+    Everything(u64),
+    /// One model.
+    Model(ModelKey, Place),
+}
+
+/// Where the newest snapshot is. States and pending switches are replaced together: read apart, a switch could be missed in
 /// between.
 #[derive(Debug, Default)]
 pub(crate) struct Board(RwLock<Arc<Snapshot>>);
@@ -46,45 +62,105 @@ impl Board {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The fold has come so far.
-    pub(crate) fn folded(&self, state: State) {
-        let state = Arc::new(state);
+    /// These logs have come so far, and this is in force.
+    pub(crate) fn folded(&self, changed: Vec<(Shard, State)>, standing: &Standing) {
         let mut newest = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut pending = newest.pending.clone();
-        pending.retain(|switch| switch.position > state.position);
-        *newest = Arc::new(Snapshot { state, pending });
+        let mut next = Snapshot::clone(&newest);
+        for (shard, state) in changed {
+            next.logs[shard.index()] = Some(Arc::new(state));
+        }
+        if next.standing.number != standing.number {
+            next.standing = Arc::new(standing.clone());
+        }
+        let mut pending = std::mem::take(&mut next.pending);
+        pending.retain(|switch| !next.has_folded(&switch.of));
+        next.pending = pending;
+        *newest = Arc::new(next);
     }
 
     /// A switch is on disk.
     pub(crate) fn switched(&self, switch: Switch) {
         let mut newest = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if switch.position > newest.state.position {
-            let pending = newest.pending.iter().cloned().chain([switch]).collect();
-            *newest = Arc::new(Snapshot { state: Arc::clone(&newest.state), pending });
+        if !newest.has_folded(&switch.of) {
+            let mut next = Snapshot::clone(&newest);
+            next.pending.push(switch);
+            *newest = Arc::new(next);
         }
     }
 }
 
 impl Snapshot {
-    /// The state, as of its position.
-    pub fn state(&self) -> &State {
-        &self.state
+    fn has_folded(&self, of: &Of) -> bool {
+        match of {
+            Of::Everything(number) => self.standing.number >= *number,
+            Of::Model(_, place) => {
+                let log = self.logs[place.shard.index()].as_ref();
+                log.is_some_and(|state| state.position >= place.position)
+            }
+        }
+    }
+
+    /// What is in force.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// The state of each log that is awake.
+    pub fn states(&self) -> impl Iterator<Item = &State> {
+        self.logs.iter().flatten().map(AsRef::as_ref)
+    }
+
+    /// The state of the log that has a model's entries.
+    pub fn log_of(&self, model: &ModelKey) -> Option<&State> {
+        self.logs[model.shard().index()].as_deref()
+    }
+
+    /// What is known of a model.
+    pub fn model(&self, key: &ModelKey) -> Option<&ModelState> {
+        self.log_of(key)?.models.get(key)
+    }
+
+    /// What is known of a subject.
+    pub fn subject(&self, subject: &Subject) -> Option<&SubjectState> {
+        self.log_of(&subject.model_key())?.subjects.get(subject).map(AsRef::as_ref)
+    }
+
+    /// All subjects, by name.
+    pub fn subjects(&self) -> Vec<(&Subject, &SubjectState)> {
+        let mut all: Vec<_> = self
+            .states()
+            .flat_map(|state| state.subjects.iter().map(|(subject, known)| (subject, known.as_ref())))
+            .collect();
+        all.sort_by_key(|(subject, _)| *subject);
+        all
+    }
+
+    /// All models, by name.
+    pub fn models(&self) -> Vec<(&ModelKey, &ModelState)> {
+        let mut all: Vec<_> = self.states().flat_map(|state| &state.models).collect();
+        all.sort_by_key(|(model, _)| *model);
+        all
+    }
+
+    /// The newest time that any log knows.
+    pub fn newest(&self) -> Timestamp {
+        self.states().map(State::newest).fold(Timestamp::MIN, Timestamp::max)
     }
 
     /// "May I trade, and how much?" No for what nobody has heard of.
     pub fn may_trade(&self, key: &ModelKey) -> MayTrade {
-        let mut everything = self.state.killed.as_ref().map(said);
-        let mut terms = self.state.models.get(key).and_then(Terms::of);
+        let mut everything = self.standing.killed.as_ref().map(said);
+        let mut terms = self.log_of(key).and_then(|state| state.models.get(key)).and_then(Terms::of);
         for switch in &self.pending {
-            match &switch.model {
-                None => everything = switch.on.then(|| switch.note.clone()),
-                Some(model) if model != key => {}
-                Some(_) if switch.on => {
+            match &switch.of {
+                Of::Everything(_) => everything = switch.on.then(|| switch.note.clone()),
+                Of::Model(model, _) if model != key => {}
+                Of::Model(..) if switch.on => {
                     let unknown = Terms { stopped: None, exposure: 1.0, minimum_confidence: None };
                     terms.get_or_insert(unknown).stopped = Some(switch.note.clone());
                 }
                 // To lift what was never set makes no model known.
-                Some(_) => {
+                Of::Model(..) => {
                     if let Some(terms) = &mut terms {
                         terms.stopped = None;
                     }
@@ -100,11 +176,11 @@ impl Snapshot {
 
     /// A critical finding of which nothing follows at the model's stage.
     fn ignored(&self, key: &ModelKey) -> Option<String> {
-        let stage = self.state.configuration.stage(key);
+        let stage = self.standing.configuration.stage(key);
         if stage >= ReleaseStage::Protect {
             return None;
         }
-        let mut open = self.state.subjects_of(key).flat_map(|(_, known)| known.open_findings());
+        let mut open = self.log_of(key)?.subjects_of(key).flat_map(|(_, known)| known.open_findings());
         let (_, finding) = open.find(|(_, finding)| finding.severity == Severity::Critical)?;
         Some(format!(
             "{} on {} of {} is critical; at the stage `{}` nobody but a person stops trading",
@@ -161,15 +237,29 @@ fn answer(key: &ModelKey, everything: Option<String>, terms: Option<Terms>) -> M
 
 #[cfg(test)]
 mod tests {
+    use trimtab_types::Position;
+
     use super::*;
 
     fn key(model: &str) -> ModelKey {
         ModelKey { tenant: "t".into(), model: model.into() }
     }
 
+    fn switch(number: u64, model: Option<&str>, on: bool) -> Switch {
+        let of = match model.map(key) {
+            None => Of::Everything(number),
+            Some(key) => {
+                let place = Place { shard: key.shard(), position: Position(number) };
+                Of::Model(key, place)
+            }
+        };
+        Switch { of, on, note: "ada: test".into() }
+    }
+
     #[test]
     fn a_switch_holds_from_its_acknowledgement_on() {
-        /// Switches as (position, model or all, on), then the answer about `btc`. The fold is at position 10.
+        /// Switches as (position or control entry, model or all, on), then the answer about `btc`. Its log is folded up to
+        /// position 10, and control entries up to 10.
         fn check(exposure: f64, switches: &[(u64, Option<&str>, bool)], expected: &str) {
             let mut state = State::default();
             state.position = Position(10);
@@ -177,15 +267,9 @@ mod tests {
             (known.predictions, known.exposure) = (5, known.exposure.reduced("ladder", exposure));
             state.models.insert(key("btc"), known);
             let board = Board::default();
-            board.folded(state);
-            for (position, model, on) in switches {
-                let model = model.map(key);
-                board.switched(Switch {
-                    position: Position(*position),
-                    model,
-                    on: *on,
-                    note: "ada: test".into(),
-                });
+            board.folded(vec![(key("btc").shard(), state)], &Standing { number: 10, ..Standing::default() });
+            for (number, model, on) in switches {
+                board.switched(switch(*number, *model, *on));
             }
             let answer = board.newest().may_trade(&key("btc"));
             let said =
@@ -200,19 +284,14 @@ mod tests {
         check(1.0, &[(11, Some("eth"), true)], "yes 1");
         check(0.5, &[(11, Some("btc"), true), (12, Some("btc"), false)], "yes 0.5");
         check(1.0, &[(11, None, true), (12, Some("btc"), false)], "trading is stopped on all models");
-        check(1.0, &[(9, Some("btc"), true)], "yes 1"); // the fold knows better
+        check(1.0, &[(9, Some("btc"), true), (9, None, true)], "yes 1"); // the fold knows better
     }
 
     #[test]
     fn what_nobody_has_heard_of_is_not_traded() {
         let board = Board::default();
         assert!(!board.newest().may_trade(&key("btc")).allowed);
-        board.switched(Switch {
-            position: Position(1),
-            model: Some(key("btc")),
-            on: false,
-            note: String::new(),
-        });
+        board.switched(switch(1, Some("btc"), false));
         assert!(
             !board.newest().may_trade(&key("btc")).allowed,
             "to lift what was never set makes no model known"

@@ -1,30 +1,13 @@
-//! How entries become bytes. Predictions and outcomes, by far the most, are compact and refer to names by number;
-//! everything else is JSON. A format is never changed: a new one is a new variant, and the old ones are read for ever.
+//! How rows of the 64 logs become bytes. Model and time are columns; names are numbers. A format is never changed: a new
+//! one is a new variant, and the old ones are read for ever. What is no row is JSON.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{
-    Actual, Entry, Feature, Features, Interval, Outcome, Predicted, Prediction, Subject, Timestamp, Trade,
-};
+use trimtab_log::{Entry, Kind, Routed, Stored};
+use trimtab_types::{Actual, Feature, Features, Interval, Outcome, Predicted, Prediction, Timestamp, Trade};
 
-/// The `kind` column. Numbers are never used again for something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    Prediction = 1,
-    Outcome = 2,
-    Correction = 3,
-    Other = 4,
-}
-
-impl Kind {
-    pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Prediction, Self::Outcome, Self::Correction, Self::Other]
-            .into_iter()
-            .find(|kind| *kind as i64 == number)
-    }
-}
+use crate::names::Names;
 
 #[derive(Serialize, Deserialize)]
 enum PredictionFormat<'a> {
@@ -34,9 +17,8 @@ enum PredictionFormat<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct PredictionV1<'a> {
-    subject: u32,
     id: &'a str,
-    time: i64,
+    subject: u32,
     predicted: Predicted,
     confidence: Option<f64>,
     interval: Option<Interval>,
@@ -44,6 +26,8 @@ struct PredictionV1<'a> {
     values: Cow<'a, [Feature]>,
     trade: Trade,
     served: bool,
+    unserved: Option<&'a str>,
+    key: Option<&'a str>,
     horizon: Option<u32>,
 }
 
@@ -55,31 +39,31 @@ enum OutcomeFormat<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct OutcomeV1<'a> {
-    model: u32,
     id: &'a str,
-    time: i64,
     actual: Option<Actual>,
     exit_price: Option<f64>,
     pnl: Option<f64>,
     correction: bool,
 }
 
-/// Names by number, as the database has them.
-pub(crate) trait Names {
-    fn subject(&self, number: u32) -> Result<Arc<Subject>, String>;
-    fn model(&self, number: u32) -> Result<(String, String), String>;
-    fn features(&self, number: u32) -> Result<Arc<[String]>, String>;
+type Decoded<T> = Result<T, String>;
+
+fn encode<T: Serialize>(format: &T, mut buffer: Vec<u8>) -> Decoded<Vec<u8>> {
+    buffer.clear();
+    postcard::to_extend(format, buffer).map_err(|error| error.to_string())
 }
 
+/// Into `buffer`, which is emptied first.
 pub(crate) fn encode_prediction(
     prediction: &Prediction,
+    routed: &Routed,
     subject: u32,
     names: u32,
-) -> Result<Vec<u8>, String> {
+    buffer: Vec<u8>,
+) -> Decoded<Vec<u8>> {
     let format = PredictionFormat::V1(PredictionV1 {
-        subject,
         id: &prediction.id,
-        time: prediction.time.as_millis(),
+        subject,
         predicted: prediction.predicted,
         confidence: prediction.confidence,
         interval: prediction.interval,
@@ -87,17 +71,35 @@ pub(crate) fn encode_prediction(
         values: Cow::Borrowed(&prediction.features.values),
         trade: prediction.trade,
         served: prediction.served,
+        unserved: routed.unserved.as_deref(),
+        key: routed.key.as_deref(),
         horizon: prediction.horizon,
     });
-    postcard::to_allocvec(&format).map_err(|error| error.to_string())
+    encode(&format, buffer)
 }
 
-pub(crate) fn decode_prediction(bytes: &[u8], names: &dyn Names) -> Result<Prediction, String> {
+/// Into `buffer`, which is emptied first.
+pub(crate) fn encode_outcome(outcome: &Outcome, buffer: Vec<u8>) -> Decoded<Vec<u8>> {
+    let format = OutcomeFormat::V1(OutcomeV1 {
+        id: &outcome.id,
+        actual: outcome.actual,
+        exit_price: outcome.exit_price,
+        pnl: outcome.pnl,
+        correction: outcome.correction,
+    });
+    encode(&format, buffer)
+}
+
+pub(crate) fn decode_prediction(
+    bytes: &[u8],
+    time: Option<i64>,
+    names: &dyn Names,
+) -> Decoded<(Prediction, Routed)> {
     let PredictionFormat::V1(row) = postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
-    Ok(Prediction {
+    let prediction = Prediction {
         id: row.id.to_owned(),
         subject: names.subject(row.subject)?,
-        time: time(row.time)?,
+        time: timestamp(time)?,
         predicted: row.predicted,
         confidence: row.confidence,
         interval: row.interval,
@@ -105,30 +107,23 @@ pub(crate) fn decode_prediction(bytes: &[u8], names: &dyn Names) -> Result<Predi
         trade: row.trade,
         served: row.served,
         horizon: row.horizon,
-    })
+    };
+    Ok((prediction, Routed { key: row.key.map(str::to_owned), unserved: row.unserved.map(str::to_owned) }))
 }
 
-pub(crate) fn encode_outcome(outcome: &Outcome, model: u32) -> Result<Vec<u8>, String> {
-    let format = OutcomeFormat::V1(OutcomeV1 {
-        model,
-        id: &outcome.id,
-        time: outcome.time.as_millis(),
-        actual: outcome.actual,
-        exit_price: outcome.exit_price,
-        pnl: outcome.pnl,
-        correction: outcome.correction,
-    });
-    postcard::to_allocvec(&format).map_err(|error| error.to_string())
-}
-
-pub(crate) fn decode_outcome(bytes: &[u8], names: &dyn Names) -> Result<Outcome, String> {
+pub(crate) fn decode_outcome(
+    bytes: &[u8],
+    time: Option<i64>,
+    model: u32,
+    names: &dyn Names,
+) -> Decoded<Outcome> {
     let OutcomeFormat::V1(row) = postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
-    let (tenant, model) = names.model(row.model)?;
+    let (tenant, model) = names.model(model)?;
     Ok(Outcome {
         tenant,
         model,
         id: row.id.to_owned(),
-        time: time(row.time)?,
+        time: timestamp(time)?,
         actual: row.actual,
         exit_price: row.exit_price,
         pnl: row.pnl,
@@ -136,33 +131,51 @@ pub(crate) fn decode_outcome(bytes: &[u8], names: &dyn Names) -> Result<Outcome,
     })
 }
 
-pub(crate) fn encode_other(entry: &Entry) -> Result<Vec<u8>, String> {
-    serde_json::to_vec(entry).map_err(|error| error.to_string())
+/// The id of a row.
+pub(crate) fn id(kind: Kind, bytes: &[u8]) -> Decoded<&str> {
+    match kind {
+        Kind::Prediction => postcard::from_bytes(bytes)
+            .map(|PredictionFormat::V1(row)| row.id)
+            .map_err(|error| error.to_string()),
+        _ => postcard::from_bytes(bytes)
+            .map(|OutcomeFormat::V1(row)| row.id)
+            .map_err(|error| error.to_string()),
+    }
 }
 
-pub(crate) fn decode_other(bytes: &[u8]) -> Result<Entry, String> {
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+pub(crate) fn encode_text(stored: &Stored) -> Decoded<String> {
+    serde_json::to_string(stored).map_err(|error| error.to_string())
 }
 
-fn time(millis: i64) -> Result<Timestamp, String> {
+pub(crate) fn decode_text(bytes: &[u8], kind: Kind) -> Decoded<Entry> {
+    let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    stored.into_entry(kind).ok_or_else(|| "it is a row".to_owned())
+}
+
+pub(crate) fn timestamp(millis: Option<i64>) -> Decoded<Timestamp> {
+    let millis = millis.ok_or_else(|| "its time is missing".to_owned())?;
     Timestamp::from_millis(millis).ok_or_else(|| format!("time {millis} is out of range"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use trimtab_types::Subject;
+
     use super::*;
 
     struct Fixed;
 
     impl Names for Fixed {
-        fn subject(&self, number: u32) -> Result<Arc<Subject>, String> {
+        fn subject(&self, number: u32) -> Decoded<Arc<Subject>> {
             let version = format!("v{number}");
             Ok(Arc::new(Subject { tenant: "t".into(), model: "m".into(), version, segment: "s".into() }))
         }
-        fn model(&self, _: u32) -> Result<(String, String), String> {
+        fn model(&self, _: u32) -> Decoded<(String, String)> {
             Ok(("t".into(), "m".into()))
         }
-        fn features(&self, _: u32) -> Result<Arc<[String]>, String> {
+        fn features(&self, _: u32) -> Decoded<Arc<[String]>> {
             Ok(vec!["a".to_owned(), "b".to_owned()].into())
         }
     }
@@ -171,10 +184,10 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Written out by hand from the postcard specification (varints, little-endian floats): a database of the first
-    /// build must be readable for ever, so these bytes must never need to change.
+    /// Written out by hand from the postcard specification (varints, little-endian floats): these bytes are in databases
+    /// and must never need to change.
     #[test]
-    fn the_first_row_formats_stay_readable() {
+    fn row_formats_stay_readable() {
         let prediction = Prediction {
             id: "p1".into(),
             subject: Fixed.subject(1).expect("a subject"),
@@ -187,29 +200,29 @@ mod tests {
                 values: vec![Feature::Number(2.0), Feature::Category("x".into())],
             },
             trade: Trade { side: Some(-1), ..Trade::default() },
-            served: true,
+            served: false,
             horizon: Some(300),
         };
+        let routed = Routed { key: Some("k".into()), unserved: Some("low".into()) };
         let bytes = concat!(
             "00",                         // V1
-            "01",                         // subject 1
             "027031",                     // "p1"
-            "d00f",                       // 1,000, zigzag 2,000
+            "01",                         // subject 1
             "01000000000000e03f",         // binary 0.5
             "01000000000000f03f",         // confidence 1.0
             "00",                         // no interval
             "02",                         // feature names 2
             "02000000000000000040010178", // two values: number 2.0, category "x"
             "0001ff0000",                 // no price, side -1, no size, no fee
-            "01",                         // served
+            "00",                         // not served
+            "01036c6f77",                 // because "low"
+            "01016b",                     // key "k"
             "01ac02",                     // horizon 300
         );
-        assert_eq!(hex(&encode_prediction(&prediction, 1, 2).expect("encodes")), bytes);
-        let raw: Vec<u8> = (0..bytes.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&bytes[i..i + 2], 16).expect("hex"))
-            .collect();
-        assert_eq!(decode_prediction(&raw, &Fixed), Ok(prediction));
+        let encoded = encode_prediction(&prediction, &routed, 1, 2, vec![9]).expect("encodes");
+        assert_eq!(hex(&encoded), bytes);
+        assert_eq!(decode_prediction(&encoded, Some(1_000), &Fixed), Ok((prediction, routed)));
+        assert_eq!(id(Kind::Prediction, &encoded), Ok("p1"));
 
         let outcome = Outcome {
             tenant: "t".into(),
@@ -221,16 +234,20 @@ mod tests {
             pnl: None,
             correction: true,
         };
-        let bytes = "0003027031d00f010001000001";
-        assert_eq!(hex(&encode_outcome(&outcome, 3).expect("encodes")), bytes);
+        let encoded = encode_outcome(&outcome, Vec::new()).expect("encodes");
+        assert_eq!(hex(&encoded), "00027031010001000001");
+        assert_eq!(decode_outcome(&encoded, Some(1_000), 3, &Fixed), Ok(outcome));
+        assert_eq!(id(Kind::Correction, &encoded), Ok("p1"));
     }
 
     #[test]
     fn damaged_rows_are_errors() {
         for bytes in [&[][..], &[9], &[0, 1], &[0xff; 40]] {
-            assert!(decode_prediction(bytes, &Fixed).is_err(), "{bytes:?}");
-            assert!(decode_outcome(bytes, &Fixed).is_err(), "{bytes:?}");
+            assert!(decode_prediction(bytes, Some(0), &Fixed).is_err(), "{bytes:?}");
+            assert!(decode_outcome(bytes, Some(0), 1, &Fixed).is_err(), "{bytes:?}");
+            assert!(id(Kind::Prediction, bytes).is_err(), "{bytes:?}");
         }
-        assert!(decode_other(b"{\"from-the-future\":1}").is_err());
+        assert!(decode_text(br#"{"from-the-future":1}"#, Kind::Act).is_err());
+        assert!(timestamp(None).is_err() && timestamp(Some(i64::MAX)).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use trimtab_log::StoreError;
+use trimtab_log::LogError;
 
 /// Held as long as this value lives.
 #[derive(Debug)]
@@ -16,9 +16,9 @@ pub struct DirectoryLock {
 
 impl DirectoryLock {
     /// Takes the lock of `directory`, or says who has it.
-    pub fn take(directory: &Path) -> Result<Self, StoreError> {
+    pub fn take(directory: &Path) -> Result<Self, LogError> {
         let path = directory.join("lock");
-        let failed = |source| StoreError::Directory { action: "lock", path: path.clone(), source };
+        let failed = |source| LogError::Directory { action: "lock", path: path.clone(), source };
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -31,7 +31,7 @@ impl DirectoryLock {
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 let owner = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-                return Err(StoreError::Locked { directory: PathBuf::from(directory), owner });
+                return Err(LogError::Locked { directory: PathBuf::from(directory), owner });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }

@@ -1,44 +1,54 @@
-//! A reader of an SQLite store: records of the log and what was folded. Any number work beside the writer.
+//! A reader of the 64 logs. Any number work beside the writer; none holds a transaction for longer than one question.
 
-use std::{cell::RefCell, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use serde::de::DeserializeOwned;
-use trimtab_log::{Folded, FoldedState, Listing, Reader, StoreError, StoredEffect};
-use trimtab_types::{
-    Counts, DecisionRecord, Digest, Effect, Entry, Finding, Outcome, Position, Prediction, Record,
-    Resolution, Timestamp,
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as SqlRow, params};
+use trimtab_log::{
+    Checkpoint, Entry, Kind, Listing, LogError, Outputs, Part, Reader, Record, Row, Scanned, Scope,
+    ShardState, StoredDecision, StoredEffect, StoredMoment, Stretch,
 };
+use trimtab_types::{Counts, Digest, ModelKey, Place, Position, Shard, Timestamp};
 
 use crate::{
-    bodies::{FILE, connect, damaged, from_json, head, read_outcome, read_prediction},
-    codec::{self, Kind},
-    failed::Failed,
+    Result, codec,
+    connection::{FILE, connect, refuse_earlier},
+    damaged,
+    keys::{self, RowKey},
+    lists::{Wanted, counts, waiting_count},
     names::{DatabaseNames, NameCache},
-    schema::SCHEMA,
+    records::{self, Log},
+    schema::{SCHEMA, table},
+    writer::heads,
 };
 
+/// Positions that one scan looks at, at most: so that no read lasts longer than a second.
+const RANGE: u64 = 1_000_000;
+/// Texts of control entries that a reader keeps.
+const TEXTS: usize = 256;
+
 /// A reader.
-pub struct SqliteReader {
-    connection: Connection,
+pub struct LogsReader {
+    pub(crate) connection: Connection,
     names: RefCell<NameCache>,
+    control: RefCell<BTreeMap<u64, Entry>>,
 }
 
-impl SqliteReader {
+impl LogsReader {
     /// Opens the database of a data directory for reading.
-    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+    pub fn open(directory: &Path) -> std::result::Result<Self, LogError> {
         Ok(Self::opened(directory)?)
     }
 
-    fn opened(directory: &Path) -> Result<Self, Failed> {
+    fn opened(directory: &Path) -> Result<Self> {
+        refuse_earlier(directory)?;
         let path = directory.join(FILE);
         if !path.exists() {
-            return Err(StoreError::Missing(directory.into()).into());
+            return Err(LogError::Missing(directory.into()).into());
         }
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.pragma_update(None, "query_only", true)?;
         SCHEMA.check(&connection, &path)?;
-        Ok(Self { connection, names: RefCell::default() })
+        Ok(Self { connection, names: RefCell::default(), control: RefCell::default() })
     }
 
     /// Whether a data directory has a database.
@@ -46,260 +56,329 @@ impl SqliteReader {
         directory.join(FILE).exists()
     }
 
-    fn names(&self) -> DatabaseNames<'_> {
+    pub(crate) fn names(&self) -> DatabaseNames<'_> {
         DatabaseNames::cached_in(&self.connection, &self.names)
     }
 
-    fn bodies<T: DeserializeOwned>(
-        &self,
-        what: &'static str,
-        sql: &str,
-        parameters: impl rusqlite::Params,
-    ) -> Result<Vec<T>, Failed> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(parameters)?;
-        let mut found = Vec::new();
+    fn states(&self) -> Result<Vec<ShardState>> {
+        let _moment = self.connection.unchecked_transaction()?;
+        let heads = heads(&self.connection)?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT shard, cursor, epoch, owner, lease_until FROM shard ORDER BY shard")?;
+        let mut rows = statement.query([])?;
+        let mut states = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(from_json(row.get_ref(0)?.as_str().unwrap_or_default(), what, row.get(1)?)?);
+            let Some(shard) = Shard::from_number(row.get(0)?) else {
+                continue;
+            };
+            states.push(ShardState {
+                shard,
+                head: Position(heads[shard.index()].unwrap_or_default()),
+                cursor: Position(row.get(1)?),
+                epoch: row.get(2)?,
+                owner: row.get(3)?,
+                until: Timestamp::from_millis(row.get(4)?).unwrap_or_default(),
+            });
         }
+        Ok(states)
+    }
+
+    fn is_awake(&self, shard: Shard) -> Result<bool> {
+        let awake = self
+            .connection
+            .prepare_cached("SELECT awake FROM shard WHERE shard = ?")?
+            .query_row([shard.number()], |row| row.get(0))
+            .optional()?;
+        Ok(awake.unwrap_or(false))
+    }
+
+    fn models_of(&self, shard: Shard) -> Result<Vec<ModelKey>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT tenant, model FROM model WHERE shard = ? ORDER BY tenant, model")?;
+        let models = statement
+            .query_map([shard.number()], |row| Ok(ModelKey { tenant: row.get(0)?, model: row.get(1)? }))?;
+        Ok(models.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn newest_of(&self, shard: Shard, after: Position) -> Result<Option<Timestamp>> {
+        if !self.is_awake(shard)? {
+            return Ok(None);
+        }
+        let sql = format!("SELECT max(time) FROM {} WHERE position > ?", table(shard));
+        let newest: Option<i64> =
+            self.connection.prepare_cached(&sql)?.query_row([after.0], |row| row.get(0))?;
+        Ok(newest.and_then(Timestamp::from_millis))
+    }
+
+    fn scanned(
+        &self,
+        shard: Shard,
+        scope: &Scope,
+        after: Position,
+        until: Position,
+        limit: usize,
+    ) -> Result<Scanned> {
+        let _moment = self.connection.unchecked_transaction()?;
+        if !self.is_awake(shard)? {
+            return Ok(Scanned { records: Vec::new(), upto: after });
+        }
+        let log = table(shard);
+        let head: u64 = self
+            .connection
+            .prepare_cached(&format!("SELECT coalesce(max(position), 0) FROM {log}"))?
+            .query_row([], |row| row.get(0))?;
+        let until = until.0.min(head).min(after.0.saturating_add(RANGE));
+        let model = match scope {
+            Scope::Model(tenant, model) => self.model(tenant, model)?,
+            Scope::All | Scope::Changes => None,
+        };
+        // The number of the kind stands in the text, or SQLite would not use the index of just these kinds.
+        let wanted = match scope {
+            Scope::All => "",
+            Scope::Changes => "AND kind >= 6",
+            Scope::Model(..) => "AND (model IS NULL OR model = ?4)",
+        };
+        let sql = format!(
+            "SELECT position, kind, model, time, link, body FROM {log}
+             WHERE position > ?1 AND position <= ?2 {wanted} ORDER BY position LIMIT ?3"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = match scope {
+            Scope::Model(..) => statement.query(params![after.0, until, most, model.unwrap_or_default()])?,
+            Scope::All | Scope::Changes => statement.query(params![after.0, until, most])?,
+        };
+        let names = self.names();
+        let log = Log { connection: &self.connection, names: &names, shard };
+        let mut found = Vec::with_capacity(limit.min(4_096));
+        while let Some(row) = rows.next()? {
+            found.push(self.record(log, row)?);
+        }
+        let upto = match found.last() {
+            Some(last) if found.len() == limit => last.place.position,
+            _ => Position(until.max(after.0)),
+        };
+        Ok(Scanned { records: found, upto })
+    }
+
+    fn model(&self, tenant: &str, model: &str) -> Result<Option<u32>> {
+        let found = self
+            .connection
+            .prepare_cached("SELECT id FROM model WHERE tenant = ? AND model = ?")?
+            .query_row([tenant, model], |row| row.get(0))
+            .optional()?;
         Ok(found)
     }
 
-    fn between<T: DeserializeOwned>(
-        &self,
-        table: &'static str,
-        after: Position,
-        until: Position,
-    ) -> Result<Vec<T>, Failed> {
-        let sql = format!(
-            "SELECT body, position FROM {table} WHERE position > ? AND position <= ? ORDER BY position, ordinal"
-        );
-        self.bodies(table, &sql, params![after.0, until.0])
-    }
-
-    fn listed<T: DeserializeOwned>(&self, table: &'static str, listing: &Listing) -> Result<Vec<T>, Failed> {
-        let until = listing.until.map_or(i64::MAX, |position| i64::try_from(position.0).unwrap_or(i64::MAX));
-        let mut sql = format!("SELECT body, position FROM {table} WHERE position <= ?");
-        let mut values: Vec<&dyn rusqlite::ToSql> = vec![&until];
-        for (column, wanted) in [("tenant", &listing.tenant), ("model", &listing.model)] {
-            if let Some(wanted) = wanted {
-                sql.push_str(&format!(" AND {column} = ?"));
-                values.push(wanted);
-            }
-        }
-        sql.push_str(" ORDER BY position DESC, ordinal DESC LIMIT ?");
-        values.push(&listing.limit);
-        self.bodies(table, &sql, values.as_slice())
-    }
-
-    fn record(&self, position: u64, kind: i64, link: Option<u64>, body: &[u8]) -> Result<Record, Failed> {
-        let names = self.names();
-        let bad = |problem| damaged("entry", position, problem);
-        let kind = Kind::from_number(kind).ok_or_else(|| bad(format!("kind {kind} is unknown")))?;
+    fn record(&self, log: Log<'_>, row: &SqlRow<'_>) -> Result<Record> {
+        let (position, number): (u64, u8) = (row.get(0)?, row.get(1)?);
+        let (time, link): (Option<i64>, Option<u64>) = (row.get(3)?, row.get(4)?);
+        let unreadable = |problem: String| damaged("entry", log.shard, position, problem);
+        let kind = Kind::from_number(number).ok_or_else(|| unreadable(format!("kind {number}")))?;
+        let body = row.get_ref(5)?.as_blob().unwrap_or_default();
         let (entry, resolves) = match kind {
             Kind::Prediction => {
-                let prediction = codec::decode_prediction(body, &names).map_err(bad)?;
-                let outcome = link
-                    .map(|link| read_outcome(&self.connection, &names, link))
-                    .transpose()?
-                    .map(|outcome| Resolution::By(Box::new(outcome)));
-                (Entry::Prediction(prediction), outcome)
+                let (prediction, routed) =
+                    codec::decode_prediction(body, time, log.names).map_err(unreadable)?;
+                let resolves = link.map(|outcome| log.resolved_by(outcome)).transpose()?;
+                (Entry::Prediction(prediction, routed), resolves)
             }
             Kind::Outcome | Kind::Correction => {
-                let outcome = codec::decode_outcome(body, &names).map_err(bad)?;
-                let resolves = match link {
-                    None => None,
-                    Some(link) => Some(Resolution::Of {
-                        position: Position(link),
-                        prediction: Box::new(read_prediction(&self.connection, &names, link)?),
-                        previous: match kind {
-                            Kind::Correction => self.outcome_before(&outcome, position)?.map(Box::new),
-                            _ => None,
-                        },
-                    }),
+                let model = row.get(2)?;
+                let outcome = codec::decode_outcome(body, time, model, log.names).map_err(unreadable)?;
+                let previous = match kind {
+                    Kind::Correction => log.counted_before(model, &outcome.id, position)?,
+                    _ => None,
                 };
+                let resolves = link.map(|prediction| log.resolves(prediction, previous)).transpose()?;
                 (Entry::Outcome(outcome), resolves)
             }
-            Kind::Other => (codec::decode_other(body).map_err(bad)?, None),
+            Kind::Tick => {
+                let time = codec::timestamp(time).map_err(unreadable)?;
+                (trimtab_types::Entry::Tick(time).into(), None)
+            }
+            kind if kind.is_control() => (self.control_at(link.unwrap_or_default())?, None),
+            kind => (records::text(kind, body).map_err(unreadable)?, None),
         };
-        Ok(Record { position: Position(position), entry, resolves })
+        let place = Place { shard: log.shard, position: Position(position) };
+        Ok(Record { place, entry, resolves })
     }
 
-    fn outcome_before(&self, outcome: &Outcome, position: u64) -> Result<Option<Outcome>, Failed> {
-        let earlier: Option<u64> = self
-            .connection
-            .prepare_cached(
-                "SELECT max(position) FROM revision WHERE model = (SELECT id FROM model WHERE tenant = ? AND model = ?)
-                 AND id = ? AND position < ?",
-            )?
-            .query_row(params![outcome.tenant, outcome.model, outcome.id, position], |row| row.get(0))?;
-        earlier.map(|at| read_outcome(&self.connection, &self.names(), at)).transpose()
-    }
-}
-
-/// The questions of the port that take a statement of their own.
-impl SqliteReader {
-    fn records(&self, after: Position, limit: usize) -> Result<Vec<Record>, Failed> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT position, kind, link, body FROM log WHERE position > ? ORDER BY position LIMIT ?",
-        )?;
-        let mut rows = statement.query(params![after.0, i64::try_from(limit).unwrap_or(i64::MAX)])?;
-        let mut records = Vec::with_capacity(limit.min(4_096));
-        while let Some(row) = rows.next()? {
-            let body = row.get_ref(3)?.as_blob().unwrap_or_default();
-            records.push(self.record(row.get(0)?, row.get(1)?, row.get(2)?, body)?);
+    fn control_at(&self, id: u64) -> Result<Entry> {
+        if let Some(entry) = self.control.borrow().get(&id) {
+            return Ok(entry.clone());
         }
-        Ok(records)
+        let entry = records::control_at(&self.connection, id)?;
+        let mut kept = self.control.borrow_mut();
+        if kept.len() >= TEXTS {
+            kept.clear();
+        }
+        kept.insert(id, entry.clone());
+        Ok(entry)
     }
 
-    fn changed(&self, after: Position, until: Position) -> Result<Vec<(Position, Entry)>, Failed> {
-        // The number of the kind stands in the text, or SQLite would not use the index of just this kind.
-        let mut statement = self.connection.prepare_cached(
-            "SELECT position, body FROM log
-             WHERE kind = 4 AND position > ? AND position <= ? AND substr(body, 1, 7) <> CAST('{\"tick\"' AS BLOB)
-             ORDER BY position",
-        )?;
-        let mut rows = statement.query(params![after.0, until.0])?;
-        let mut changes = Vec::new();
+    /// Where the rows of an id are. Ids that the writer still holds are looked for at the end of the model's log.
+    fn key(&self, shard: Shard, model: u32, id: &str) -> Result<RowKey> {
+        let mut key = keys::stored(&self.connection, model, id)?;
+        let keyed: u64 = self
+            .connection
+            .prepare_cached("SELECT keyed FROM shard WHERE shard = ?")?
+            .query_row([shard.number()], |row| row.get(0))?;
+        let sql = format!(
+            "SELECT position, kind, body FROM {} WHERE position > ? AND model = ? AND kind <= 3 ORDER BY position",
+            table(shard)
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![keyed, model])?;
         while let Some(row) = rows.next()? {
             let position = row.get(0)?;
-            let body = row.get_ref(1)?.as_blob().unwrap_or_default();
-            let entry = codec::decode_other(body).map_err(|problem| damaged("entry", position, problem))?;
-            changes.push((Position(position), entry));
+            let kind = Kind::from_number(row.get(1)?).unwrap_or(Kind::Outcome);
+            let body = row.get_ref(2)?.as_blob().unwrap_or_default();
+            if codec::id(kind, body).map_err(|problem| damaged("row", shard, position, problem))? == id {
+                match kind {
+                    Kind::Prediction => key.prediction = Some(position),
+                    _ => key.outcome = Some(position),
+                }
+            }
         }
-        Ok(changes)
+        Ok(key)
     }
 
-    fn state(&self) -> Result<FoldedState, Failed> {
-        let moment = self.connection.unchecked_transaction()?;
-        let (cursor, format) = moment.query_row("SELECT cursor, format FROM fold", [], |row| {
-            Ok((Position(row.get(0)?), row.get(1)?))
-        })?;
-        let mut statement = moment.prepare_cached("SELECT key, bytes FROM state ORDER BY key")?;
-        let states =
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-        Ok((cursor, format, states))
+    fn row(&self, tenant: &str, model: &str, id: &str) -> Result<Option<Row>> {
+        let _moment = self.connection.unchecked_transaction()?;
+        let shard = Shard::of(tenant, model);
+        let Some(number) = self.model(tenant, model)? else {
+            return Ok(None);
+        };
+        if !self.is_awake(shard)? {
+            return Ok(None);
+        }
+        let key = self.key(shard, number, id)?;
+        let names = self.names();
+        let log = Log { connection: &self.connection, names: &names, shard };
+        let Some(position) = key.prediction else {
+            return Ok(None);
+        };
+        let (prediction, routed) = log.prediction(position)?;
+        let outcome = key.outcome.map(|position| log.outcome(position)).transpose()?;
+        Ok(Some((prediction, routed, outcome)))
     }
 
-    fn bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Failed> {
+    fn bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
         Ok(self
             .connection
             .prepare_cached("SELECT bytes FROM content WHERE digest = ?")?
             .query_row([digest.as_bytes()], |row| row.get(0))
             .optional()?)
     }
-
-    fn row(
-        &self,
-        tenant: &str,
-        model: &str,
-        id: &str,
-    ) -> Result<Option<(Prediction, Option<Outcome>)>, Failed> {
-        let found: Option<(Option<u64>, Option<u64>)> = self
-            .connection
-            .prepare_cached(
-                "SELECT prediction, outcome FROM row_key
-                 WHERE model = (SELECT id FROM model WHERE tenant = ? AND model = ?) AND id = ?",
-            )?
-            .query_row(params![tenant, model, id], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let (prediction, outcome) = found.unwrap_or_default();
-        let names = self.names();
-        let prediction = prediction.map(|at| read_prediction(&self.connection, &names, at)).transpose()?;
-        let outcome = outcome.map(|at| read_outcome(&self.connection, &names, at)).transpose()?;
-        Ok(prediction.map(|prediction| (prediction, outcome)))
-    }
-
-    fn stored_effects(&self, pending_only: bool, limit: u32) -> Result<Vec<StoredEffect>, Failed> {
-        let sql = if pending_only {
-            "SELECT body, position, delivered FROM effect WHERE delivered IS NULL
-             ORDER BY position DESC, ordinal DESC LIMIT ?"
-        } else {
-            "SELECT body, position, delivered FROM effect ORDER BY position DESC, ordinal DESC LIMIT ?"
-        };
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([limit])?;
-        let mut effects = Vec::new();
-        while let Some(row) = rows.next()? {
-            let effect: Effect =
-                from_json(row.get_ref(0)?.as_str().unwrap_or_default(), "effect", row.get(1)?)?;
-            let delivered = row.get::<_, Option<i64>>(2)?.and_then(Timestamp::from_millis);
-            effects.push(StoredEffect { effect, delivered });
-        }
-        Ok(effects)
-    }
-
-    fn counted(&self) -> Result<Counts, Failed> {
-        let count = |sql| self.connection.query_row(sql, [], |row| row.get::<_, u64>(0));
-        Ok(Counts {
-            predictions: count("SELECT count(prediction) FROM row_key")?,
-            outcomes: count("SELECT count(outcome) FROM row_key")?,
-            findings: count("SELECT count(*) FROM finding")?,
-            decisions: count("SELECT count(*) FROM decision")?,
-            effects: count("SELECT count(*) FROM effect")?,
-        })
-    }
 }
 
-impl Reader for SqliteReader {
-    fn head(&self) -> Result<Position, StoreError> {
-        Ok(Position(head(&self.connection)?))
+impl Reader for LogsReader {
+    fn shards(&self) -> std::result::Result<Vec<ShardState>, LogError> {
+        Ok(self.states()?)
     }
 
-    fn scan(&self, after: Position, limit: usize) -> Result<Vec<Record>, StoreError> {
-        Ok(self.records(after, limit)?)
+    fn models(&self, shard: Shard) -> std::result::Result<Vec<ModelKey>, LogError> {
+        Ok(self.models_of(shard)?)
     }
 
-    fn changes(&self, after: Position, until: Position) -> Result<Vec<(Position, Entry)>, StoreError> {
-        Ok(self.changed(after, until)?)
+    fn newest(&self, shard: Shard, after: Position) -> std::result::Result<Option<Timestamp>, LogError> {
+        Ok(self.newest_of(shard, after)?)
     }
 
-    fn folded_state(&self) -> Result<FoldedState, StoreError> {
-        Ok(self.state()?)
+    fn scan(
+        &self,
+        shard: Shard,
+        scope: &Scope,
+        after: Position,
+        until: Position,
+        limit: usize,
+    ) -> std::result::Result<Scanned, LogError> {
+        Ok(self.scanned(shard, scope, after, until, limit)?)
     }
 
-    fn content(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+    fn content(&self, digest: &Digest) -> std::result::Result<Option<Vec<u8>>, LogError> {
         Ok(self.bytes(digest)?)
     }
 
-    fn prediction(
-        &self,
-        tenant: &str,
-        model: &str,
-        id: &str,
-    ) -> Result<Option<(Prediction, Option<Outcome>)>, StoreError> {
+    fn prediction(&self, tenant: &str, model: &str, id: &str) -> std::result::Result<Option<Row>, LogError> {
         Ok(self.row(tenant, model, id)?)
     }
 
-    fn findings(&self, listing: &Listing) -> Result<Vec<Finding>, StoreError> {
-        Ok(self.listed("finding", listing)?)
+    fn control(&self, after: u64, limit: usize) -> std::result::Result<Vec<(u64, Entry)>, LogError> {
+        Ok(records::control(&self.connection, after, limit)?)
     }
 
-    fn decisions(&self, listing: &Listing) -> Result<Vec<DecisionRecord>, StoreError> {
-        Ok(self.listed("decision", listing)?)
+    fn outputs(
+        &self,
+        shard: Shard,
+        after: Position,
+        until: Position,
+    ) -> std::result::Result<Outputs, LogError> {
+        Ok(self.recorded(shard, after, until)?)
     }
 
-    fn folded(&self, after: Position, until: Position) -> Result<Folded, StoreError> {
-        Ok(Folded {
-            findings: self.between("finding", after, until)?,
-            decisions: self.between("decision", after, until)?,
-            effects: self.between("effect", after, until)?,
+    fn decided(
+        &self,
+        shard: Shard,
+        after: Position,
+        until: Position,
+    ) -> std::result::Result<Vec<StoredDecision>, LogError> {
+        Ok(self.decisions_where(&Wanted::within(shard, after, until))?)
+    }
+
+    fn decisions_since(&self, seq: u64, limit: usize) -> std::result::Result<Vec<StoredDecision>, LogError> {
+        Ok(self.decisions_where(&Wanted::after(seq, limit))?)
+    }
+
+    fn moments(&self, listing: &Listing) -> std::result::Result<Vec<(Shard, StoredMoment)>, LogError> {
+        Ok(match Wanted::listed(&self.connection, listing)? {
+            Some(wanted) => self.moments_where(&wanted)?,
+            None => Vec::new(),
         })
     }
 
-    fn decided(&self, after: Position, until: Position) -> Result<Vec<DecisionRecord>, StoreError> {
-        Ok(self.between("decision", after, until)?)
+    fn decisions(&self, listing: &Listing) -> std::result::Result<Vec<StoredDecision>, LogError> {
+        Ok(match Wanted::listed(&self.connection, listing)? {
+            Some(wanted) => self.decisions_where(&wanted)?,
+            None => Vec::new(),
+        })
     }
 
-    fn decision(&self, id: &str) -> Result<Option<DecisionRecord>, StoreError> {
-        Ok(self.bodies("decision", "SELECT body, position FROM decision WHERE id = ?", [id])?.pop())
+    fn decision(&self, id: &str) -> std::result::Result<Option<StoredDecision>, LogError> {
+        Ok(self.decisions_where(&Wanted::named(id))?.pop())
     }
 
-    fn effects(&self, pending_only: bool, limit: u32) -> Result<Vec<StoredEffect>, StoreError> {
-        Ok(self.stored_effects(pending_only, limit)?)
+    fn effects(&self, listing: &Listing) -> std::result::Result<Vec<StoredEffect>, LogError> {
+        Ok(match Wanted::listed(&self.connection, listing)? {
+            Some(wanted) => self.effects_where(&wanted)?,
+            None => Vec::new(),
+        })
     }
 
-    fn counts(&self) -> Result<Counts, StoreError> {
-        Ok(self.counted()?)
+    fn waiting(&self, limit: u32) -> std::result::Result<Vec<StoredEffect>, LogError> {
+        Ok(self.effects_where(&Wanted::waiting(limit))?)
+    }
+
+    fn waiting_count(&self) -> std::result::Result<u64, LogError> {
+        Ok(waiting_count(&self.connection)?)
+    }
+
+    fn counts(&self) -> std::result::Result<Counts, LogError> {
+        Ok(counts(&self.connection)?)
+    }
+
+    fn stretches(&self, shard: Shard) -> std::result::Result<Vec<Stretch>, LogError> {
+        Ok(self.stretches_of(shard)?)
+    }
+
+    fn checkpoints(&self, shard: Shard) -> std::result::Result<Vec<Checkpoint>, LogError> {
+        Ok(self.checkpoints_of(shard)?)
+    }
+
+    fn parts(&self, shard: Shard, position: Position) -> std::result::Result<Option<Vec<Part>>, LogError> {
+        Ok(self.parts_at(shard, position)?)
     }
 }

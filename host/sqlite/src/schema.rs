@@ -1,32 +1,22 @@
-//! Schemas in SQLite, how an older one becomes the newest, and the schema of the format with one log. Steps are only ever
-//! added.
-
-use std::path::Path;
+//! The schema of the 64 logs. Steps are only ever added.
 
 use rusqlite::Connection;
-use trimtab_log::StoreError;
+use trimtab_types::Shard;
 
-use crate::failed::Failed;
+use crate::{Result, migrations::Schema};
 
-/// A schema: how its databases are marked, and the steps that lead to it.
-pub(crate) struct Schema {
-    /// The application id of its databases.
-    pub(crate) application: i64,
-    /// Step n brings version n to version n + 1.
-    pub(crate) steps: &'static [&'static str],
-}
-
-/// "TrTb": marks a database with one log as ours.
-pub(crate) const SCHEMA: Schema = Schema { application: 0x5472_5462, steps: MIGRATIONS };
+/// "TrLg": marks a database of 64 logs as ours.
+pub(crate) const SCHEMA: Schema = Schema { application: 0x5472_4c67, steps: STEPS };
 
 /// The schema version of this build.
-pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+pub const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// Step n brings version n to version n + 1.
-const MIGRATIONS: &[&str] = &["
+const STEPS: &[&str] = &["
     -- Names that rows refer to by number.
     CREATE TABLE model (
-        id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, model TEXT NOT NULL, UNIQUE (tenant, model)
+        id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, model TEXT NOT NULL, shard INTEGER NOT NULL,
+        UNIQUE (tenant, model)
     ) STRICT;
     CREATE TABLE subject (
         id INTEGER PRIMARY KEY, model INTEGER NOT NULL, version TEXT NOT NULL, segment TEXT NOT NULL,
@@ -34,10 +24,21 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT;
     CREATE TABLE feature_names (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE) STRICT;
 
-    -- The log. `link` is the position of the row that this one resolves or is resolved by, as of this position.
-    CREATE TABLE log (
-        position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, link INTEGER, body BLOB NOT NULL
+    -- Shards that are awake (they have a table of their own, `log_00` to `log_63`) or were claimed. `keyed`: ids of rows
+    -- up to here are in `row_key`; those after it are in the writer's memory.
+    CREATE TABLE shard (
+        shard INTEGER PRIMARY KEY, awake INTEGER NOT NULL DEFAULT 0, keyed INTEGER NOT NULL DEFAULT 0,
+        cursor INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '',
+        lease_until INTEGER NOT NULL DEFAULT 0, build TEXT NOT NULL DEFAULT '', rules INTEGER NOT NULL DEFAULT 0
     ) STRICT;
+    -- Positions in (start, upto] that one build decided under one lease; the hash chains what was recorded.
+    CREATE TABLE stretch (
+        shard INTEGER NOT NULL, epoch INTEGER NOT NULL, build TEXT NOT NULL, rules INTEGER NOT NULL,
+        start INTEGER NOT NULL, upto INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (shard, epoch)
+    ) STRICT, WITHOUT ROWID;
+    -- The texts of control entries; each log that is awake has a row that links to them.
+    CREATE TABLE control (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, time INTEGER, body TEXT NOT NULL) STRICT;
+
     -- Where the prediction of an id is and what counts as its outcome; either may come first. Makes ids unique.
     CREATE TABLE row_key (
         model INTEGER NOT NULL, id TEXT NOT NULL, prediction INTEGER, outcome INTEGER, PRIMARY KEY (model, id)
@@ -48,101 +49,90 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE content (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 
-    -- What was folded, up to the cursor.
-    CREATE TABLE fold (one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, format INTEGER NOT NULL) STRICT;
-    INSERT INTO fold VALUES (1, 0, 0);
-    CREATE TABLE state (key TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE finding (
-        position INTEGER NOT NULL, ordinal INTEGER NOT NULL, id TEXT NOT NULL, tenant TEXT NOT NULL,
-        model TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (position, ordinal)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX finding_by_model ON finding (tenant, model, position);
+    -- What folds leave behind. `seq` rises in the order of recording, over the three tables together.
+    CREATE TABLE moment (
+        seq INTEGER PRIMARY KEY, shard INTEGER NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL,
+        model INTEGER NOT NULL, subject INTEGER, kind INTEGER NOT NULL, at INTEGER NOT NULL, severity TEXT, changes INTEGER NOT NULL,
+        findings BLOB NOT NULL, facts BLOB NOT NULL, digest BLOB NOT NULL, UNIQUE (shard, position, ordinal)
+    ) STRICT;
     CREATE TABLE decision (
-        position INTEGER NOT NULL, ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL,
-        model TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (position, ordinal)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX decision_by_model ON decision (tenant, model, position);
+        seq INTEGER PRIMARY KEY, shard INTEGER NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL,
+        id TEXT NOT NULL UNIQUE, model INTEGER NOT NULL, subject INTEGER, moment INTEGER, policy TEXT, version BLOB, mode TEXT NOT NULL, did BLOB NOT NULL,
+        said BLOB NOT NULL, reads BLOB NOT NULL, carried BLOB NOT NULL, body TEXT NOT NULL,
+        UNIQUE (shard, position, ordinal)
+    ) STRICT;
     CREATE TABLE effect (
-        position INTEGER NOT NULL, ordinal INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
-        delivered INTEGER, PRIMARY KEY (position, ordinal)
+        seq INTEGER PRIMARY KEY, shard INTEGER NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL,
+        key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, model INTEGER NOT NULL, subject INTEGER, sink TEXT NOT NULL,
+        body TEXT NOT NULL, state TEXT NOT NULL, due INTEGER NOT NULL, expires INTEGER,
+        UNIQUE (shard, position, ordinal)
+    ) STRICT;
+    CREATE INDEX moment_model ON moment (model, seq);
+    CREATE INDEX decision_model ON decision (model, seq);
+    CREATE INDEX effect_model ON effect (model, seq);
+    CREATE INDEX effect_waiting ON effect (seq) WHERE state = 'waiting';
+    CREATE TABLE attempt (
+        effect INTEGER NOT NULL, number INTEGER NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL,
+        result TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (effect, number)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX effect_pending ON effect (position) WHERE delivered IS NULL;
-",
-    "
-    -- What was delivered before the fold was forgotten: when the log is folded again, it is not sent again.
-    CREATE TABLE delivered_before (key TEXT PRIMARY KEY, delivered INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-",
-    "
-    -- What is no row: baselines, configurations, policy sets, acts of people; ticks, too.
-    CREATE INDEX log_other ON log (position) WHERE kind = 4;
-",
-];
 
-impl Schema {
-    /// Refuses what is not ours before anything is written to it. An empty file is ours to fill.
-    pub(crate) fn check_before_writing(&self, connection: &Connection, path: &Path) -> Result<(), Failed> {
-        let (found, application) = identity(connection, path)?;
-        if (found, application) != (0, 0) {
-            return self.check_identity(found, application, path);
-        }
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables > 0 {
-            let problem = "it has tables of another program".to_owned();
-            return Err(StoreError::Foreign { path: path.into(), problem }.into());
-        }
-        Ok(())
-    }
+    -- How much there is, kept up with each transaction.
+    CREATE TABLE counted (
+        one INTEGER PRIMARY KEY CHECK (one = 1), predictions INTEGER NOT NULL, outcomes INTEGER NOT NULL,
+        findings INTEGER NOT NULL, decisions INTEGER NOT NULL, effects INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO counted VALUES (1, 0, 0, 0, 0, 0);
 
-    /// Brings a database that was checked to this build's schema.
-    pub(crate) fn migrate(&self, connection: &mut Connection, path: &Path) -> Result<(), Failed> {
-        let (found, _) = identity(connection, path)?;
-        let transaction = connection.transaction()?;
-        for step in self.steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
-            transaction.execute_batch(step)?;
-        }
-        transaction.pragma_update(None, "user_version", self.version())?;
-        transaction.pragma_update(None, "application_id", self.application)?;
-        transaction.commit()?;
-        Ok(())
-    }
+    -- A part counts until a newer one of the same key; without its header there is no checkpoint. Model and subject are 0
+    -- where a part is about neither.
+    CREATE TABLE checkpoint (
+        shard INTEGER NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, build TEXT NOT NULL, rules INTEGER NOT NULL,
+        hash BLOB NOT NULL, PRIMARY KEY (shard, position)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE checkpoint_part (
+        shard INTEGER NOT NULL, model INTEGER NOT NULL, part INTEGER NOT NULL, subject INTEGER NOT NULL,
+        position INTEGER NOT NULL, format INTEGER NOT NULL, bytes BLOB NOT NULL,
+        PRIMARY KEY (shard, model, part, subject, position)
+    ) STRICT, WITHOUT ROWID;
 
-    /// Refuses what this build cannot read; for connections that must not write.
-    pub(crate) fn check(&self, connection: &Connection, path: &Path) -> Result<(), Failed> {
-        let (found, application) = identity(connection, path)?;
-        self.check_identity(found, application, path)
-    }
+    -- Nothing recorded is rewritten; of an effect only the state changes.
+    CREATE TRIGGER control_update BEFORE UPDATE ON control BEGIN SELECT raise(ABORT, 'control is append-only'); END;
+    CREATE TRIGGER control_delete BEFORE DELETE ON control BEGIN SELECT raise(ABORT, 'control is append-only'); END;
+    CREATE TRIGGER moment_update BEFORE UPDATE ON moment BEGIN SELECT raise(ABORT, 'moment is append-only'); END;
+    CREATE TRIGGER moment_delete BEFORE DELETE ON moment BEGIN SELECT raise(ABORT, 'moment is append-only'); END;
+    CREATE TRIGGER decision_update BEFORE UPDATE ON decision
+        BEGIN SELECT raise(ABORT, 'decision is append-only'); END;
+    CREATE TRIGGER decision_delete BEFORE DELETE ON decision
+        BEGIN SELECT raise(ABORT, 'decision is append-only'); END;
+    CREATE TRIGGER effect_update BEFORE UPDATE OF
+        seq, shard, position, ordinal, key, kind, model, subject, sink, body, due, expires ON effect
+        BEGIN SELECT raise(ABORT, 'only the state of an effect changes'); END;
+    CREATE TRIGGER effect_delete BEFORE DELETE ON effect BEGIN SELECT raise(ABORT, 'effect is append-only'); END;
+    CREATE TRIGGER attempt_update BEFORE UPDATE ON attempt BEGIN SELECT raise(ABORT, 'attempt is append-only'); END;
+    CREATE TRIGGER attempt_delete BEFORE DELETE ON attempt BEGIN SELECT raise(ABORT, 'attempt is append-only'); END;
+"];
 
-    fn check_identity(&self, found: i64, application: i64, path: &Path) -> Result<(), Failed> {
-        if application != self.application {
-            let problem = format!("its application id is {application:#x}");
-            return Err(StoreError::Foreign { path: path.into(), problem }.into());
-        }
-        let known = self.version();
-        if found > known {
-            return Err(StoreError::Newer { path: path.into(), found, known }.into());
-        }
-        Ok(())
-    }
-
-    fn version(&self) -> i64 {
-        i64::try_from(self.steps.len()).unwrap_or(i64::MAX)
-    }
+/// Makes the table of a shard that wakes. `link` is, for a row, the position of its other half as of this position; for a
+/// control entry, its text.
+pub(crate) fn create_log(connection: &Connection, shard: Shard) -> Result<()> {
+    let log = table(shard);
+    connection.execute_batch(&format!(
+        "CREATE TABLE {log} (
+             position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, model INTEGER, time INTEGER, link INTEGER, body BLOB
+         ) STRICT;
+         CREATE INDEX {log}_change ON {log} (position) WHERE kind >= 6;
+         CREATE INDEX {log}_tick ON {log} (time) WHERE kind = 5;
+         CREATE TRIGGER {log}_update BEFORE UPDATE ON {log}
+             BEGIN SELECT raise(ABORT, 'the log is append-only'); END;
+         CREATE TRIGGER {log}_delete BEFORE DELETE ON {log}
+             BEGIN SELECT raise(ABORT, 'the log is append-only'); END;
+         INSERT INTO shard (shard, awake) VALUES ({number}, 1) ON CONFLICT (shard) DO UPDATE SET awake = 1;",
+        number = shard.number()
+    ))?;
+    Ok(())
 }
 
-fn identity(connection: &Connection, path: &Path) -> Result<(i64, i64), Failed> {
-    let pragma = |name| {
-        let value = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        value.map_err(|error| unreadable(error, path))
-    };
-    Ok((pragma("user_version")?, pragma("application_id")?))
-}
-
-/// Why the first look into a file failed.
-pub(crate) fn unreadable(error: rusqlite::Error, path: &Path) -> Failed {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => {
-            StoreError::Foreign { path: path.into(), problem: "it is not an SQLite file".to_owned() }.into()
-        }
-        _ => error.into(),
-    }
+/// The name of a shard's table.
+pub(crate) fn table(shard: Shard) -> String {
+    format!("log_{:02}", shard.number())
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod about;
 mod alert;
 mod ask;
 mod baseline;
@@ -32,6 +33,7 @@ mod time;
 mod trust;
 mod view;
 
+pub use about::About;
 pub use alert::{Alert, AlertKind, Message, Occasion};
 pub use ask::{Ask, Asked, Asking};
 pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, ErrorScale, Inflation, Reference};

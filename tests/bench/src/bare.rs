@@ -147,7 +147,5 @@ fn finding() -> Finding {
         baseline: estimate(0.68, 1000),
         current: estimate(0.61, 200),
         window: "last 200 against the baseline".into(),
-        chance: None,
-        sizes: None,
     }
 }

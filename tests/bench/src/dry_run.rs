@@ -5,12 +5,12 @@ use std::{error::Error, path::Path, sync::Arc, time::Instant};
 use trimtab_core::Configuration;
 use trimtab_policy::{Package, Sandbox, SandboxOptions};
 use trimtab_replay::{
-    dry_run::dry_run,
+    dry_run::{Asked, dry_run},
     overlay::{Overlay, Substitution},
     period::Period,
 };
 use trimtab_runtime::{Host, HostOptions};
-use trimtab_sqlite::SqliteReader;
+use trimtab_sqlite::LogsReader;
 use trimtab_types::{Actual, Change, Entry, Timestamp};
 
 use crate::{report::Report, rows};
@@ -42,6 +42,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
         policies,
         configuration: Configuration::parse(NERVOUS, "bench")?,
         sandbox: Arc::clone(&sandbox),
+        build: "bench".to_owned(),
         started: Change { at: Timestamp::EPOCH, by: "bench".into(), reason: String::new() },
     })?;
     for chunk in alternating(rows::entries(PAIRS, &subjects, 0)).chunks(10_000) {
@@ -53,10 +54,12 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let overlay =
         Overlay { policies: Substitution::One(Box::new(Package::read(&folder)?)), ..Overlay::default() };
     let overlay = Arc::new(overlay);
-    let open = || SqliteReader::open(directory.path());
+    let open = || LogsReader::open(directory.path());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let started = Instant::now();
-    let found = dry_run(&open, &sandbox, &overlay, &Period::default(), workers, &mut |_, _| {})?;
+    let asked =
+        Asked { sandbox: &sandbox, overlay: &overlay, period: &Period::default(), title: "bench", workers };
+    let found = dry_run(&open, &asked, &mut |_, _| {})?;
     let seconds = started.elapsed().as_secs_f64();
     let total = found.diff.total;
     if total.differ() {

@@ -6,11 +6,11 @@ use trimtab_core::{
     Configuration,
     fold::{State, apply},
 };
-use trimtab_log::{Batch, Reader, Transaction, Writer};
+use trimtab_log::{Batch, Reader, Record, Scope, Transaction, Writer};
 use trimtab_policy::{Sandbox, SandboxOptions};
 use trimtab_runtime::{Host, HostOptions};
-use trimtab_sqlite::{SqliteReader, SqliteWriter};
-use trimtab_types::{Baseline, BaselineSource, Entry, Position, Reference};
+use trimtab_sqlite::{LogsReader, LogsWriter};
+use trimtab_types::{Baseline, Entry, Position, Reference};
 
 use crate::{report::Report, rows};
 
@@ -32,33 +32,37 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
         .collect();
     entries.extend(rows::entries(PAIRS, &subjects, FEATURES));
     let count = entries.len() as f64;
-    let mut writer = SqliteWriter::open(directory.path())?;
+    let mut writer = LogsWriter::open(directory.path())?;
     for chunk in entries.chunks(10_000) {
-        let batch = Batch::of(chunk.to_vec());
+        let batch = Batch::of(chunk.iter().cloned().map(Into::into).collect());
         let mut result = Ok(Vec::new());
         writer.transaction(&mut |transaction: &mut dyn Transaction| result = transaction.append(&batch))?;
         result?;
     }
     drop(writer);
 
-    let reader = SqliteReader::open(directory.path())?;
+    let reader = LogsReader::open(directory.path())?;
     let started = Instant::now();
-    let mut records = Vec::with_capacity(entries.len());
-    let mut at = Position(0);
-    loop {
-        let some = reader.scan(at, 4_096)?;
-        let Some(last) = some.last() else { break };
-        at = last.position;
-        records.extend(some);
+    let mut logs = Vec::new();
+    for log in reader.shards()? {
+        let (mut records, mut at) = (Vec::new(), Position(0));
+        while at < log.head {
+            let scanned = reader.scan(log.shard, &Scope::All, at, log.head, 4_096)?;
+            at = scanned.upto;
+            records.extend(scanned.records.into_iter().filter_map(Record::for_fold));
+        }
+        logs.push(records);
     }
-    report.rate("scan of the log, entries", count / started.elapsed().as_secs_f64(), "1/s", None, "none");
+    report.rate("scan of the logs, entries", count / started.elapsed().as_secs_f64(), "1/s", None, "none");
 
-    let mut state = State::default();
+    let mut states = vec![State::default(); logs.len()];
     let started = Instant::now();
-    let found: usize = records.iter().map(|record| apply(&mut state, record).len()).sum();
+    let found: usize = std::iter::zip(&mut states, &logs)
+        .map(|(state, records)| records.iter().map(|record| apply(state, record).len()).sum::<usize>())
+        .sum();
     let rate = count / started.elapsed().as_secs_f64();
     report.rate(&format!("fold in memory, entries ({found} findings)"), rate, "1/s", None, ">= 300,000");
-    drop((records, reader));
+    drop((logs, reader));
 
     let started = Instant::now();
     let host = Host::open(HostOptions {
@@ -66,6 +70,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
         policies: directory.path().join("policies"),
         configuration: Configuration::default(),
         sandbox: Sandbox::new(&SandboxOptions::default())?,
+        build: "bench".to_owned(),
         started: trimtab_types::Change {
             at: trimtab_types::Timestamp::EPOCH,
             by: "bench".into(),

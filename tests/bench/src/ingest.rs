@@ -10,11 +10,11 @@ use std::{
 use rusqlite::{Connection, params};
 use trimtab_api::rows::PredictionRow;
 use trimtab_core::Configuration;
-use trimtab_log::{Batch, GroupWriter};
+use trimtab_log::{Batch, Lane, Log};
 use trimtab_policy::{Sandbox, SandboxOptions};
 use trimtab_runtime::{Host, HostOptions};
 use trimtab_server::{Accepted, Service, client::Client};
-use trimtab_sqlite::SqliteWriter;
+use trimtab_sqlite::LogsWriter;
 use trimtab_types::{Entry, Feature, Predicted, Prediction};
 
 use crate::{report::Report, rows};
@@ -109,11 +109,11 @@ fn plain(predictions: &[Prediction], batch: usize) -> Result<f64, Box<dyn Error>
 
 fn grouped(predictions: &[Prediction], batch: usize) -> Result<f64, Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
-    let writer = GroupWriter::start(Box::new(SqliteWriter::open(directory.path())?))?;
+    let log = Log::start(Box::new(LogsWriter::open(directory.path())?))?;
     rate(predictions, batch, |chunk| {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let entries = chunk.iter().cloned().map(Entry::Prediction).collect();
-        writer.append(Batch::of(entries), false, move |result| {
+        let entries = chunk.iter().cloned().map(|row| Entry::Prediction(row).into()).collect();
+        log.append(Batch::of(entries), Lane::Bulk, move |result| {
             sender.send(result).ok();
         });
         receiver.recv()??;
@@ -157,6 +157,7 @@ fn open(directory: &Path) -> Result<Host, Box<dyn Error>> {
         policies: directory.join("policies"),
         configuration: Configuration::default(),
         sandbox: Sandbox::new(&SandboxOptions::default())?,
+        build: "bench".to_owned(),
         started: trimtab_types::Change {
             at: trimtab_types::Timestamp::EPOCH,
             by: "bench".into(),

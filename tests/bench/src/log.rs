@@ -10,8 +10,8 @@ use std::{
 };
 
 use rusqlite::{Connection, params};
-use trimtab_log::shards::{Batch, Lane, Log};
-use trimtab_sqlite::next::LogsWriter;
+use trimtab_log::{Batch, Lane, Log};
+use trimtab_sqlite::LogsWriter;
 use trimtab_types::{Entry, Feature, Predicted, Shard, Subject};
 
 use crate::{report::Report, rows};

@@ -25,6 +25,10 @@ pub(crate) enum PolicyCommand {
     ///
     /// Nothing is written and nothing happens. Exit code 3: decisions change; 66: there is nothing to compare.
     DryRun(DryRunArgs),
+    /// Put the parts of a dry run together, which `dry-run --shard` wrote, into the report of one run.
+    ///
+    /// Exit code 3: decisions change; 65: they are not the parts of one run.
+    Merge(MergeArgs),
     /// Hold what a policy in shadow mode says against what was decided.
     ///
     /// Exit code 3: they differ.
@@ -179,8 +183,25 @@ pub(crate) struct DryRunArgs {
     /// Threads that fold, each some of the models; as many as there are cores where nothing is said. The result is the same.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) workers: Option<std::num::NonZeroUsize>,
+    /// Fold a part of the 64 logs only, such as 2/8, and write what it comes to as JSON, for `policy merge`; wants --until, so
+    /// that all parts are about the same decisions.
+    #[arg(long, value_name = "K/N", requires = "until")]
+    pub(crate) shard: Option<String>,
     #[command(flatten)]
     pub(crate) period: PeriodArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    /// Files that `policy dry-run --shard` wrote, one a part, in any order.
+    #[arg(required = true)]
+    pub(crate) parts: Vec<PathBuf>,
+    /// Show so many examples of each direction.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    pub(crate) examples: usize,
+    /// Write a page for a browser.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -96,9 +96,9 @@ async fn acknowledge(global: &Global, args: &AckArgs, output: &mut Output) -> Re
     if output.is_json() {
         output.json(&answer)?;
     } else {
-        let (by, at) = (&request.actor, &answer["position"]);
+        let (by, at) = (&request.actor, answer["recorded"].as_str().unwrap_or_default());
         output.line(format!(
-            "`{}` is not said again until there is news (known to {by}, log position {at})",
+            "`{}` is not said again until there is news (known to {by}, recorded at {at})",
             args.model
         ))?;
     }

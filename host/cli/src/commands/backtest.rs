@@ -155,6 +155,7 @@ fn open(
         policies,
         configuration,
         sandbox,
+        build: connect::BUILD.to_owned(),
         started: clock::change("backtest", ""),
     })?;
     Ok(Arc::new(Service::new(host, || Ok(Configuration::default()))))

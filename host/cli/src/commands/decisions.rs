@@ -58,7 +58,12 @@ pub(crate) async fn run(
 
 /// Everything about one decision.
 pub(crate) fn detail(decision: &DecisionRecord, output: &mut Output) -> Result<(), Failure> {
-    output.line(format!("decision   {} at {} (position {})", decision.id, decision.at, decision.position))?;
+    output.line(format!(
+        "decision   {} at {} (at {})",
+        decision.id,
+        decision.at,
+        decision.subject.place(decision.position)
+    ))?;
     output.line(format!("about      {}", decision.subject))?;
     match &decision.policy {
         Some(policy) => output.line(format!(

@@ -40,7 +40,7 @@ pub(crate) async fn run(
         output.json(&serde_json::json!({
             "lines": fed.lines, "predictions": fed.predictions, "outcomes": fed.outcomes,
             "left_out": fed.left_out, "remarks": fed.remarks, "new": fed.new, "unchanged": fed.unchanged,
-            "baselines": fed.baselines, "baselines_not_set": fed.not_set, "unjudged": unjudged, "position": status.head,
+            "baselines": fed.baselines, "baselines_not_set": fed.not_set, "unjudged": unjudged, "entries": status.head,
         }))?;
         return Ok(ExitCode::Ok);
     }

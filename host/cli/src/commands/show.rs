@@ -126,7 +126,7 @@ pub(crate) fn metrics(subjects: &[SubjectStatus]) -> Table {
 
 pub(crate) fn findings(findings: &[Finding]) -> Table {
     let mut table =
-        Table::new(&["position", "at", "subject", "", "severity", "detector", "before", "now", "evidence"]);
+        Table::new(&["place", "at", "subject", "", "severity", "detector", "before", "now", "evidence"]);
     for finding in findings {
         let estimate = |estimate: Option<Estimate>| {
             cell(estimate.map_or("-".to_owned(), |estimate| {
@@ -139,7 +139,7 @@ pub(crate) fn findings(findings: &[Finding]) -> Table {
             Phase::Closed => ("closed".to_owned(), Tone::Good),
         };
         table.row([
-            cell(finding.position),
+            cell(finding.subject.place(finding.position)),
             cell(finding.at),
             cell(&finding.subject),
             phase,

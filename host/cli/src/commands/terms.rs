@@ -97,7 +97,7 @@ fn done(answer: &serde_json::Value, output: &mut Output, text: String) -> Result
     if output.is_json() {
         output.json(answer)?;
     } else {
-        output.line(format!("{text} (log position {})", answer["position"]))?;
+        output.line(format!("{text} (recorded at {})", answer["recorded"].as_str().unwrap_or_default()))?;
     }
     Ok(ExitCode::Ok)
 }

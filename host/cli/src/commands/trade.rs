@@ -49,8 +49,9 @@ pub(crate) async fn kill(global: &Global, args: &KillArgs, output: &mut Output) 
         let what = args.model.as_deref().map_or("all models".to_owned(), |model| format!("`{model}`"));
         let done = if request.on { "is stopped" } else { "is allowed again" };
         output.line(format!(
-            "trading on {what} {done} (by {}, log position {})",
-            request.actor, answer["position"]
+            "trading on {what} {done} (by {}, recorded at {})",
+            request.actor,
+            answer["recorded"].as_str().unwrap_or_default()
         ))?;
     }
     Ok(ExitCode::Ok)

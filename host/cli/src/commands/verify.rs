@@ -34,8 +34,24 @@ pub(crate) fn show(report: &Report, output: &mut Output) -> Result<ExitCode, Fai
         Some(difference) => {
             output.line(format!("{} after {counts}", output.paint("different", Tone::Bad)))?;
             output.line(format!(
-                "first difference: {} {} at position {}: {}",
-                difference.what, difference.id, difference.position, difference.problem
+                "first difference: {} {} at {}: {}",
+                difference.what, difference.id, difference.place, difference.problem
+            ))?;
+        }
+    }
+    for build in report.builds.iter().filter(|_| report.builds.len() > 1) {
+        output.line(format!(
+            "build {} (rules {}): {} entries, {}, {}",
+            build.build,
+            build.rules,
+            build.entries,
+            count(build.decisions, "decision"),
+            count(build.differences, "difference")
+        ))?;
+        if let Some(first) = build.first.as_ref().filter(|first| Some(*first) != report.difference.as_ref()) {
+            output.line(format!(
+                "  first: {} {} at {}: {}",
+                first.what, first.id, first.place, first.problem
             ))?;
         }
     }

@@ -187,7 +187,8 @@ impl<'a> Feed<'a> {
                 let entries = batch.iter().map(|(_, item)| entry(item)).collect::<Result<_, _>>()?;
                 let appended = service.host().append_and_wait(entries).map_err(Failure::from);
                 appended.map(|appended| {
-                    appended.iter().filter(|appended| matches!(appended, Appended::New(_))).count() as u64
+                    appended.iter().filter(|appended| !matches!(appended, Appended::Unchanged(_))).count()
+                        as u64
                 })
             }
             client => {

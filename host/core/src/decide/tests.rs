@@ -153,7 +153,7 @@ fn folded(events: &[Event], wanted: impl Fn(&str) -> bool) -> (State, Output) {
         if record.entry.model().is_none_or(|(_, model)| wanted(model)) {
             output.append(step(&mut state, &record, prepared, &mut Script(fails_on_bad)));
         } else {
-            fold::pass_over(&mut state, &record);
+            fold::passed(&mut state, record.position);
         }
     };
     let change = Change { at: Timestamp::EPOCH, by: "test".into(), reason: String::new() };
@@ -188,13 +188,7 @@ fn of_model(state: &mut State, output: &Output, model: &str) -> (String, Vec<Sta
         .map(DecisionRecord::without_measurements)
         .collect();
     let parts = state.take_touched().expect("can be stored");
-    let about = |key: &str| match serde_json::from_str(key).expect("a key") {
-        StateKey::Global => false,
-        StateKey::Model(key) => key.model == model,
-        StateKey::Subject(subject) | StateKey::Baseline(subject) | StateKey::Timelines(subject) => {
-            subject.model == model
-        }
-    };
+    let about = |key: &StateKey| key.model().is_some_and(|key| key.model == model);
     (format!("{findings:#?}\n{decisions:#?}"), parts.into_iter().filter(|(key, _)| about(key)).collect())
 }
 
@@ -238,7 +232,7 @@ fn failures_about_one_model_take_the_policy_from_no_other() {
     assert_eq!(bad[..3], ["trap", "trap", "circuit-open"], "{bad:?}");
     let good = answers(&output, "good");
     assert!(good.len() > 2 && good.iter().all(|answer| *answer == "decided"), "{good:?}");
-    let failing = state.failing();
+    let failing = crate::Failing::of([&state]);
     assert_eq!(failing.len(), 1);
     assert_eq!((failing[0].about, failing[0].everywhere_until), (1, None));
 }

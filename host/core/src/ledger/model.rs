@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{AlertKind, PolicyKind, PolicyRef, Stage, Timestamp, TrainerResult, VersionTransition};
+use trimtab_types::{
+    AlertKind, OperatorAct, PolicyKind, PolicyRef, Stage, Timestamp, TrainerResult, VersionTransition,
+};
 
 use super::{
     alerts::{AlertGroup, GroupKey, Silence},
@@ -20,6 +22,13 @@ pub struct KillNote {
     pub at: Timestamp,
     /// Why.
     pub reason: String,
+}
+
+impl KillNote {
+    /// Of a person's act.
+    pub fn of(act: &OperatorAct) -> Self {
+        Self { by: act.actor.clone(), at: act.at, reason: act.reason.clone() }
+    }
 }
 
 /// What is known of a model.

@@ -292,8 +292,9 @@ impl Diff {
 
     /// Keeps the first examples of each kind and direction, whatever the order in which parts came.
     fn shorten(&mut self) {
-        self.examples
-            .sort_by(|a, b| (a.position, &a.subject, &a.channel).cmp(&(b.position, &b.subject, &b.channel)));
+        self.examples.sort_by(|a, b| {
+            (a.at, &a.subject, a.position, &a.channel).cmp(&(b.at, &b.subject, b.position, &b.channel))
+        });
         let mut kept: BTreeMap<_, usize> = BTreeMap::new();
         self.examples.retain(|example| {
             let kept = kept.entry((example.kind, example.direction)).or_default();

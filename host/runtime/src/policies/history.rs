@@ -2,34 +2,43 @@
 //! log holds.
 
 use trimtab_api::PolicyVersion;
-use trimtab_log::{Reader, StoreError};
-use trimtab_types::{Entry, PolicyInForce, PolicySetEntry, Position};
+use trimtab_log::{Entry, LogError, Reader};
+use trimtab_types::{PolicyInForce, PolicySetEntry};
 
 use crate::HostError;
 
-/// All sets that were in force, oldest first.
-pub(crate) fn sets(
-    reader: &dyn Reader,
-    until: Position,
-) -> Result<Vec<(Position, PolicySetEntry)>, StoreError> {
-    let set = |(position, entry)| match entry {
-        Entry::PolicySet(set) => Some((position, set)),
-        _ => None,
-    };
-    Ok(reader.changes(Position(0), until)?.into_iter().filter_map(set).collect())
+/// Control entries that are read at once.
+const STEP: usize = 1_024;
+
+/// All sets that were in force, oldest first, with the numbers of their control entries.
+pub(crate) fn sets(reader: &dyn Reader) -> Result<Vec<(u64, PolicySetEntry)>, LogError> {
+    let mut sets = Vec::new();
+    let mut after = 0;
+    loop {
+        let entries = reader.control(after, STEP)?;
+        let Some((last, _)) = entries.last() else { return Ok(sets) };
+        after = *last;
+        for (number, entry) in &entries {
+            if let Entry::Known(known) = entry
+                && let trimtab_types::Entry::PolicySet(set) = known.entry()
+            {
+                sets.push((*number, set.clone()));
+            }
+        }
+    }
 }
 
 /// What was in force of a policy, oldest first: an entry wherever that changed.
-pub(crate) fn history(sets: &[(Position, PolicySetEntry)], name: &str) -> Vec<PolicyVersion> {
+pub(crate) fn history(sets: &[(u64, PolicySetEntry)], name: &str) -> Vec<PolicyVersion> {
     let mut history: Vec<PolicyVersion> = Vec::new();
-    for (position, set) in sets {
+    for (number, set) in sets {
         let (policy, held) = (set.policy(name).cloned(), set.held.contains_key(name));
         let same = match history.last() {
             Some(last) => last.policy == policy && last.held == held,
             None => policy.is_none(),
         };
         if !same {
-            history.push(PolicyVersion { position: *position, policy, held, change: set.change.clone() });
+            history.push(PolicyVersion { number: *number, policy, held, change: set.change.clone() });
         }
     }
     history
@@ -52,7 +61,7 @@ fn way_back(history: &[PolicyVersion]) -> Vec<&PolicyInForce> {
 
 /// The set with an earlier version of a policy: the one before, or the one whose digest begins with `to`.
 pub(crate) fn rolled_back(
-    sets: &[(Position, PolicySetEntry)],
+    sets: &[(u64, PolicySetEntry)],
     current: &PolicySetEntry,
     name: &str,
     to: Option<&str>,
@@ -129,7 +138,7 @@ mod tests {
     /// In force and held after going back, given the versions that were in force, newest last.
     fn check(were: &[(&str, Option<&str>)], to: Option<&str>, expected: Result<(&str, Option<&str>), &str>) {
         let sets: Vec<_> =
-            were.iter().zip(1..).map(|((version, held), at)| (Position(at), set(version, *held))).collect();
+            were.iter().zip(1..).map(|((version, held), at)| (at, set(version, *held))).collect();
         let current = sets.last().map(|(_, set)| set.clone()).unwrap_or_default();
         let to = to.map(|version| digest(version).to_string());
         let result = rolled_back(&sets, &current, "ladder", to.as_deref());
@@ -173,19 +182,19 @@ mod tests {
     fn history_is_what_changed_of_one_policy() {
         let other = PolicySetEntry { policies: Vec::new(), ..PolicySetEntry::default() };
         let sets = [
-            (Position(1), other.clone()),
-            (Position(2), set("1", None)),
-            (Position(3), set("1", None)),
-            (Position(4), set("2", None)),
-            (Position(5), set("1", Some("2"))),
-            (Position(6), other),
+            (1, other.clone()),
+            (2, set("1", None)),
+            (3, set("1", None)),
+            (4, set("2", None)),
+            (5, set("1", Some("2"))),
+            (6, other),
         ];
         let history = history(&sets, "ladder");
         let shown: Vec<_> = history
             .iter()
             .map(|version| {
                 let digest = version.policy.as_ref().map(|entry| entry.policy.digest);
-                (version.position.0, digest, version.held)
+                (version.number, digest, version.held)
             })
             .collect();
         let (one, two) = (Some(digest("1")), Some(digest("2")));

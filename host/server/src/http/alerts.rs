@@ -7,9 +7,10 @@ use axum::{
 use trimtab_api::{
     AcknowledgeRequest, AlertEvent, AlertGroupStatus, Alerts, Failure, SilenceRequest, rows::parse_row,
 };
-use trimtab_core::fold::{AlertGroup, GroupKey, Line, Silence, State as Fold};
-use trimtab_log::{Listing, Reader};
-use trimtab_types::{Act, Action, Answer, DecisionRecord, ModelKey, Verdict};
+use trimtab_core::fold::{AlertGroup, GroupKey, Line, Silence};
+use trimtab_log::{Listing, LogError, Reader, decision_of};
+use trimtab_runtime::Snapshot;
+use trimtab_types::{Act, Action, Answer, DecisionRecord, ModelKey, Timestamp, Verdict};
 
 use super::{
     questions::{ListQuery, model_key, require_actor, text},
@@ -26,9 +27,13 @@ pub(super) async fn alerts(State(service): Shared, Query(query): Query<ListQuery
         let listing = query.listing()?;
         let limit = listing.limit as usize;
         let listing = Listing { limit: LOOKED_THROUGH, ..listing };
-        let decisions = service.read(|reader| Ok(reader.decisions(&listing)?))?;
+        let decisions: Vec<DecisionRecord> = service.read(|reader| {
+            let stored = reader.decisions(&listing)?;
+            let records = stored.iter().map(|stored| decision_of(stored.shard, &stored.decision));
+            Ok(records.collect::<Result<_, LogError>>()?)
+        })?;
         let events = decisions.iter().flat_map(events).take(limit).collect();
-        let groups = service.host.with_state(|state| groups(state, &query));
+        let groups = groups(&service.host.snapshot(), &query);
         Ok(Body(Alerts { groups, events }))
     })
     .await
@@ -41,13 +46,13 @@ pub(super) async fn acknowledge(
     let AcknowledgeRequest { tenant, model, kind, actor, reason } = parse_row(1, &text(body)?)?;
     require_actor(&actor)?;
     let model = model_key(tenant, model);
-    let position = blocking(service, move |service| {
+    let recorded = blocking(service, move |service| {
         service.host.settle()?;
-        let known = service.host.with_state(|state| {
-            let groups = state.models.get(&model).map(|known| &known.alerts);
-            let wanted = |key: &GroupKey| kind.is_none_or(|kind| kind == key.kind);
-            groups.is_some_and(|groups| groups.iter().any(|(key, group)| wanted(key) && group.told.is_some()))
-        });
+        let snapshot = service.host.snapshot();
+        let groups = snapshot.model(&model).map(|known| &known.alerts);
+        let wanted = |key: &GroupKey| kind.is_none_or(|kind| kind == key.kind);
+        let known = groups
+            .is_some_and(|groups| groups.iter().any(|(key, group)| wanted(key) && group.told.is_some()));
         if !known {
             let of = kind.map_or(String::new(), |kind| format!(" of kind `{kind}`"));
             return Err(Failure::missing(format!(
@@ -57,7 +62,7 @@ pub(super) async fn acknowledge(
         Ok(service.host.act(Act::Acknowledge { model, kind }, actor, reason, clock::now())?)
     })
     .await?;
-    Ok(Body(serde_json::json!({ "position": position })))
+    Ok(Body(serde_json::json!({ "recorded": recorded })))
 }
 
 pub(super) async fn silence(
@@ -77,13 +82,14 @@ pub(super) async fn silence(
     let answer = blocking(service, move |service| {
         service.host.settle()?;
         // A silence ends by the clock of the models that it is about, which may be fed last month's rows.
-        let now = service.host.with_state(|state| match &model {
-            Some(model) => state.clock(model),
-            None => state.newest(),
-        });
+        let snapshot = service.host.snapshot();
+        let now = match &model {
+            Some(model) => snapshot.log_of(model).map_or(Timestamp::MIN, |state| state.clock(model)),
+            None => snapshot.newest(),
+        };
         let until = seconds.map(|seconds| now.max(clock::now()).plus(u64::from(seconds)));
-        let position = service.host.act(Act::Silence { model, kind, until }, actor, reason, clock::now())?;
-        Ok(serde_json::json!({ "position": position, "until": until }))
+        let recorded = service.host.act(Act::Silence { model, kind, until }, actor, reason, clock::now())?;
+        Ok(serde_json::json!({ "recorded": recorded, "until": until }))
     })
     .await?;
     Ok(Body(answer))
@@ -117,11 +123,16 @@ fn events(decision: &DecisionRecord) -> Vec<AlertEvent> {
     decision.verdicts.iter().filter_map(event).collect()
 }
 
-fn groups(state: &Fold, query: &ListQuery) -> Vec<AlertGroupStatus> {
-    let wanted = state.models.iter().filter(|(model, _)| query.is_about(&model.tenant, &model.model));
+fn groups(snapshot: &Snapshot, query: &ListQuery) -> Vec<AlertGroupStatus> {
+    let models = snapshot.states().flat_map(|state| state.models.iter().map(move |known| (state, known)));
+    let wanted = models.filter(|(_, (model, _))| query.is_about(&model.tenant, &model.model));
     let mut groups: Vec<_> = wanted
-        .flat_map(|(model, known)| known.alerts.iter().map(move |(key, group)| (model, key, group)))
-        .map(|(model, key, group)| status(model, key, group, state.silence(model, key.kind)))
+        .flat_map(|(state, (model, known))| {
+            known
+                .alerts
+                .iter()
+                .map(move |(key, group)| status(model, key, group, state.silence(model, key.kind)))
+        })
         .collect();
     groups.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.model.cmp(&b.model)));
     groups

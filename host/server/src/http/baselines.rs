@@ -19,14 +19,13 @@ pub(super) async fn baselines(
 ) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle(service)?;
-        let baselines: Vec<Baseline> = service.host.with_state(|state| {
-            state
-                .subjects
-                .iter()
-                .filter(|(subject, _)| query.is_about(&subject.tenant, &subject.model))
-                .filter_map(|(_, known)| known.baseline.as_deref().cloned())
-                .collect()
-        });
+        let snapshot = service.host.snapshot();
+        let baselines: Vec<&Baseline> = snapshot
+            .subjects()
+            .into_iter()
+            .filter(|(subject, _)| query.is_about(&subject.tenant, &subject.model))
+            .filter_map(|(_, known)| known.baseline.as_deref())
+            .collect();
         Ok(Reply(serde_json::json!({ "baselines": baselines })))
     })
     .await
@@ -64,16 +63,15 @@ pub(super) async fn set_baseline(
                 ..Baseline::given(subject, samples, request.accuracy.unwrap_or_default())
             }
         } else {
-            let until = service.host.settle()?;
-            let rules = service.host.with_state(|state| state.configuration.judging);
-            service.read(|reader| Ok(baseline::from_log(reader, &subject, source, &rules, until)?))?
+            service.host.settle()?;
+            let rules = service.host.snapshot().standing().configuration.judging;
+            service.read(|reader| Ok(baseline::from_log(reader, &subject, source, &rules)?))?
         };
         baseline.validate()?;
         // What holds already is not set again: detectors would start anew.
-        let holds = service.host.with_state(|state| {
-            state.subjects.get(&baseline.subject).and_then(|known| known.baseline.clone())
-        });
-        if holds.as_deref() == Some(&baseline) {
+        let snapshot = service.host.snapshot();
+        let holds = snapshot.subject(&baseline.subject).and_then(|known| known.baseline.as_deref());
+        if holds == Some(&baseline) {
             return Ok(Reply(baseline));
         }
         service.host.append_and_wait(vec![Entry::Baseline(baseline.clone())])?;

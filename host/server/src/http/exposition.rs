@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use trimtab_api::{Bucket, PoliciesAnswer, PolicyCalls, PolicyFailures};
-use trimtab_types::{Digest, Mode, Position};
+use trimtab_types::{Digest, Mode};
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -19,10 +19,12 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 #[derive(Debug)]
 pub(crate) struct Scrape {
     pub(crate) policies: PoliciesAnswer,
-    /// The newest entry of the log.
-    pub(crate) head: Position,
-    /// The newest one that is folded.
-    pub(crate) folded: Position,
+    /// Entries of all logs.
+    pub(crate) head: u64,
+    /// Those that are folded.
+    pub(crate) folded: u64,
+    /// Effects that are not delivered yet.
+    pub(crate) waiting: u64,
     /// Whether the fold stands still.
     pub(crate) stopped: bool,
     /// What was refused before it was looked at: what was wrong, and how often.
@@ -59,8 +61,9 @@ impl Scrape {
             let family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(family)
         };
-        gauge("log_entries", "Entries of the log", self.head.0)?;
-        gauge("folded_entries", "Entries of the log that findings and decisions account for", self.folded.0)?;
+        gauge("log_entries", "Entries of all logs", self.head)?;
+        gauge("folded_entries", "Entries of all logs that findings and decisions account for", self.folded)?;
+        gauge("effects_waiting", "Alerts that are decided and not delivered yet", self.waiting)?;
         gauge("fold_stopped", "1 where the fold stands still and needs a person", u64::from(self.stopped))
     }
 

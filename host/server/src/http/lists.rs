@@ -1,15 +1,35 @@
 //! What was found, decided and sent, newest first.
 
 use axum::extract::{Path, State, rejection::PathRejection};
+use serde::Serialize;
 use trimtab_api::Failure;
-use trimtab_log::Reader;
-use trimtab_types::DecisionRecord;
+use trimtab_log::{EffectState, Listing, LogError, Reader, decision_of, effect_of, findings_of};
+use trimtab_types::{DecisionRecord, Effect, Finding};
 
 use super::{
     questions::ListQuery,
     service::{Answer, Query, Reply, Shared, blocking},
     subjects::subjects,
 };
+
+/// An effect and what has become of it.
+#[derive(Serialize)]
+struct SentEffect {
+    #[serde(flatten)]
+    effect: Effect,
+    state: EffectState,
+}
+
+/// Changes of findings, the newest first: those of one moment in the reverse of their order, as if each were a row.
+fn newest_findings(reader: &dyn Reader, listing: &Listing) -> Result<Vec<Finding>, Failure> {
+    let moments = reader.moments(listing)?;
+    let mut findings = Vec::new();
+    for (shard, stored) in &moments {
+        findings.extend(findings_of(*shard, &stored.moment)?.into_iter().rev());
+    }
+    findings.truncate(listing.limit as usize);
+    Ok(findings)
+}
 
 pub(super) async fn findings(
     State(service): Shared,
@@ -25,7 +45,7 @@ pub(super) async fn findings(
                 .take(listing.limit as usize)
                 .collect()
         } else {
-            service.read(|reader| Ok(reader.findings(&listing)?))?
+            service.read(|reader| newest_findings(reader, &listing))?
         };
         Ok(Reply(serde_json::json!({ "findings": findings })))
     })
@@ -39,7 +59,11 @@ pub(super) async fn decisions(
     blocking(service, move |service| {
         query.settle_known(service)?;
         let listing = query.listing()?;
-        let decisions = service.read(|reader| Ok(reader.decisions(&listing)?))?;
+        let decisions: Vec<DecisionRecord> = service.read(|reader| {
+            let stored = reader.decisions(&listing)?;
+            let records = stored.iter().map(|stored| decision_of(stored.shard, &stored.decision));
+            Ok(records.collect::<Result<_, _>>()?)
+        })?;
         Ok(Reply(serde_json::json!({ "decisions": decisions })))
     })
     .await
@@ -51,7 +75,10 @@ pub(super) async fn decision(
 ) -> Answer<DecisionRecord> {
     let Path(id) = id.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
     blocking(service, move |service| {
-        let found = service.read(|reader| Ok(reader.decision(&id)?))?;
+        let found = service.read(|reader| {
+            let stored = reader.decision(&id)?;
+            Ok(stored.map(|stored| decision_of(stored.shard, &stored.decision)).transpose()?)
+        })?;
         found.map(Reply).ok_or_else(|| {
             Failure::missing(format!("there is no decision `{id}`; `trimtab decisions` lists them"))
         })
@@ -65,8 +92,14 @@ pub(super) async fn effects(
 ) -> Answer<serde_json::Value> {
     blocking(service, move |service| {
         query.settle_known(service)?;
-        let limit = query.listing()?.limit;
-        let effects = service.read(|reader| Ok(reader.effects(false, limit)?))?;
+        let listing = query.listing()?;
+        let effects: Vec<SentEffect> = service.read(|reader| {
+            let stored = reader.effects(&listing)?;
+            let sent = stored
+                .iter()
+                .map(|stored| Ok(SentEffect { effect: effect_of(stored)?, state: stored.state }));
+            Ok(sent.collect::<Result<_, LogError>>()?)
+        })?;
         Ok(Reply(serde_json::json!({ "effects": effects })))
     })
     .await

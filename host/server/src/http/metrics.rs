@@ -6,6 +6,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use trimtab_log::Reader;
+
 use super::{
     error::Refusal,
     exposition::{self, Scrape},
@@ -17,8 +19,15 @@ pub(super) async fn metrics(State(service): Shared) -> Result<Response, Refusal>
     blocking(service, |service| {
         let (head, folded, trouble) = service.host.progress();
         let policies = known_policies(service);
-        let scrape =
-            Scrape { policies, head, folded, stopped: trouble.is_some(), denied: service.denied.counts() };
+        let waiting = service.read(|reader| Ok(reader.waiting_count()?))?;
+        let scrape = Scrape {
+            policies,
+            head,
+            folded,
+            waiting,
+            stopped: trouble.is_some(),
+            denied: service.denied.counts(),
+        };
         let text = exposition::write(scrape).map_err(|error| bug(&error))?;
         Ok(([(header::CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response())
     })

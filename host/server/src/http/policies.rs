@@ -11,7 +11,7 @@ use trimtab_api::{
     Failure, PoliciesAnswer, PolicyFailures, PolicyHistory, RollbackRequest, RolledBack, TrustAnswer,
     rows::parse_row,
 };
-use trimtab_core::Configuration;
+use trimtab_core::{Configuration, Failing};
 
 use super::{
     questions::{require_actor, text},
@@ -24,23 +24,23 @@ pub(super) async fn policies(State(service): Shared) -> Answer<PoliciesAnswer> {
 }
 
 pub(super) fn known_policies(service: &Service) -> PoliciesAnswer {
-    let (set, breakers, configuration) = service.host.with_state(|state| {
-        let failing = state.failing().into_iter().map(|failing| PolicyFailures {
-            policy: failing.policy,
-            about: failing.about,
-            in_a_row: failing.in_a_row,
-            left_alone_until: failing.left_alone_until,
-            everywhere_until: failing.everywhere_until,
-        });
-        (state.policies.clone(), failing.collect(), std::sync::Arc::clone(&state.configuration))
+    let snapshot = service.host.snapshot();
+    let standing = snapshot.standing();
+    let set = standing.policies.clone();
+    let failures = Failing::of(snapshot.states()).into_iter().map(|failing| PolicyFailures {
+        policy: failing.policy,
+        about: failing.about,
+        in_a_row: failing.in_a_row,
+        left_alone_until: failing.left_alone_until,
+        everywhere_until: failing.everywhere_until,
     });
     PoliciesAnswer {
         directory: service.host.policies_directory().display().to_string(),
         policies: set.policies,
         held: set.held,
         problems: service.host.policy_problems(),
-        trust: trust(&configuration),
-        failures: breakers,
+        trust: trust(&standing.configuration),
+        failures: failures.collect(),
         calls: service.host.calls(),
     }
 }

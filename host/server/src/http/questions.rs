@@ -78,7 +78,7 @@ impl ListQuery {
                 "limit: is {limit}; at most {MOST_LISTED} are listed at once"
             )));
         }
-        Ok(Listing { tenant: self.tenant.clone(), model: self.model.clone(), until: None, limit })
+        Ok(Listing { tenant: self.tenant.clone(), model: self.model.clone(), before: None, limit })
     }
 
     /// Whether the question is about this model; without a tenant, it is about those of all.
@@ -98,22 +98,24 @@ impl ListQuery {
     pub(super) fn settle_known(&self, service: &Service) -> Result<(), Failure> {
         self.settle(service)?;
         let Some(wanted) = &self.model else { return Ok(()) };
-        service.host.with_state(|state| {
-            let subjects = state.subjects.keys().map(|subject| (&subject.tenant, &subject.model));
-            let mut known: Vec<(&String, &String)> =
-                state.models.keys().map(|key| (&key.tenant, &key.model)).chain(subjects).collect();
-            if known.iter().any(|(tenant, model)| self.is_about(tenant, model)) {
-                return Ok(());
-            }
-            known.sort();
-            known.dedup();
-            let names: Vec<_> = known.iter().take(NAMED).map(|(_, model)| format!("`{model}`")).collect();
-            let there = match (names.is_empty(), known.len() > NAMED) {
-                (true, _) => "there is no model yet".to_owned(),
-                (false, false) => format!("there are {}", names.join(", ")),
-                (false, true) => format!("there are {}, and others", names.join(", ")),
-            };
-            Err(Failure::missing(format!("model `{wanted}`: is not known; {there}")))
-        })
+        let snapshot = service.host.snapshot();
+        let models =
+            snapshot.states().flat_map(|state| state.models.keys().map(|key| (&key.tenant, &key.model)));
+        let subjects = snapshot
+            .states()
+            .flat_map(|state| state.subjects.keys().map(|subject| (&subject.tenant, &subject.model)));
+        let mut known: Vec<(&String, &String)> = models.chain(subjects).collect();
+        if known.iter().any(|(tenant, model)| self.is_about(tenant, model)) {
+            return Ok(());
+        }
+        known.sort();
+        known.dedup();
+        let names: Vec<_> = known.iter().take(NAMED).map(|(_, model)| format!("`{model}`")).collect();
+        let there = match (names.is_empty(), known.len() > NAMED) {
+            (true, _) => "there is no model yet".to_owned(),
+            (false, false) => format!("there are {}", names.join(", ")),
+            (false, true) => format!("there are {}, and others", names.join(", ")),
+        };
+        Err(Failure::missing(format!("model `{wanted}`: is not known; {there}")))
     }
 }

@@ -15,7 +15,7 @@ use trimtab_api::{
     Accepted,
     rows::{BadRow, OutcomeRow, PredictionRow, Row, parse_row},
 };
-use trimtab_log::{Appended, StoreError};
+use trimtab_log::{Appended, LogError};
 use trimtab_types::{Entry, Invalid, Timestamp};
 
 use super::{
@@ -32,7 +32,7 @@ const FUTURE: u64 = 86_400;
 pub(super) async fn admit(State(service): Shared, request: Request, next: Next) -> Response {
     match service.row_requests.try_acquire() {
         Ok(_permit) => next.run(request).await,
-        Err(_) => Refusal::from(StoreError::Busy).into_response(),
+        Err(_) => Refusal::from(LogError::Busy).into_response(),
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn append(service: Arc<Service>, entries: Vec<Entry>, with_ids:
     service.host.append(entries, move |result| {
         sender.send(result).ok();
     });
-    let appended = receiver.await.unwrap_or(Err(StoreError::Stopped))?;
+    let appended = receiver.await.unwrap_or(Err(LogError::Stopped))?;
     let new = appended.iter().filter(|appended| matches!(appended, Appended::New(_))).count() as u64;
     let rows = appended.len() as u64;
     Ok(Reply(Accepted { rows, new, unchanged: rows - new, ids }))

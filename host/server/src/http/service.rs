@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use trimtab_api::{Failure, PolicyProblem};
 use trimtab_core::Configuration;
 use trimtab_runtime::Host;
-use trimtab_sqlite::SqliteReader;
+use trimtab_sqlite::LogsReader;
 use trimtab_types::ErrorKind;
 
 use super::{SCHEMA_VERSION, error::Refusal};
@@ -27,7 +27,7 @@ const READERS: usize = 8;
 /// What the handlers work on.
 pub struct Service {
     pub(super) host: Host,
-    readers: Mutex<Vec<SqliteReader>>,
+    readers: Mutex<Vec<LogsReader>>,
     pub(super) row_requests: Semaphore,
     /// What was refused before it was looked at.
     pub(crate) denied: Denied,
@@ -54,10 +54,7 @@ impl Service {
         &self.host
     }
 
-    pub(super) fn read<T>(
-        &self,
-        ask: impl FnOnce(&SqliteReader) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    pub(super) fn read<T>(&self, ask: impl FnOnce(&LogsReader) -> Result<T, Failure>) -> Result<T, Failure> {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = match pooled {
             Some(reader) => reader,
@@ -78,10 +75,7 @@ impl Service {
 
     /// The same for policies alone, under the configuration in force.
     pub(crate) fn reload_policies(&self) -> Result<Vec<PolicyProblem>, Failure> {
-        let configuration = self.host.with_state(|state| Arc::clone(&state.configuration));
-        Ok(self
-            .host
-            .put_in_force(&configuration, clock::change("policies directory", "its files changed"))?)
+        Ok(self.host.put_policies_in_force(clock::change("policies directory", "its files changed"))?)
     }
 }
 

@@ -23,51 +23,45 @@ pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery
         query.settle(service)?;
         let counts = service.read(|reader| Ok(reader.counts()?))?;
         let (head, folded, trouble) = service.host.progress();
-        let (clock, configuration, policies, keys) = service.host.with_state(|state| {
-            let policies = state.policies.policies.iter().map(|policy| PolicyStatus {
-                name: policy.policy.name.clone(),
-                digest: policy.policy.digest.to_string(),
-                mode: policy.mode,
-                order: policy.order,
-                kinds: policy.kinds.clone(),
-            });
-            let wanted = state.models.iter().filter(|(key, _)| query.is_about(&key.tenant, &key.model));
-            let models = wanted.map(|(key, model)| {
-                (key.clone(), state.configuration.stage(key), model.retrain_planned, model.last_retrain)
-            });
-            (
-                state.newest(),
-                state.configuration_digest.map(|digest| digest.to_string()),
-                policies.collect(),
-                models.collect::<Vec<_>>(),
-            )
+        let snapshot = service.host.snapshot();
+        let standing = snapshot.standing();
+        let policies = standing.policies.policies.iter().map(|policy| PolicyStatus {
+            name: policy.policy.name.clone(),
+            digest: policy.policy.digest.to_string(),
+            mode: policy.mode,
+            order: policy.order,
+            kinds: policy.kinds.clone(),
         });
-        let models = keys
+        let models = snapshot
+            .models()
             .into_iter()
-            .map(|(key, stage, retrain_planned, last_retrain)| ModelStatus {
-                may_trade: service.host.may_trade(&key),
-                stage,
-                retrain_planned,
-                last_retrain,
+            .filter(|(key, _)| query.is_about(&key.tenant, &key.model))
+            .map(|(key, model)| ModelStatus {
+                may_trade: snapshot.may_trade(key),
+                stage: standing.configuration.stage(key),
+                retrain_planned: model.retrain_planned,
+                last_retrain: model.last_retrain,
             })
             .collect();
+        let mut fleet = trimtab_core::fleets(snapshot.states(), &standing.configuration);
+        fleet.retain(|fleet| query.tenant.as_ref().is_none_or(|tenant| *tenant == fleet.tenant));
+        let differences = service.host.differences().iter().map(|difference| {
+            format!("{} {} at {}: {}", difference.what, difference.id, difference.place, difference.problem)
+        });
         Ok(Reply(Status {
             directory: service.host.directory().display().to_string(),
-            head: head.0,
-            folded: folded.0,
+            head,
+            folded,
             trouble,
-            clock,
+            differences: differences.collect(),
+            clock: snapshot.newest(),
             counts,
-            configuration,
+            configuration: standing.configuration_digest.map(|digest| digest.to_string()),
             sandbox: service.host.sandbox().call_path().to_string(),
             models,
             subjects: subjects(service, &query),
-            fleet: service.host.with_state(|state| {
-                let mut fleets = state.fleets();
-                fleets.retain(|fleet| query.tenant.as_ref().is_none_or(|tenant| *tenant == fleet.tenant));
-                fleets
-            }),
-            policies,
+            fleet,
+            policies: policies.collect(),
             policy_problems: service.host.policy_problems(),
         }))
     })

@@ -24,12 +24,10 @@ pub(super) async fn exposure(
     let key = model_key(query.tenant, query.model);
     blocking(service, move |service| {
         service.host.settle()?;
-        let status = service.host.with_state(|state| {
-            let exposure = &state.models.get(&key)?.exposure;
-            let causes = exposure.causes().clone();
-            Some(ExposureStatus { exposure: exposure.share(), base: exposure.base(), causes })
-        });
-        status.map(Reply).ok_or_else(|| unknown(&key))
+        let snapshot = service.host.snapshot();
+        let exposure = &snapshot.model(&key).ok_or_else(|| unknown(&key))?.exposure;
+        let causes = exposure.causes().clone();
+        Ok(Reply(ExposureStatus { exposure: exposure.share(), base: exposure.base(), causes }))
     })
     .await
 }
@@ -56,27 +54,25 @@ pub(super) async fn act(
         }
         ModelAct::Resume => Act::Resume { model: key.clone() },
     };
-    let position = blocking(service, move |service| {
+    let recorded = blocking(service, move |service| {
         service.host.settle()?;
         let cause = match &act {
             Act::ClearExposure { cause, .. } => cause.clone(),
             _ => None,
         };
-        service.host.with_state(|state| {
-            let known = state.models.get(&key).ok_or_else(|| unknown(&key))?;
-            match cause.filter(|cause| !known.exposure.causes().contains_key(cause)) {
-                Some(cause) => Err(Failure::missing(format!(
-                    "nothing is reduced by `{cause}`; `trimtab exposure show` lists the causes"
-                ))),
-                None => Ok(()),
-            }
-        })?;
-        let position = service.host.act(act, actor, reason, clock::now())?;
+        let snapshot = service.host.snapshot();
+        let known = snapshot.model(&key).ok_or_else(|| unknown(&key))?;
+        if let Some(cause) = cause.filter(|cause| !known.exposure.causes().contains_key(cause)) {
+            return Err(Failure::missing(format!(
+                "nothing is reduced by `{cause}`; `trimtab exposure show` lists the causes"
+            )));
+        }
+        let recorded = service.host.act(act, actor, reason, clock::now())?;
         service.host.settle()?;
-        Ok(position)
+        Ok(recorded)
     })
     .await?;
-    Ok(Reply(serde_json::json!({ "position": position })))
+    Ok(Reply(serde_json::json!({ "recorded": recorded })))
 }
 
 fn unknown(key: &trimtab_types::ModelKey) -> Failure {
@@ -97,9 +93,9 @@ pub(super) async fn kill_switch(
         }
     };
     require_actor(&request.actor)?;
-    let position = blocking(service, move |service| {
+    let recorded = blocking(service, move |service| {
         Ok(service.host.kill_switch(model, request.on, request.actor, request.reason, clock::now())?)
     })
     .await?;
-    Ok(Reply(serde_json::json!({ "position": position })))
+    Ok(Reply(serde_json::json!({ "recorded": recorded })))
 }

@@ -6,11 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use trimtab_core::fold::State;
 use trimtab_log::Reader;
 use trimtab_policy::{MANIFEST, Package, PackageError, Policy, RegisterError, Sandbox, read_directory};
 use trimtab_replay::{
-    dry_run,
+    Standing,
     overlay::{Overlay, Substitution},
 };
 use trimtab_runtime::HostError;
@@ -33,7 +32,7 @@ type Settings = BTreeMap<String, serde_json::Value>;
 pub(super) fn read(
     global: &Global,
     args: &DryRunArgs,
-    in_force: &State,
+    in_force: &Standing,
     reader: &dyn Reader,
 ) -> Result<Overlay, Failure> {
     let configuration = args.config.as_ref().map(|file| connect::read_configuration(file)).transpose()?;
@@ -64,7 +63,7 @@ fn substitution(
     global: &Global,
     named: &Path,
     replaces: Option<&str>,
-    in_force: &State,
+    in_force: &Standing,
     reader: &dyn Reader,
 ) -> Result<Substitution, Failure> {
     let directory = policies_directory(global);
@@ -105,7 +104,7 @@ fn substitution(
 fn component(
     path: &Path,
     replaces: Option<&str>,
-    in_force: &State,
+    in_force: &Standing,
     reader: &dyn Reader,
 ) -> Result<Package, Failure> {
     if path.file_name().is_some_and(|name| name == MANIFEST) {
@@ -122,7 +121,7 @@ fn component(
         Some(name) => name.to_owned(),
         None => path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-"),
     };
-    let replaced = dry_run::package_in_force(in_force, &name, reader)?.ok_or_else(|| {
+    let replaced = in_force.package(&name, reader)?.ok_or_else(|| {
         Failure::missing(format!(
             "no policy `{name}` is in force whose manifest the component could take; say which with --replaces, or name a folder"
         ))
@@ -152,13 +151,13 @@ pub(super) fn check(
     candidate: &Overlay,
     config: Option<&Path>,
     sandbox: &Arc<Sandbox>,
-    in_force: &State,
+    in_force: &Standing,
     reader: &dyn Reader,
 ) -> Result<(), Failure> {
     let package = |name: &str| -> Result<Option<Package>, Failure> {
         match candidate.packages().iter().find(|package| package.name == name) {
             Some(package) => Ok(Some(package.clone())),
-            None if candidate.keeps(name) => Ok(dry_run::package_in_force(in_force, name, reader)?),
+            None if candidate.keeps(name) => Ok(in_force.package(name, reader)?),
             None => Ok(None),
         }
     };

@@ -1,24 +1,23 @@
 //! `trimtab policy compare`: what a policy in shadow mode says, held against what was decided. It only reads, as a dry run
 //! does.
 
-use trimtab_core::fold::State;
-use trimtab_log::Reader;
+use trimtab_log::{Reader, decision_of};
 use trimtab_replay::{
+    Standing,
     diff::{Diff, Side},
-    dry_run,
+    standing,
 };
 use trimtab_server::{ExitCode, Failure, page::DiffPage};
 use trimtab_types::{DecisionRecord, Mode, Position, Timestamp};
 
-use super::{
-    diff,
-    dry_run::settled,
-    period::{self, STEP},
-};
+use super::{diff, dry_run::settled, period};
 use crate::{
     args::{CompareArgs, Global},
     output::Output,
 };
+
+/// Positions whose decisions are held against each other at once.
+const STEP: u64 = 100_000;
 
 pub(super) async fn compare(
     global: &Global,
@@ -26,23 +25,30 @@ pub(super) async fn compare(
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
     let reader = settled(global).await?;
-    let in_force = dry_run::in_force(&reader)?;
-    let period = period::read(&args.period, &in_force)?;
+    let in_force = Standing::read(&reader)?;
+    let newest = standing::newest(&reader)?;
+    let period = period::read(&args.period, newest, &reader)?;
     let said_in_shadow =
         |decision: &&DecisionRecord| decision.mode == Mode::Shadow && decision.decided_by() == args.name;
     let mut found = Diff::default();
     let mut last = None;
-    let mut at = Position(0);
-    while at < in_force.position {
-        let until = Position(in_force.position.0.min(at.0 + STEP));
-        let decisions = reader.decided(at, until)?;
-        last = decisions.iter().rfind(said_in_shadow).map(|decision| decision.at).or(last);
-        let within = || decisions.iter().filter(|decision| period.is_about(decision));
-        let shadow = Side::shadow(within(), &args.name);
-        found.compare(&Side::enforced(within(), false).where_also(&shadow), &shadow);
-        at = until;
+    for state in reader.shards()? {
+        let mut at = Position(0);
+        while at < state.cursor {
+            let until = Position(state.cursor.0.min(at.0 + STEP));
+            let stored = reader.decided(state.shard, at, until)?;
+            let decisions: Vec<DecisionRecord> = stored
+                .iter()
+                .map(|stored| decision_of(state.shard, &stored.decision))
+                .collect::<Result<_, _>>()?;
+            last = last.max(decisions.iter().filter(said_in_shadow).map(|decision| decision.at).max());
+            let within = || decisions.iter().filter(|decision| period.is_about(decision));
+            let shadow = Side::shadow(within(), &args.name);
+            found.compare(&Side::enforced(within(), false).where_also(&shadow), &shadow);
+            at = until;
+        }
     }
-    let compared = period::described(&period, in_force.newest());
+    let compared = period::described(&period, newest);
     if found.is_empty() {
         return Err(Failure::missing(nothing_said(&args.name, &in_force, last, &compared)));
     }
@@ -53,11 +59,11 @@ pub(super) async fn compare(
         diff: &found,
         settings: &[],
     };
-    diff::publish(&page, &found, &args.period, output)
+    diff::publish(&page, &found, &args.period.shown(), output)
 }
 
 /// Why there is nothing to compare, and what to do. `last` is when it last said something.
-fn nothing_said(name: &str, in_force: &State, last: Option<Timestamp>, compared: &str) -> String {
+fn nothing_said(name: &str, in_force: &Standing, last: Option<Timestamp>, compared: &str) -> String {
     let entry = in_force.policies.policy(name);
     match (entry, last) {
         (_, Some(last)) => format!(

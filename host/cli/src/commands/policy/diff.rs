@@ -1,5 +1,7 @@
 //! How differences between decisions read on a terminal.
 
+use std::path::Path;
+
 use serde::Serialize;
 use trimtab_replay::{
     diff::{Counts, Diff, Direction, Example, Kind, Proposed, Said},
@@ -13,12 +15,26 @@ use crate::{
     output::{Output, Table, Tone, cell, count},
 };
 
+/// How much of a comparison is shown, and where.
+pub(super) struct Shown<'a> {
+    /// Examples of each direction.
+    pub(super) examples: usize,
+    /// A page is written here.
+    pub(super) html: Option<&'a Path>,
+}
+
+impl PeriodArgs {
+    pub(super) fn shown(&self) -> Shown<'_> {
+        Shown { examples: self.examples, html: self.html.as_deref() }
+    }
+}
+
 /// Shows a comparison, `answer` as JSON, and writes its page. The page comes last: a file that cannot be written takes
 /// nothing away of what was computed.
 pub(super) fn publish(
     page: &DiffPage<'_>,
     answer: &impl Serialize,
-    args: &PeriodArgs,
+    shown: &Shown<'_>,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
     if output.is_json() {
@@ -30,9 +46,9 @@ pub(super) fn publish(
             output.line(output.paint(&format!("note: {remark}"), Tone::Warning))?;
         }
         settings(page.settings, output)?;
-        show(page.diff, page.labels, args.examples, output)?;
+        show(page.diff, page.labels, shown.examples, output)?;
     }
-    if let Some(file) = &args.html
+    if let Some(file) = shown.html
         && let Err(error) = replace_file(file, page.html().as_bytes())
     {
         output.note(format!("error: {error}"));
@@ -115,11 +131,11 @@ fn show_example(example: &Example, labels: [&str; 2], output: &mut Output) -> Re
     output.line("")?;
     let channel = example.channel.as_ref().map_or(String::new(), |channel| format!(", for {channel}"));
     output.line(format!(
-        "{} at {}: {} (position {}{channel})",
+        "{} at {}: {} (at {}{channel})",
         output.paint(&example.title(), Tone::Warning),
         example.at.for_people(),
         example.subject,
-        example.position
+        example.subject.place(example.position)
     ))?;
     for finding in &example.findings {
         output.line(format!("  {:<10} {}", "found", words::found(finding)))?;

@@ -3,19 +3,19 @@
 
 use std::sync::Arc;
 
-use trimtab_log::{Reader, StoreError};
+use trimtab_log::{Listing, LogError, Reader, decision_of};
 use trimtab_replay::{
-    dry_run::{self, Report},
+    Standing,
+    dry_run::{self, Asked, Report},
+    parts::{Part, Share},
     period::Period,
+    standing,
 };
 use trimtab_server::{ExitCode, Failure, page::DiffPage};
-use trimtab_sqlite::SqliteReader;
-use trimtab_types::{DecisionRecord, Position, Question, Timestamp};
+use trimtab_sqlite::LogsReader;
+use trimtab_types::{Question, Timestamp};
 
-use super::{
-    candidate, diff,
-    period::{self, STEP},
-};
+use super::{candidate, diff, period};
 use crate::{
     args::{DryRunArgs, Global},
     connect,
@@ -29,58 +29,76 @@ pub(super) async fn dry_run(
 ) -> Result<ExitCode, Failure> {
     let data = global.data.clone();
     let reader = settled(global).await?;
-    let in_force = dry_run::in_force(&reader)?;
-    let period = period::read(&args.period, &in_force)?;
+    let in_force = Standing::read(&reader)?;
+    let newest = standing::newest(&reader)?;
+    let period = period::read(&args.period, newest, &reader)?;
     let overlay = Arc::new(candidate::read(global, args, &in_force, &reader)?);
     let sandbox = connect::sandbox(Some(data.join("cache")))?;
     candidate::check(&overlay, args.config.as_deref(), &sandbox, &in_force, &reader)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or(cores, usize::from);
-    let report: Report = {
+    let share = args.shard.as_deref().map(Share::parse).transpose()?;
+    let part: Part = {
         let output = &*output;
         let mut progress = |done, of| output.progress(&format!("folded {done} of {of} entries"));
-        let open = || SqliteReader::open(&data);
-        tokio::task::block_in_place(|| {
-            dry_run::dry_run(&open, &sandbox, &overlay, &period, workers, &mut progress)
-        })?
+        let open = || LogsReader::open(&data);
+        let title = format!("Dry run of {}", candidate::described(args));
+        let asked = Asked { sandbox: &sandbox, overlay: &overlay, period: &period, title: &title, workers };
+        let share = share.unwrap_or(Share::ALL);
+        tokio::task::block_in_place(|| dry_run::part(&open, &asked, share, &mut progress))?
     };
     output.progress("");
-    let compared = period::described(&period, in_force.newest());
+    if share.is_some() {
+        output.json(&part)?;
+        return Ok(ExitCode::Ok);
+    }
+    let (report, title, period) = Part::merge(vec![part])?;
+    let compared = period::described(&period, newest);
     if report.diff.is_empty() {
-        let last = last_decided(&period, in_force.position, &reader)?;
+        let last = last_decided(&period, &reader)?;
         return Err(nothing_decided(last, &compared));
     }
+    show(&report, &title, &compared, &args.period.shown(), output)
+}
+
+/// Shows a report.
+pub(super) fn show(
+    report: &Report,
+    title: &str,
+    compared: &str,
+    shown: &diff::Shown<'_>,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
     let folded = format!("{} entries folded, nothing written; {compared}", report.entries);
     let page = DiffPage {
-        title: &format!("Dry run of {}", candidate::described(args)),
+        title,
         about: &[&[folded], report.remarks.as_slice()].concat(),
         labels: ["recorded", "candidate"],
         diff: &report.diff,
         settings: &report.settings,
     };
-    diff::publish(&page, &report, &args.period, output)
+    diff::publish(&page, report, shown, output)
 }
 
+/// Decisions that are looked at at once.
+const STEP: u32 = 1_000;
+
 /// When something was last decided about the same models, whenever that was.
-fn last_decided(
-    period: &Period,
-    end: Position,
-    reader: &dyn Reader,
-) -> Result<Option<Timestamp>, StoreError> {
+fn last_decided(period: &Period, reader: &dyn Reader) -> Result<Option<Timestamp>, LogError> {
     let ever = Period { since: None, until: None, ..period.clone() };
-    let decided = |decision: &&DecisionRecord| {
-        ever.is_about(decision) && matches!(decision.question, Question::DriftAction { .. })
-    };
-    let mut until = end.0;
-    while until > 0 {
-        let from = until.saturating_sub(STEP);
-        let decisions = reader.decided(Position(from), Position(until))?;
-        if let Some(last) = decisions.iter().rfind(decided) {
-            return Ok(Some(last.at));
+    let (tenant, model) = (period.tenant.clone(), period.model.clone());
+    let mut listing = Listing { tenant, model, before: None, limit: STEP };
+    loop {
+        let decisions = reader.decisions(&listing)?;
+        let Some(oldest) = decisions.last() else { return Ok(None) };
+        listing.before = Some(oldest.seq);
+        for stored in &decisions {
+            let decision = decision_of(stored.shard, &stored.decision)?;
+            if ever.is_about(&decision) && matches!(decision.question, Question::DriftAction { .. }) {
+                return Ok(Some(decision.at));
+            }
         }
-        until = from;
     }
-    Ok(None)
 }
 
 /// Nothing can be said of a candidate where nothing was to be decided.
@@ -94,8 +112,8 @@ fn nothing_decided(last: Option<Timestamp>, compared: &str) -> Failure {
 }
 
 /// A reader of the log, once everything that was acknowledged is folded and decided on.
-pub(super) async fn settled(global: &Global) -> Result<SqliteReader, Failure> {
+pub(super) async fn settled(global: &Global) -> Result<LogsReader, Failure> {
     let _: serde_json::Value =
         connect::connect(global).await?.get("/v1/findings?settled=true&limit=1").await?;
-    Ok(SqliteReader::open(&global.data)?)
+    Ok(LogsReader::open(&global.data)?)
 }

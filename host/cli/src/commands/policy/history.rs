@@ -17,7 +17,7 @@ pub(super) async fn history(global: &Global, name: &str, output: &mut Output) ->
         output.json(&history)?;
         return Ok(ExitCode::Ok);
     }
-    let mut table = Table::new(&["position", "at", "digest", "mode", "what", "by"]);
+    let mut table = Table::new(&["entry", "at", "digest", "mode", "what", "by"]);
     let mut before: Option<&PolicyVersion> = None;
     for version in &history.versions {
         let digest = version.policy.as_ref().map_or("-".to_owned(), |entry| entry.policy.digest.short());
@@ -27,7 +27,7 @@ pub(super) async fn history(global: &Global, name: &str, output: &mut Output) ->
             reason => format!("{}: {reason}", change.by),
         });
         table.row([
-            cell(version.position),
+            cell(version.number),
             cell(change.map_or("-".to_owned(), |change| change.at.to_string())),
             cell(digest),
             cell(version.policy.as_ref().map_or("-", |entry| entry.mode.name())),

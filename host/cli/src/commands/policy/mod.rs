@@ -9,6 +9,7 @@ mod dry_run;
 mod history;
 mod inspect;
 mod list;
+mod merge;
 mod new;
 mod period;
 mod run;
@@ -34,6 +35,7 @@ pub(crate) async fn run(
     match &args.command {
         PolicyCommand::List => list::list(global, output).await,
         PolicyCommand::DryRun(args) => dry_run::dry_run(global, args, output).await,
+        PolicyCommand::Merge(args) => merge::merge(args, output),
         PolicyCommand::Compare(args) => compare::compare(global, args, output).await,
         PolicyCommand::History { name } => history::history(global, name, output).await,
         PolicyCommand::Rollback(args) => history::rollback(global, args, output).await,

@@ -1,19 +1,16 @@
 //! Which decisions are compared: read from the command line against what the log knows, and said in words.
 
-use trimtab_core::fold::State;
+use trimtab_log::Reader;
 use trimtab_replay::period::Period;
 use trimtab_server::Failure;
-use trimtab_types::{Timestamp, parse_duration};
+use trimtab_types::{ModelKey, Timestamp, parse_duration};
 
 use crate::args::PeriodArgs;
 
-/// Entries whose decisions are read at once.
-pub(super) const STEP: u64 = 100_000;
-
-pub(super) fn read(args: &PeriodArgs, in_force: &State) -> Result<Period, Failure> {
-    let time = |flag: &str, text: &Option<String>| {
-        text.as_ref().map(|text| time(flag, text, in_force.newest())).transpose()
-    };
+/// The period that is asked for; `newest` is the newest time that any log knows.
+pub(super) fn read(args: &PeriodArgs, newest: Timestamp, reader: &dyn Reader) -> Result<Period, Failure> {
+    let time =
+        |flag: &str, text: &Option<String>| text.as_ref().map(|text| time(flag, text, newest)).transpose();
     let period = Period {
         since: time("since", &args.since)?,
         until: time("until", &args.until)?,
@@ -23,7 +20,7 @@ pub(super) fn read(args: &PeriodArgs, in_force: &State) -> Result<Period, Failur
     if period.since.zip(period.until).is_some_and(|(since, until)| since >= until) {
         return Err(Failure::invalid("--since is not before --until; nothing lies between them"));
     }
-    known(&period, in_force)?;
+    known(&period, reader)?;
     Ok(period)
 }
 
@@ -40,9 +37,13 @@ fn time(flag: &str, text: &str, clock: Timestamp) -> Result<Timestamp, Failure> 
 }
 
 /// Refuses a model that nobody has heard of.
-fn known(period: &Period, in_force: &State) -> Result<(), Failure> {
+fn known(period: &Period, reader: &dyn Reader) -> Result<(), Failure> {
+    let mut models: Vec<ModelKey> = Vec::new();
+    for state in reader.shards()? {
+        models.extend(reader.models(state.shard)?);
+    }
     let is = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
-    let of_tenant = || in_force.models.keys().filter(|key| is(&period.tenant, &key.tenant));
+    let of_tenant = || models.iter().filter(|key| is(&period.tenant, &key.tenant));
     let hint = "`trimtab status` shows those that are known";
     if let Some(tenant) = &period.tenant
         && of_tenant().next().is_none()

@@ -143,8 +143,7 @@ impl Log {
 
     /// The same log, from what it stores. What it has found is forgotten by both.
     fn restored(&mut self) -> Self {
-        let parts = self.state.take_touched().expect("encodes").into_iter();
-        let parts: Vec<_> = parts.filter_map(|(key, bytes)| bytes.map(|bytes| (key, bytes))).collect();
+        let parts = self.state.take_touched().expect("encodes");
         let mut state = State::restore(self.state.position, &parts).expect("decodes");
         state.configuration = Arc::clone(&self.state.configuration);
         self.findings.clear();

@@ -390,7 +390,7 @@ fn a_fleet_says_how_many_false_alarms_to_expect() {
     let mut log = Log::new("[detectors]\nadwin.enabled = true\n");
     log.baseline_with(vec![even(None)]);
     log.rows(2_000, 0.8);
-    let fleets = log.state.fleets();
+    let fleets = crate::fleets([&log.state], &log.state.configuration);
     assert_eq!(fleets.len(), 1);
     let fleet = &fleets[0];
     assert_eq!((fleet.tenant.as_str(), fleet.streams, fleet.tests), ("default", 1, 1));
@@ -402,5 +402,5 @@ fn a_fleet_says_how_many_false_alarms_to_expect() {
     assert_eq!(fleet.significant, ["btc@v1 psi score"]);
     assert!(fleet.changed.is_empty());
     log.rows(1_000, 0.5);
-    assert_eq!(log.state.fleets()[0].changed, ["btc@v1 e-sr"]);
+    assert_eq!(crate::fleets([&log.state], &log.state.configuration)[0].changed, ["btc@v1 e-sr"]);
 }
