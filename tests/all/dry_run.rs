@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{STORY, Scratch, repository, stage, told};
+use crate::support::{STORY, Scratch, lines, repository, stage, story, told};
 
 /// What a directory holds, as far as a dry run must leave it alone.
 fn held(scratch: &Scratch) -> Value {
@@ -171,7 +171,7 @@ fn a_version_comes_in_the_order_that_its_own_manifest_says() {
     let policies = scratch.own_policies();
     ladder_as(&scratch, "policies/other", "50");
     scratch.configure(&policies, STORY);
-    let rows = crate::support::lines(&crate::support::story(7));
+    let rows = lines(&story(7));
     scratch.run(&["import", &scratch.file("story.ndjson", rows)]).expect(0);
     let last = ladder_as(&scratch, "candidates/other", "200");
     let instead = ["`drift-ladder` decides, and not `other`", "`other` (order 200) is never asked"];
@@ -276,7 +276,7 @@ fn shadow_is_held_against_what_was_decided() {
     compare(&["drift-ladder"], &["its mode is `enforce`", "[policies.drift-ladder]"]);
     compare(&["chat-alert"], &["answers alert-format"]);
     compare(&["strict", "--model", "another"], &["--model another", "trimtab status"]);
-    let rows = crate::support::lines(&crate::support::story(7));
+    let rows = lines(&story(7));
     scratch.run(&["import", &scratch.file("story.ndjson", rows)]).expect(0);
     let found = scratch.run(&["--json", "policy", "compare", "strict"]).expect(3).json();
     assert!(found["total"]["changed"].as_u64().is_some_and(|n| n > 0), "{found}");
@@ -286,4 +286,67 @@ fn shadow_is_held_against_what_was_decided() {
     assert!(!told.stdout.contains("decides, and not"), "in shadow nobody decides: {}", told.stdout);
     compare(&["strict", "--since", "2025-02-01"], &["said nothing", "it last said something at 2025-01-01"]);
     scratch.verify();
+}
+
+/// The story, lived by several models, which are in several logs.
+fn told_by_several() -> Scratch {
+    let scratch = told(STORY);
+    for model in ["n", "o", "p", "q"] {
+        let renamed = story(11).into_iter().map(|mut row| {
+            for half in ["prediction", "outcome"] {
+                if let Some(row) = row.get_mut(half) {
+                    row["id"] = format!("{model}{}", row["id"].as_str().expect("an id")).into();
+                    row["model"] = model.into();
+                }
+            }
+            row
+        });
+        let file = scratch.file(&format!("{model}.ndjson"), lines(&renamed.collect::<Vec<_>>()));
+        scratch.run(&["import", &file]).expect(0);
+    }
+    scratch
+}
+
+#[test]
+fn parts_of_a_dry_run_are_the_report_of_one_run() {
+    let scratch = told_by_several();
+    let asked = ["--set", "drift-ladder.chance=0.9", "--until", "2026-01-01"];
+    let whole = dry_run(&scratch, &asked, 3);
+    let part = |share: &str| -> String {
+        let all = [&["policy", "dry-run", "--shard", share][..], &asked].concat();
+        let name = format!("part-{}.json", share.replace('/', "-of-"));
+        scratch.file(&name, &scratch.run(&all).expect(0).stdout)
+    };
+    let merge = |parts: &[String], exit: i32| {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        scratch.run(&[&["--json", "policy", "merge"][..], &parts].concat()).expect(exit)
+    };
+    for of in [1, 3, 64] {
+        let mut parts: Vec<String> = (1..=of).map(|number| part(&format!("{number}/{of}"))).collect();
+        assert_eq!(merge(&parts, 3).json(), whole, "{of} parts");
+        parts.reverse();
+        assert_eq!(merge(&parts, 3).json(), whole, "{of} parts, the last one first");
+    }
+    // A task that ran twice has written the same part again.
+    let again = std::fs::read_to_string(part("1/2")).expect("reads");
+    assert_eq!(std::fs::read_to_string(part("1/2")).expect("reads"), again);
+
+    let (first, second) = (part("1/2"), part("2/2"));
+    merge(std::slice::from_ref(&first), 65).says(&["of 2 parts these are missing: 2"]);
+    merge(&[first.clone(), first.clone(), second.clone()], 65).says(&["part 1/2 is there twice"]);
+    let other = scratch.run(&["policy", "dry-run", "drift-count", "--until", "2026-01-01", "--shard", "2/2"]);
+    let other = scratch.file("other.json", &other.expect(0).stdout);
+    merge(&[first.clone(), other], 65).says(&["another candidate"]);
+    let longer = ["policy", "dry-run", "--shard", "2/2", asked[0], asked[1], "--until", "2026-02-01"];
+    let longer = scratch.file("longer.json", &scratch.run(&longer).expect(0).stdout);
+    merge(&[first, longer], 65).says(&["another period"]);
+    merge(&[scratch.file("no.json", "{}")], 65).says(&["no.json", "is not a part of a dry run", "--shard"]);
+    for (share, exit, words) in [("3/2", 65, "write it like 2/8"), ("1/65", 65, "at most 64")] {
+        scratch
+            .run(&[&["policy", "dry-run", "--shard", share][..], &asked].concat())
+            .expect(exit)
+            .says(&[words]);
+    }
+    // Without an end, rows that come in meanwhile would be in one part and not in another.
+    scratch.run(&["policy", "dry-run", "--shard", "1/2", "drift-count"]).expect(64).says(&["--until"]);
 }
