@@ -9,14 +9,15 @@ use crate::support::repository;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("stats", &[]),
+    ("files", &["types"]),
     ("log", &["types"]),
-    ("sqlite", &["types", "log"]),
+    ("sqlite", &["types", "files", "log"]),
     ("core", &["types", "stats"]),
-    ("policy", &["types"]),
+    ("policy", &["types", "files"]),
     ("api", &["types"]),
     ("replay", &["types", "core", "log", "policy"]),
-    ("runtime", &["types", "core", "log", "sqlite", "policy", "api", "replay"]),
-    ("server", &["types", "core", "log", "sqlite", "policy", "api", "replay", "runtime"]),
+    ("runtime", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay"]),
+    ("server", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay", "runtime"]),
     ("author", &["types"]),
 ];
 

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use trimtab_files::Directory;
 use trimtab_policy::{Manifest, Package, Policy, Sandbox, SandboxOptions, run_fixtures};
 
 use crate::support::{Run, Scratch, program, repository};
@@ -83,7 +84,8 @@ fn sandbox() -> &'static Arc<Sandbox> {
 
 #[track_caller]
 pub(crate) fn fixtures_pass(package: &Package, folder: &Path, least: usize) {
-    let reports = run_fixtures(sandbox(), package, folder);
+    let folder = Directory::named(folder).expect("opens");
+    let reports = run_fixtures(sandbox(), package, &folder);
     assert!(reports.len() >= least, "{} has {} fixtures", package.name, reports.len());
     for report in reports {
         let name = &package.name;

@@ -14,6 +14,7 @@ mod crates;
 mod doors;
 mod dry_run;
 mod elec2;
+mod files;
 mod goldens;
 mod hostile;
 mod imports;

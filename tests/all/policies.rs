@@ -259,3 +259,44 @@ fn monitoring_sees_calls_failures_and_what_is_not_in_force() {
     let asked = |name: &str| listed["calls"].to_string().contains(name);
     assert!(asked("trapping") && asked("drift-ladder") && asked("chat-alert"), "{listed}");
 }
+
+/// What the operator grants is what a policy gets, whatever it asks for, and both are shown.
+#[test]
+fn an_operators_caps_are_what_policies_get_and_are_shown() {
+    let scratch = stage("");
+    let policies = scratch.own_policies();
+    scratch.configure(&policies, &format!("{STORY}[limits]\nmemory = \"8MiB\"\nlog-lines = 7\n"));
+    let listed = scratch.json(&["policy", "list"]);
+    let cut: Vec<_> = listed["not_granted"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|cut| cut["policy"]["name"] == "drift-ladder")
+        .map(|cut| (cut["limit"].clone(), cut["asked"].clone(), cut["granted"].clone()))
+        .collect();
+    assert_eq!(
+        cut,
+        [(json!("memory"), json!("16MiB"), json!("8MiB")), (json!("log-lines"), json!("100"), json!("7"))]
+    );
+    scratch
+        .run(&["policy", "list"])
+        .expect(0)
+        .prints(&["`drift-ladder` asks for memory 16MiB", "allows 8MiB"]);
+    scratch.run(&["policy", "inspect", "drift-ladder"]).expect(0).prints(&[
+        "memory 8MiB",
+        "not given  memory 16MiB",
+        "not given  log-lines 100",
+        "[limits] allows 7",
+    ]);
+    // One that cannot do its work with that fails its own examples, and says which limit it was.
+    let fixture =
+        "[[findings]]\ndetector = \"e-sr\"\nseverity = \"high\"\n[expect]\nactions = [\"retrain-now\"]\n";
+    std::fs::create_dir(policies.join("drift-ladder/fixtures")).expect("makes");
+    std::fs::write(policies.join("drift-ladder/fixtures/one.toml"), fixture).expect("writes");
+    let manifest = policies.join("drift-ladder/policy.toml");
+    let text = std::fs::read_to_string(&manifest).expect("reads");
+    std::fs::write(&manifest, format!("# anew\n{text}")).expect("writes");
+    scratch.configure(&policies, &format!("{STORY}[limits]\nfuel = 1000\n"));
+    let listed = scratch.json(&["policy", "list"]);
+    check(&listed, "drift-ladder", true, &["policy `drift-ladder`", "fuel of 1000", "limits.fuel"]);
+}

@@ -17,7 +17,7 @@ use crate::{
 
 /// Waits for something that comes a moment later.
 #[track_caller]
-fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     for _ in 0..500 {
         if let Some(found) = look() {
             return found;

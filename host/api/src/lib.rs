@@ -16,6 +16,6 @@ pub use failure::Failure;
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
 pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};
 pub use wire::{
-    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, PoliciesAnswer, PolicyFailures,
-    PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
+    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, NotGranted, PoliciesAnswer,
+    PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
 };

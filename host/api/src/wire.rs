@@ -245,6 +245,9 @@ pub struct PoliciesAnswer {
     pub held: BTreeMap<String, Digest>,
     /// Folders that could not be put in force.
     pub problems: Vec<PolicyProblem>,
+    /// Limits that the operator grants less of than their manifests ask for.
+    #[serde(default)]
+    pub not_granted: Vec<NotGranted>,
     /// Whose policies are put in force.
     #[serde(default)]
     pub trust: TrustAnswer,
@@ -254,6 +257,19 @@ pub struct PoliciesAnswer {
     /// Calls since the host started.
     #[serde(default)]
     pub calls: Vec<PolicyCalls>,
+}
+
+/// A limit that a policy in force asks more of than it gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotGranted {
+    /// Which policy.
+    pub policy: PolicyRef,
+    /// The limit's key in the manifest.
+    pub limit: String,
+    /// What its manifest asks for.
+    pub asked: String,
+    /// What `[limits]` of the configuration leaves it.
+    pub granted: String,
 }
 
 /// Whose policies are put in force, as configured.

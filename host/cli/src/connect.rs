@@ -81,8 +81,7 @@ pub(crate) fn policies_directory(data: &Path, configuration: &Configuration) -> 
 
 /// A sandbox, with its cache of compiled policies.
 pub(crate) fn sandbox(cache: Option<PathBuf>) -> Result<Arc<Sandbox>, Failure> {
-    Sandbox::new(&SandboxOptions { cache, ..SandboxOptions::default() })
-        .map_err(|error| Failure::files(error.to_string()))
+    Ok(Sandbox::new(&SandboxOptions { cache, ..SandboxOptions::default() })?)
 }
 
 /// Reads a configuration file.

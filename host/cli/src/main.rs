@@ -58,7 +58,8 @@ fn log_to_stderr(verbose: u8) {
     };
     let asked = std::env::var("TRIMTAB_LOG").ok().and_then(|filter| filter.parse().ok());
     let filter = asked.unwrap_or_else(|| Targets::new().with_target("trimtab", level));
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(output::colour(&std::io::stderr()));
+    // One line is written at once.
+    let lines = fmt::layer().with_writer(|| output::Log).with_ansi(false);
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 pub(crate) use trimtab_replay::words::count;
 use trimtab_server::Failure;
-use trimtab_types::{Severity, shown, shown_lines};
+use trimtab_types::{Severity, decimals, shown, shown_lines};
 
 /// Whether a stream shows colour: only a terminal, and not if `NO_COLOR` is set.
 pub(crate) fn colour(stream: &impl IsTerminal) -> bool {
@@ -134,6 +134,22 @@ impl Output {
             writeln!(std::io::stdout(), "{value:#}").ok();
         }
         self.note(format!("error: {}", failure.message));
+    }
+}
+
+/// Where the host's own log goes. Its lines hold texts from outside, so that nothing in them steers a terminal; colours
+/// would, and it has none.
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        std::io::stderr().write_all(shown_lines(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
     }
 }
 
@@ -308,7 +324,7 @@ pub(crate) fn cell(text: impl ToString) -> (String, Tone) {
 
 /// A share as people read it: `82.3 %`.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{} %", decimals(share * 100.0, 1))
 }
 
 #[cfg(test)]

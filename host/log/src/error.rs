@@ -28,6 +28,14 @@ pub enum LogError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// A file is not what it has to be, or not ours.
+    #[error("{problem}")]
+    Files {
+        /// What kind of error that is.
+        kind: ErrorKind,
+        /// Which file, what is wrong, and what to do.
+        problem: String,
+    },
     /// There is nothing to open.
     #[error("there is no Trimtab data in `{}`; run `trimtab init` first or name another directory with --data", .0.display())]
     Missing(PathBuf),
@@ -186,6 +194,7 @@ impl HasKind for LogError {
             Self::Locked { .. } => ErrorKind::Locked,
             Self::Missing(_) => ErrorKind::NotFound,
             Self::Directory { .. } => ErrorKind::Files,
+            Self::Files { kind, .. } => *kind,
             Self::Foreign { .. } | Self::Newer { .. } => ErrorKind::Unsupported,
             Self::Commit(_) | Self::Sqlite(_) => ErrorKind::Storage,
             Self::Stale { .. } | Self::Unclaimed(_) => ErrorKind::NotOwner,

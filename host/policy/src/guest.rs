@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use trimtab_types::{Estimate, FailureKind, LogLevel, Read, Seconds, StateChange, Timestamp, View};
+use trimtab_types::{Estimate, FailureKind, LogLevel, Read, Seconds, Size, StateChange, Timestamp, View};
 use wasmtime::component::ResourceTable;
 
 use crate::bindings::trimtab::policy::{clock, history, log, settings, state, types as wit};
@@ -139,6 +139,13 @@ impl Guest {
         Ok(answer.as_ref().and_then(convert::estimate))
     }
 
+    /// What was read is recorded, and takes room there.
+    fn record(&mut self, read: Read) -> wasmtime::Result<()> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).take_room(&read)?;
+        self.reads.push(read);
+        Ok(())
+    }
+
     fn log(&mut self, level: LogLevel, message: &str) -> wasmtime::Result<()> {
         self.charge(1 + kib(message))?;
         self.write(level, message)
@@ -168,7 +175,7 @@ impl Guest {
         if bytes > state {
             return stop(
                 FailureKind::HostCall,
-                format!("its notebook has {bytes} bytes; limits.state allows {state}"),
+                format!("its notebook has {bytes} bytes; limits.state allows {}", Size(state)),
             );
         }
         Ok(())
@@ -253,7 +260,7 @@ impl history::Host for Guest {
         self.name(&metric)?;
         let answer = self.view.recent(&metric, last).and_then(finite);
         let told = self.metric(&metric, answer);
-        self.reads.push(Read::Recent { metric, last, answer });
+        self.record(Read::Recent { metric, last, answer })?;
         told
     }
     fn between(
@@ -265,14 +272,14 @@ impl history::Host for Guest {
         self.name(&metric)?;
         let answer = self.view.between(&metric, from_ago, until_ago).and_then(finite);
         let told = self.metric(&metric, answer);
-        self.reads.push(Read::Between { metric, from_ago, until_ago, answer });
+        self.record(Read::Between { metric, from_ago, until_ago, answer })?;
         told
     }
     fn baseline(&mut self, metric: String) -> wasmtime::Result<Option<wit::Estimate>> {
         self.name(&metric)?;
         let answer = self.view.baseline(&metric).and_then(finite);
         let told = self.metric(&metric, answer);
-        self.reads.push(Read::Baseline { metric, answer });
+        self.record(Read::Baseline { metric, answer })?;
         told
     }
     fn findings(
@@ -291,32 +298,32 @@ impl history::Host for Guest {
             return Err(Stop { kind: FailureKind::HostCall, message }.into());
         }
         let told = answer.iter().map(Into::into).collect();
-        self.reads.push(Read::Findings { within, at_least, limit, answer });
+        self.record(Read::Findings { within, at_least, limit, answer })?;
         Ok(told)
     }
     fn drift_count(&mut self, detector: String) -> wasmtime::Result<u32> {
         self.name(&detector)?;
         let answer = self.view.drift_count(&detector);
-        self.reads.push(Read::DriftCount { detector, answer });
+        self.record(Read::DriftCount { detector, answer })?;
         Ok(answer)
     }
     fn versions(&mut self) -> wasmtime::Result<Vec<wit::ModelVersion>> {
         let answer = self.view.versions();
         self.charge(1 + answer.len())?;
         let told = answer.iter().map(Into::into).collect();
-        self.reads.push(Read::Versions { answer });
+        self.record(Read::Versions { answer })?;
         Ok(told)
     }
     fn since_activation(&mut self) -> wasmtime::Result<Option<Seconds>> {
         self.charge(1)?;
         let answer = self.view.since_activation();
-        self.reads.push(Read::SinceActivation { answer });
+        self.record(Read::SinceActivation { answer })?;
         Ok(answer)
     }
     fn since_retrain(&mut self) -> wasmtime::Result<Option<Seconds>> {
         self.charge(1)?;
         let answer = self.view.since_retrain();
-        self.reads.push(Read::SinceRetrain { answer });
+        self.record(Read::SinceRetrain { answer })?;
         Ok(answer)
     }
 }
@@ -326,12 +333,13 @@ impl state::Host for Guest {
         self.name(&key)?;
         let answer = self.notebook.get(&key).cloned();
         self.charge(answer.as_deref().map_or(0, kib))?;
-        self.reads.push(Read::State { key, answer: answer.clone() });
+        self.record(Read::State { key, answer: answer.clone() })?;
         Ok(answer)
     }
     fn set(&mut self, key: String, value: String) -> wasmtime::Result<()> {
         self.name(&key)?;
         self.charge(kib(&value))?;
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).take_room(&(&key, &value))?;
         self.notebook.insert(key.clone(), value.clone());
         self.check_notebook()?;
         self.changes.insert(key, Some(value));

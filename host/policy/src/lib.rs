@@ -8,6 +8,7 @@
 mod answer;
 mod bindings;
 mod cache;
+mod compile;
 mod contract;
 mod convert;
 mod fixture;
@@ -25,14 +26,14 @@ mod settings;
 mod wasi;
 mod world;
 
-pub use cache::CacheError;
+pub use compile::{COMPILE, ChildCompiler, CompileError, Compiler, compile_as_child};
 pub use fixture::{
     Answer, Exercised, FIXTURES, Fixture, FixtureError, FixtureReport, Format, fixture_text, run_fixtures,
 };
 pub use limits::Limits;
 pub use loaded::{GivenSettings, Loaded};
 pub use manifest::{Grants, Manifest, ManifestError};
-pub use package::{Folder, MANIFEST, Package, PackageError, is_temporary, read_directory};
+pub use package::{MANIFEST, Package, PackageError, folders, is_temporary};
 pub use policy::{Call, Policy};
 pub use provenance::{ProvenanceError, SignatureState, admit};
 pub use register_error::RegisterError;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use trimtab_types::{Caps, Size, Time};
+
 /// Limits of one call. The defaults are ample for a Rust, C or JavaScript policy; Python wants more memory and fuel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -21,6 +23,8 @@ pub struct Limits {
     /// Calls of imported functions, WASI included. What passes along costs as well: each item of a list and each KiB of
     /// text count as one more.
     pub host_calls: u64,
+    /// Bytes that a call adds to the record besides its answer: what it reads, its log and its notebook, as written there.
+    pub record: usize,
     /// Keys in the notebook.
     pub state_keys: usize,
     /// Bytes in the notebook, keys and values together.
@@ -37,6 +41,7 @@ impl Limits {
         log_lines: 100,
         log_line: KIB,
         host_calls: 10_000,
+        record: MIB,
         state_keys: 32,
         state: 16 * KIB,
     };
@@ -50,6 +55,7 @@ impl Limits {
         log_lines: 1_000,
         log_line: 16 * KIB,
         host_calls: 100_000,
+        record: 16 * MIB,
         state_keys: 1_000,
         state: MIB,
     };
@@ -64,27 +70,52 @@ impl Default for Limits {
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
 
-/// Reads a size such as `64KiB`, `16MiB` or `512B`.
-pub(crate) fn parse_size(text: &str) -> Option<usize> {
-    let (number, unit) = [("KiB", KIB), ("MiB", MIB), ("B", 1)]
-        .into_iter()
-        .find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)))?;
-    number.parse::<usize>().ok()?.checked_mul(unit)
-}
+impl Limits {
+    /// No more than the operator lets policies have.
+    pub fn within(self, caps: &Caps) -> Self {
+        let count = |asked: usize, most: u64| asked.min(usize::try_from(most).unwrap_or(usize::MAX));
+        Self {
+            fuel: self.fuel.min(caps.fuel),
+            time: self.time.min(caps.time.0),
+            memory: self.memory.min(caps.memory.0),
+            answer: self.answer.min(caps.answer.0),
+            log_lines: count(self.log_lines, caps.log_lines),
+            log_line: self.log_line.min(caps.log_line.0),
+            host_calls: self.host_calls.min(caps.host_calls),
+            record: self.record.min(caps.record.0),
+            state_keys: count(self.state_keys, caps.state_keys),
+            state: self.state.min(caps.state.0),
+        }
+    }
 
-/// Writes a size the way that `parse_size` reads it.
-pub(crate) fn format_size(bytes: usize) -> String {
-    match bytes {
-        b if b >= MIB && b.is_multiple_of(MIB) => format!("{}MiB", b / MIB),
-        b if b >= KIB && b.is_multiple_of(KIB) => format!("{}KiB", b / KIB),
-        b => format!("{b}B"),
+    /// Each by its name in the manifest, written as there.
+    pub fn shown(&self) -> [(&'static str, String); 10] {
+        [
+            ("fuel", self.fuel.to_string()),
+            ("time", Time(self.time).to_string()),
+            ("memory", Size(self.memory).to_string()),
+            ("answer", Size(self.answer).to_string()),
+            ("log-lines", self.log_lines.to_string()),
+            ("log-line", Size(self.log_line).to_string()),
+            ("host-calls", self.host_calls.to_string()),
+            ("record", Size(self.record).to_string()),
+            ("state-keys", self.state_keys.to_string()),
+            ("state", Size(self.state).to_string()),
+        ]
     }
 }
 
-/// Reads a short time such as `100ms` or `2s`.
-pub(crate) fn parse_time(text: &str) -> Option<Duration> {
-    let (number, unit) = [("ms", 1), ("s", 1000)]
-        .into_iter()
-        .find_map(|(unit, millis)| Some((text.strip_suffix(unit)?, millis)))?;
-    number.parse::<u64>().ok()?.checked_mul(unit).map(Duration::from_millis)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_that_nobody_set_cut_nothing_and_others_cut_what_they_name() {
+        assert_eq!(Limits::MOST.within(&Caps::default()), Limits::MOST);
+        let caps = Caps { fuel: 5_000, memory: Size(MIB), ..Caps::default() };
+        let granted = Limits::DEFAULT.within(&caps);
+        assert_eq!(granted, Limits { fuel: 5_000, memory: MIB, ..Limits::DEFAULT });
+        let shown = granted.shown();
+        assert_eq!((shown[0].1.as_str(), shown[2].1.as_str()), ("5000", "1MiB"));
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use trimtab_types::{Answer, Ask, Asked, Asking, FailureKind, PolicyRef, Question, Rules};
+use trimtab_types::{Answer, Ask, Asked, Asking, Caps, FailureKind, PolicyRef, Question, Rules};
 
 use crate::{Call, Package, Policy, Sandbox};
 
@@ -21,8 +21,10 @@ impl Loaded {
         sandbox: &Arc<Sandbox>,
         package: &Package,
         settings: &GivenSettings,
+        caps: &Caps,
     ) -> Result<Rules, String> {
-        let policy = Policy::register(sandbox, package, settings).map_err(|error| error.to_string());
+        let policy =
+            Policy::register_within(sandbox, package, settings, caps).map_err(|error| error.to_string());
         if let Err(problem) = &policy {
             tracing::error!(policy = package.name, problem, "a policy in force cannot be loaded");
         }
@@ -30,6 +32,13 @@ impl Loaded {
         let reference = PolicyRef { name: package.name.clone(), digest: package.digest };
         self.0.insert(reference, policy);
         rules
+    }
+
+    /// What versions asked for and do not get: key, asked, granted.
+    pub fn cut(&self) -> BTreeMap<PolicyRef, Vec<(&'static str, String, String)>> {
+        let loaded = self.0.iter().filter_map(|(reference, policy)| Some((reference, policy.as_ref().ok()?)));
+        let cut = loaded.map(|(reference, policy)| (reference.clone(), policy.manifest().cut()));
+        cut.filter(|(_, cut)| !cut.is_empty()).collect()
     }
 
     /// The settings that a version has; `None`: it could not be loaded.

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use toml::Spanned;
-use trimtab_types::{Action, AppliesTo, Globs, Mode, PolicyKind, Rules, Severity};
+use trimtab_types::{Action, AppliesTo, Caps, Globs, Mode, PolicyKind, Rules, Severity, Size, Time};
 
-use crate::limits::{Limits, format_size, parse_size, parse_time};
+use crate::limits::Limits;
 use crate::settings::{Setting, SettingKind};
 
 /// A mistake in a manifest.
@@ -44,6 +44,8 @@ pub struct Manifest {
     pub grants: Grants,
     /// What one call may use.
     pub limits: Limits,
+    /// What it asks to be allowed to use; the operator may grant less.
+    pub asked: Limits,
     /// What happens if the policy cannot answer.
     pub fail_safe: Vec<Action>,
     /// Its settings, by key.
@@ -65,6 +67,7 @@ impl Manifest {
     pub fn parse(text: &str, file: &str) -> Result<Self, ManifestError> {
         let source = Source { text, file };
         let raw: Raw = toml::from_str(text).map_err(|error| source.syntax(&error))?;
+        let limits = source.limits(&raw.limits)?;
         Ok(Self {
             summary: source.summary(&raw.summary)?,
             component: raw.component.map(|name| source.component(&name)).transpose()?,
@@ -79,10 +82,24 @@ impl Manifest {
                 severity: raw.applies_to.severity.unwrap_or(Severity::Info),
             },
             grants: raw.grants,
-            limits: source.limits(&raw.limits)?,
+            limits,
+            asked: limits,
             fail_safe: source.fail_safe(&raw.fail_safe)?,
             settings: source.settings(&raw.settings)?,
         })
+    }
+
+    /// Grants no more than the operator lets policies have.
+    pub fn cap(&mut self, caps: &Caps) {
+        self.limits = self.asked.within(caps);
+    }
+
+    /// What was asked for and is not granted: key, asked, granted.
+    pub fn cut(&self) -> Vec<(&'static str, String, String)> {
+        let both = self.asked.shown().into_iter().zip(self.limits.shown());
+        both.filter(|(asked, granted)| asked != granted)
+            .map(|((key, asked), (_, granted))| (key, asked, granted))
+            .collect()
     }
 
     /// What deciding needs of it, for a policy that answers these questions.
@@ -145,6 +162,7 @@ struct RawLimits {
     log_lines: Option<Spanned<u64>>,
     log_line: Option<Spanned<String>>,
     host_calls: Option<Spanned<u64>>,
+    record: Option<Spanned<String>>,
     state_keys: Option<Spanned<u64>>,
     state: Option<Spanned<String>>,
 }
@@ -240,6 +258,7 @@ impl Source<'_> {
                 default.host_calls,
                 1..=most.host_calls,
             )?,
+            record: self.size("record", raw.record.as_ref(), default.record, 4 << 10..=most.record)?,
             state_keys: self.count(
                 "state-keys",
                 raw.state_keys.as_ref(),
@@ -284,25 +303,32 @@ impl Source<'_> {
         allowed: RangeInclusive<usize>,
     ) -> Result<usize, ManifestError> {
         let Some(given) = given else { return Ok(default) };
-        parse_size(given.get_ref()).filter(|size| allowed.contains(size)).ok_or_else(|| {
-            let (least, most) = (format_size(*allowed.start()), format_size(*allowed.end()));
-            let problem = format!(
-                "`{}` is not a size from {least} to {most}; write it as 64KiB or 16MiB",
-                given.get_ref()
-            );
-            self.error(given.span().start, format!("limits.{key}"), problem)
-        })
+        Size::parse(given.get_ref())
+            .map(|Size(bytes)| bytes)
+            .filter(|size| allowed.contains(size))
+            .ok_or_else(|| {
+                let (least, most) = (Size(*allowed.start()), Size(*allowed.end()));
+                let problem = format!(
+                    "`{}` is not a size from {least} to {most}; write it as 64KiB or 16MiB",
+                    given.get_ref()
+                );
+                self.error(given.span().start, format!("limits.{key}"), problem)
+            })
     }
 
     fn time(&self, given: Option<&Spanned<String>>) -> Result<std::time::Duration, ManifestError> {
         let Some(given) = given else { return Ok(Limits::DEFAULT.time) };
         let allowed = std::time::Duration::from_millis(1)..=Limits::MOST.time;
-        parse_time(given.get_ref()).filter(|time| allowed.contains(time)).ok_or_else(|| {
-            let most = Limits::MOST.time.as_secs();
-            let problem =
-                format!("`{}` is not a time from 1ms to {most}s; write it as 100ms or 2s", given.get_ref());
-            self.error(given.span().start, "limits.time", problem)
-        })
+        Time::parse(given.get_ref()).map(|Time(time)| time).filter(|time| allowed.contains(time)).ok_or_else(
+            || {
+                let most = Limits::MOST.time.as_secs();
+                let problem = format!(
+                    "`{}` is not a time from 1ms to {most}s; write it as 100ms or 2s",
+                    given.get_ref()
+                );
+                self.error(given.span().start, "limits.time", problem)
+            },
+        )
     }
 
     /// What a policy that cannot answer may cause: nothing that moves a model or spends money.

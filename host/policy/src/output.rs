@@ -1,7 +1,8 @@
 //! What leaves a call besides its answer: the lines that the policy wrote, and why the host ended it. Below everything that
 //! serves a call, so that all of it can write and stop.
 
-use trimtab_types::{FailureKind, LogLevel, LogLine};
+use serde::Serialize;
+use trimtab_types::{FailureKind, LogLevel, LogLine, Size};
 
 use crate::limits::Limits;
 
@@ -38,6 +39,9 @@ pub(crate) struct Log {
     unfinished: [Vec<u8>; 2],
     most: usize,
     longest: usize,
+    /// Bytes that the call may still add to the record, and might from the beginning.
+    room: usize,
+    record: usize,
 }
 
 impl Log {
@@ -47,7 +51,24 @@ impl Log {
             unfinished: Default::default(),
             most: limits.log_lines,
             longest: limits.log_line,
+            room: limits.record,
+            record: limits.record,
         }
+    }
+
+    /// Takes room in the record for what is read or written, or ends the call.
+    pub(crate) fn take_room(&mut self, what: &impl Serialize) -> Result<(), Stop> {
+        let mut counted = Counted(0);
+        // Counting fails for nobody.
+        let needed = serde_json::to_writer(&mut counted, what).map_or(usize::MAX, |()| counted.0);
+        self.room = self.room.checked_sub(needed).ok_or_else(|| Stop {
+            kind: FailureKind::HostCall,
+            message: format!(
+                "what it reads and writes would take more than {} of the record; the limit is limits.record",
+                Size(self.record)
+            ),
+        })?;
+        Ok(())
     }
 
     pub(crate) fn write(&mut self, level: LogLevel, message: &str) -> Result<(), Stop> {
@@ -66,7 +87,9 @@ impl Log {
         } else {
             message.to_owned()
         };
-        self.lines.push(LogLine { level, message });
+        let line = LogLine { level, message };
+        self.take_room(&line)?;
+        self.lines.push(line);
         Ok(())
     }
 
@@ -106,6 +129,20 @@ impl Log {
             }
         }
         std::mem::take(&mut self.lines)
+    }
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,10 +1,12 @@
 //! A policy's folder: its manifest and its component, as bytes. Reads policies directories and knows the one form in
 //! which a package is kept elsewhere; compiling and checking the component is `policy`'s business.
 
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use trimtab_types::{Digest, DigestBuilder, PolicyRef};
+use trimtab_files::{Directory, FilesError, Kind};
+use trimtab_types::{Caps, Digest, DigestBuilder, ErrorKind, HasKind, PolicyRef};
 
 use crate::manifest::{Manifest, ManifestError};
 
@@ -12,6 +14,8 @@ use crate::manifest::{Manifest, ManifestError};
 pub const MANIFEST: &str = "policy.toml";
 const LONGEST_MANIFEST: u64 = 256 << 10;
 const LONGEST_NAME: usize = 100;
+/// Files and folders of one directory, beyond which nobody keeps policies.
+pub(crate) const MOST_ENTRIES: usize = 10_000;
 /// Four lines, two of them comments of at most 1 and 8 KiB in minisign.
 const LONGEST_SIGNATURE: u64 = 16 << 10;
 /// The largest shipped runtime, Python's, is 18 MiB.
@@ -53,29 +57,9 @@ pub enum PackageError {
         /// Which.
         folder: PathBuf,
     },
-    /// A file cannot be read.
-    #[error("{path} cannot be read: {cause}; check that it is there and that the host may read it", path = path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// A file is larger than any policy needs.
-    #[error("{path} is larger than {most} bytes, the most that is read", path = path.display())]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-        /// How large it may be.
-        most: u64,
-    },
-    /// A link leads out of the folder.
-    #[error("{path} is a link that leads out of its folder; copy the file instead", path = path.display())]
-    Outside {
-        /// Which.
-        path: PathBuf,
-    },
+    /// A file or folder cannot be read, or is not what it has to be.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// The folder does not have exactly one component, and the manifest does not choose.
     #[error("{folder} has {count} .wasm files; build the policy there, or write `component = \"FILE.wasm\"` in {MANIFEST}", folder = folder.display())]
     Component {
@@ -95,17 +79,33 @@ pub enum PackageError {
     },
 }
 
-impl Package {
-    /// Reads a policy's folder.
-    pub fn read(folder: &Path) -> Result<Self, PackageError> {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        check_name(&name)?;
-        let path = folder.join(MANIFEST);
-        // `symlink_metadata`, so that a broken link is a link and not a missing file.
-        if path.symlink_metadata().is_err() {
-            return Err(PackageError::NoManifest { folder: folder.to_owned() });
+impl HasKind for PackageError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Files(error) => error.kind(),
+            Self::Damaged { .. } => ErrorKind::Damaged,
+            Self::Name { .. } | Self::NoManifest { .. } | Self::Component { .. } | Self::Manifest(_) => {
+                ErrorKind::Invalid
+            }
         }
-        let text = read_inside(folder, &path, LONGEST_MANIFEST)?;
+    }
+}
+
+impl Package {
+    /// Reads a policy's folder that a person named.
+    pub fn read(folder: &Path) -> Result<Self, PackageError> {
+        Self::read_from(&Directory::named(folder)?)
+    }
+
+    /// Reads a policy's folder that is open. Links in it are not followed.
+    pub fn read_from(folder: &Directory) -> Result<Self, PackageError> {
+        let name = folder.name();
+        check_name(&name)?;
+        if folder.look(MANIFEST)?.is_none() {
+            return Err(PackageError::NoManifest { folder: folder.path().to_owned() });
+        }
+        let path = folder.path().join(MANIFEST);
+        let text = folder.read(MANIFEST, LONGEST_MANIFEST)?;
         let text = String::from_utf8(text).map_err(|_| ManifestError {
             file: path.display().to_string(),
             line: 1,
@@ -114,20 +114,12 @@ impl Package {
         })?;
         let manifest = Manifest::parse(&text, &path.display().to_string())?;
         let component = match &manifest.component {
-            Some(file) => folder.join(file),
+            Some(file) => file.into(),
             None => only_component(folder)?,
         };
         let minisig = signature_beside(folder, &component)?;
-        let component = read_inside(folder, &component, LARGEST_COMPONENT)?;
+        let component = folder.read(&component, LARGEST_COMPONENT)?;
         Ok(Self { minisig, ..Self::assemble(name, manifest, text, component) })
-    }
-
-    /// Reads a folder that has to lie in a policies directory itself, and not only a link to it.
-    ///
-    /// # Errors
-    /// As [`Package::read`]; a link that leads out of the directory.
-    pub fn read_in(directory: &Path, folder: &Path) -> Result<Self, PackageError> {
-        inside(directory, folder).and_then(|_| Self::read(folder))
     }
 
     /// From what the folder would hold.
@@ -145,6 +137,11 @@ impl Package {
     fn assemble(name: String, manifest: Manifest, manifest_text: String, component: Vec<u8>) -> Self {
         let digest = DigestBuilder::new("policy").part(manifest_text.as_bytes()).part(&component).finish();
         Self { name, manifest, manifest_text, component, digest, minisig: None }
+    }
+
+    /// Grants no more of each limit than the operator lets policies have.
+    pub fn cap(&mut self, caps: &Caps) {
+        self.manifest.cap(caps);
     }
 
     /// How a package is kept by its digest: magic, length of the manifest, manifest, component. Its signature is kept
@@ -175,25 +172,25 @@ impl Package {
     }
 }
 
-/// A folder's name and what was read from it.
-pub type Folder = (String, Result<Package, PackageError>);
+/// A folder by its name, open, or why it cannot be.
+pub(crate) type Folder = (String, Result<Directory, FilesError>);
 
-/// Reads all policies of a directory, sorted by name. Hidden entries and plain files are no policies; a folder that
-/// cannot be read as one is in the list with its error, so that it is reported and keeps nothing else from loading.
-pub fn read_directory(directory: &Path) -> Result<Vec<Folder>, PackageError> {
-    let error = |cause| PackageError::Read { path: directory.to_owned(), cause };
-    let mut packages = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(error)? {
-        let entry = entry.map_err(error)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = entry.path();
-        if is_temporary(&name) || !(path.is_dir() || path.is_symlink()) {
-            continue;
+/// The folders of a policies directory, open, sorted by name; one that cannot be opened is there with its error. Hidden
+/// entries and plain files are no policies. Each is opened in the directory that was opened once, and none by a link.
+pub fn folders(directory: &Directory) -> Result<Vec<Folder>, FilesError> {
+    let names = directory.names(MOST_ENTRIES)?.into_iter().filter_map(|name| name.into_string().ok());
+    let mut folders = Vec::new();
+    for name in names.filter(|name| !is_temporary(name)) {
+        match directory.look(&name)?.map(|look| look.kind) {
+            Some(Kind::Folder | Kind::Link) => {}
+            _ => continue,
         }
-        packages.push((name, Package::read_in(directory, &path)));
+        match directory.folder(&name) {
+            Err(error) if error.is_missing() => {}
+            folder => folders.push((name, folder)),
+        }
     }
-    packages.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(packages)
+    Ok(folders)
 }
 
 /// Whether a file or folder of this name is what editors and copying programs leave for a moment, or hidden: nothing in a
@@ -212,61 +209,34 @@ fn check_name(name: &str) -> Result<(), PackageError> {
     Ok(())
 }
 
-fn only_component(folder: &Path) -> Result<PathBuf, PackageError> {
-    let error = |cause| PackageError::Read { path: folder.to_owned(), cause };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(error)? {
-        let path = entry.map_err(error)?.path();
-        let passes = path.file_name().is_none_or(|name| is_temporary(&name.to_string_lossy()));
-        if !passes && path.extension().is_some_and(|extension| extension == "wasm") {
-            found.push(path);
-        }
-    }
+fn only_component(folder: &Directory) -> Result<OsString, PackageError> {
+    let mut found = folder.names(MOST_ENTRIES)?;
+    found.retain(|name| {
+        let name = name.to_string_lossy();
+        name.ends_with(".wasm") && !is_temporary(&name)
+    });
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        several => Err(PackageError::Component { folder: folder.to_owned(), count: several.len() }),
+        several => Err(PackageError::Component { folder: folder.path().to_owned(), count: several.len() }),
     }
 }
 
 /// `COMPONENT.wasm.minisig`, as minisign names it. What is no text is no signature, and is called so when it is checked.
-fn signature_beside(folder: &Path, component: &Path) -> Result<Option<String>, PackageError> {
-    let mut path = component.as_os_str().to_owned();
-    path.push(".minisig");
-    let path = PathBuf::from(path);
-    // A broken link is a signature that cannot be read, not one that is missing.
-    if path.symlink_metadata().is_err() {
+fn signature_beside(folder: &Directory, component: &OsString) -> Result<Option<String>, PackageError> {
+    let mut name = component.clone();
+    name.push(".minisig");
+    // What is there and cannot be read is not missing.
+    if folder.look(&name)?.is_none() {
         return Ok(None);
     }
-    let bytes = read_inside(folder, &path, LONGEST_SIGNATURE)?;
+    let bytes = folder.read(&name, LONGEST_SIGNATURE)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-/// The real path of something that must lie inside a folder.
-fn inside(folder: &Path, path: &Path) -> Result<PathBuf, PackageError> {
-    let real = |path: &Path| {
-        path.canonicalize().map_err(|cause| PackageError::Read { path: path.to_owned(), cause })
-    };
-    let (folder, found) = (real(folder)?, real(path)?);
-    if found.starts_with(&folder) { Ok(found) } else { Err(PackageError::Outside { path: path.to_owned() }) }
-}
-
-/// Reads a file of the folder at once. What is compiled and digested later is this copy, whatever happens to the file.
-#[expect(clippy::disallowed_methods, reason = "this module owns the policies directories")]
-pub(crate) fn read_inside(folder: &Path, path: &Path, most: u64) -> Result<Vec<u8>, PackageError> {
-    let error = |cause| PackageError::Read { path: path.to_owned(), cause };
-    let real = inside(folder, path)?;
-    // Before it is opened: opening a pipe waits for somebody to write.
-    if !real.metadata().map_err(error)?.is_file() {
-        return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file")));
-    }
-    let file = std::fs::File::open(real).map_err(error)?;
-    bounded(file, most).map_err(error)?.ok_or_else(|| PackageError::TooLarge { path: path.to_owned(), most })
 }
 
 /// All that there is to read; nothing, where it is longer than that.
 pub(crate) fn bounded(from: impl std::io::Read, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    // One byte more than allowed, so that a file that grows meanwhile is caught as well.
+    // One byte more than allowed, so that what grows meanwhile is caught as well.
     from.take(most + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= most).then_some(bytes))
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use trimtab_types::{
-    Alert, Conditions, Decision, Experiment, Failure, FailureKind, Finding, Inventory, Judgement, LogLine,
-    Message, NoHistory, PolicyKind, PolicyRef, Read, Recommendation, Rules, Schedule, StateChange, Timestamp,
-    View,
+    Alert, Caps, Conditions, Decision, Experiment, Failure, FailureKind, Finding, Inventory, Judgement,
+    LogLine, Message, NoHistory, PolicyKind, PolicyRef, Read, Recommendation, Rules, Schedule, Size,
+    StateChange, Timestamp, View,
 };
 use wasmtime::component::{Component, Instance, InstancePre, ResourceTableError};
 use wasmtime::{Store, Trap};
@@ -26,12 +26,15 @@ use crate::manifest::Manifest;
 use crate::output::Stop;
 use crate::package::{LARGEST_COMPONENT, Package};
 use crate::register_error::RegisterError;
-use crate::sandbox::{Sandbox, TICK};
+use crate::sandbox::{STACK, Sandbox, TICK};
 use crate::settings::{self, Settings};
 use crate::wasi::MOST_HANDLES;
 
 /// What a policy may hand to the host at once, as an argument or an answer. Answers and texts have limits of their own.
 const MOST_AT_ONCE: usize = MIB;
+
+/// What wasmtime says, in an error without a type of its own, where a policy hands over more than it may at once.
+const COPIED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Of a policy's own error.
 const LONGEST_SENTENCE: usize = 4096;
@@ -135,12 +138,34 @@ impl Policy {
         package: &Package,
         overrides: &BTreeMap<String, serde_json::Value>,
     ) -> Result<Self, RegisterError> {
+        Self::register_under(sandbox, package, package.manifest.clone(), overrides)
+    }
+
+    /// The same with no more of each limit than the operator grants.
+    pub fn register_within(
+        sandbox: &Arc<Sandbox>,
+        package: &Package,
+        overrides: &BTreeMap<String, serde_json::Value>,
+        caps: &Caps,
+    ) -> Result<Self, RegisterError> {
+        let mut manifest = package.manifest.clone();
+        manifest.cap(caps);
+        Self::register_under(sandbox, package, manifest, overrides)
+    }
+
+    fn register_under(
+        sandbox: &Arc<Sandbox>,
+        package: &Package,
+        manifest: Manifest,
+        overrides: &BTreeMap<String, serde_json::Value>,
+    ) -> Result<Self, RegisterError> {
         let policy = || package.name.clone();
         check_header(package)?;
         let invalid =
             |error: wasmtime::Error| RegisterError::Invalid { policy: policy(), cause: format!("{error:#}") };
-        let component = sandbox.compile(&package.component).map_err(invalid)?;
-        let manifest = package.manifest.clone();
+        let component = sandbox
+            .compile(&package.component)
+            .map_err(|cause| RegisterError::Compile { policy: policy(), cause })?;
         let found = contract::check(&sandbox.engine, &component.component_type(), manifest.grants)
             .map_err(|problems| RegisterError::Interface { policy: policy(), problems })?;
         if found.kinds.contains(&PolicyKind::AlertFormat) && manifest.channels.is_empty() {
@@ -412,6 +437,16 @@ impl Policy {
                 Stage::Instantiation => {
                     (FailureKind::Load, format!("it could not be instantiated: {error:#}"))
                 }
+                // What is copied out of the policy is counted.
+                Stage::Question if format!("{error:#}").contains(COPIED_TOO_MUCH) => {
+                    let Limits { answer, .. } = self.manifest.limits;
+                    let most = Size(answer.max(MOST_AT_ONCE));
+                    let what = format!(
+                        "it handed over more than {most} at once; the limit on an answer is limits.answer of {}",
+                        Size(answer)
+                    );
+                    (FailureKind::InvalidAnswer, what)
+                }
                 // Whatever else goes wrong while asking is about data that the policy handed over.
                 Stage::Question => {
                     (FailureKind::InvalidAnswer, format!("it handed over something invalid: {error:#}"))
@@ -431,7 +466,15 @@ impl Policy {
                 let millis = time.as_millis();
                 (FailureKind::Deadline, format!("it was stopped after {millis} ms; the limit is limits.time"))
             }
-            Trap::StackOverflow => (FailureKind::Trap, "it recursed too deeply".to_owned()),
+            Trap::StackOverflow => {
+                let what = format!("it recursed too deeply; a call has {} of stack", Size(STACK));
+                (FailureKind::Trap, what)
+            }
+            Trap::MemoryOutOfBounds => {
+                let what = "it read or wrote outside its memory; where it recurses, the stack that it keeps inside its \
+                            memory is used up: the linker that built it sets how large that is (`-z stack-size`)";
+                (FailureKind::Trap, what.to_owned())
+            }
             trap => (FailureKind::Trap, format!("it trapped: {trap}")),
         }
     }

@@ -2,6 +2,7 @@
 
 use trimtab_types::Failure;
 
+use crate::compile::CompileError;
 use crate::package::LARGEST_COMPONENT;
 
 /// Why a policy was not accepted.
@@ -38,6 +39,14 @@ pub enum RegisterError {
         policy: String,
         /// In wasmtime's words.
         cause: String,
+    },
+    /// It cannot be compiled.
+    #[error("policy `{policy}`: {cause}")]
+    Compile {
+        /// Which policy.
+        policy: String,
+        /// Why not.
+        cause: CompileError,
     },
     /// It does not fit the policy interface or its grants.
     #[error("policy `{policy}`: {}", problems.join("\n  "))]

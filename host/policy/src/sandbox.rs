@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use trimtab_files::FilesError;
+use trimtab_types::{ErrorKind, HasKind};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::trimtab::policy::{clock, history, log, settings, state};
-use crate::cache::{Cache, CacheError};
+use crate::cache::Cache;
+use crate::compile::{CompileError, Compiler};
 use crate::guest::{Guest, MOST_INSTANCES, MOST_MEMORIES, MOST_TABLES};
 use crate::limits::{KIB, Limits};
 use crate::wasi;
@@ -20,7 +23,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// more than this gains nothing.
 const KEEP_RESIDENT: usize = 512 * KIB;
 /// Recursion in a policy; a quarter of the stack that Rust gives to threads.
-const STACK: usize = 512 * KIB;
+pub(crate) const STACK: usize = 512 * KIB;
 /// Elements of one table. Larger ones than the runtimes of shipped languages have are refused at instantiation.
 const TABLE_ELEMENTS: usize = 100_000;
 
@@ -31,11 +34,13 @@ pub struct SandboxOptions {
     pub cache: Option<PathBuf>,
     /// Calls at the same time; further ones wait.
     pub parallel_calls: u32,
+    /// Where policies are compiled.
+    pub compiler: Compiler,
 }
 
 impl Default for SandboxOptions {
     fn default() -> Self {
-        Self { cache: None, parallel_calls: 32 }
+        Self { cache: None, parallel_calls: 32, compiler: Compiler::Here }
     }
 }
 
@@ -80,7 +85,7 @@ pub enum SandboxError {
     Ticker(#[source] std::io::Error),
     /// The directory for compiled policies cannot be used.
     #[error(transparent)]
-    Cache(#[from] CacheError),
+    Cache(#[from] FilesError),
 }
 
 impl SandboxError {
@@ -90,13 +95,22 @@ impl SandboxError {
     }
 }
 
+impl HasKind for SandboxError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Engine { .. } | Self::Ticker(_) => ErrorKind::Files,
+            Self::Cache(error) => error.kind(),
+        }
+    }
+}
+
 /// The engine and everything that calls of policies share.
 ///
 /// A call runs on the thread that asks for it and needs about 1 MiB of that thread's stack.
 pub struct Sandbox {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<Guest>,
-    pub(crate) cache: Cache,
+    cache: Arc<Cache>,
     permits: Permits,
     path: CallPath,
 }
@@ -110,7 +124,7 @@ impl Sandbox {
 
     fn on(engine: Engine, path: CallPath, options: &SandboxOptions) -> Result<Arc<Self>, SandboxError> {
         let linker = linker(&engine).map_err(SandboxError::engine)?;
-        let cache = Cache::open(&engine, options.cache.as_deref())?;
+        let cache = Arc::new(Cache::open(&engine, options.cache.as_deref(), options.compiler.clone())?);
         let weak = engine.weak();
         std::thread::Builder::new()
             .name("policy-ticker".to_owned())
@@ -141,13 +155,35 @@ impl Sandbox {
     }
 
     /// Compiles a component, or takes it from memory or from the cache on disk.
-    pub(crate) fn compile(&self, component: &[u8]) -> wasmtime::Result<Arc<Component>> {
+    pub(crate) fn compile(&self, component: &[u8]) -> Result<Arc<Component>, CompileError> {
         self.cache.compile(&self.engine, component)
+    }
+
+    /// Whether a component can be registered without waiting for a compiler. If not, it is being compiled from here on, and
+    /// [`Sandbox::compiled`] rises once that is done.
+    pub fn is_ready(&self, component: &[u8]) -> bool {
+        Cache::is_ready(&self.cache, &self.engine, component)
+    }
+
+    /// How many components were compiled behind the scenes, or could not be.
+    pub fn compiled(&self) -> u64 {
+        self.cache.finished()
+    }
+
+    /// Waits until that is another number.
+    pub fn wait_compiled(&self, before: u64) {
+        self.cache.wait_finished(before);
     }
 
     /// Waits for a place in the pool.
     pub(crate) fn permit(&self) -> Permit<'_> {
         self.permits.take()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.cache.close();
     }
 }
 
@@ -179,6 +215,11 @@ fn engine(parallel: u32) -> wasmtime::Result<(Engine, CallPath)> {
         Ok(engine) => Ok((engine, CallPath::Fast)),
         Err(error) => on_demand(&error),
     }
+}
+
+/// An engine that only compiles, for engines of all kinds: how instances get their memory is nothing that code depends on.
+pub(crate) fn compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&config(None))
 }
 
 fn on_demand(error: &wasmtime::Error) -> wasmtime::Result<(Engine, CallPath)> {
@@ -236,8 +277,8 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     Ok(linker)
 }
 
-/// Places in the pool. A call that finds none waits for one that ends; all calls end.
-struct Permits {
+/// So many places, as those in the pool. Who finds none waits for somebody to end; all calls end.
+pub(crate) struct Permits {
     places: Mutex<Places>,
     freed: Condvar,
 }
@@ -248,11 +289,11 @@ struct Places {
 }
 
 impl Permits {
-    fn new(free: u32) -> Self {
+    pub(crate) fn new(free: u32) -> Self {
         Self { places: Mutex::new(Places { free, waiting: 0 }), freed: Condvar::new() }
     }
 
-    fn take(&self) -> Permit<'_> {
+    pub(crate) fn take(&self) -> Permit<'_> {
         let mut places = self.lock();
         while places.free == 0 {
             places.waiting += 1;

@@ -110,7 +110,7 @@ impl Loading<'_> {
     /// Makes a package ready, with the operator's settings.
     pub(crate) fn add(&mut self, package: &Package) -> Result<Rules, String> {
         let rule = self.configuration.policies.get(&package.name).cloned().unwrap_or_default();
-        self.loaded.add(self.sandbox, package, &rule.settings)
+        self.loaded.add(self.sandbox, package, &rule.settings, &self.configuration.limits)
     }
 
     /// Makes a version ready that is kept.

@@ -1,6 +1,6 @@
 //! How numbers, findings and what a policy read are put into words, on a terminal as on a page.
 
-use trimtab_types::{Estimate, Finding, Read, format_duration};
+use trimtab_types::{Estimate, Finding, Read, decimals, format_duration, number};
 
 /// What `held back` means beside an action.
 pub const HELD_BACK: &str =
@@ -22,9 +22,9 @@ pub fn figure(number: f64) -> String {
     if size != 0.0 && !(1e-3..1e5).contains(&size) {
         format!("{number:.2e}")
     } else if size >= 100.0 {
-        format!("{number:.0}")
+        decimals(number, 0)
     } else {
-        format!("{number:.3}")
+        decimals(number, 3)
     }
 }
 
@@ -59,9 +59,9 @@ pub fn found(finding: &Finding) -> String {
 /// What was read, in words.
 pub fn read(read: &Read) -> String {
     let estimate = |estimate: &Option<Estimate>| {
-        estimate
-            .as_ref()
-            .map_or("nothing".to_owned(), |known| format!("{} ({} samples)", known.value, known.samples))
+        estimate.as_ref().map_or("nothing".to_owned(), |known| {
+            format!("{} ({} samples)", number(known.value), known.samples)
+        })
     };
     let ago = |seconds: &u32| format_duration(u64::from(*seconds));
     let time = |known: &Option<u32>| {
@@ -100,6 +100,7 @@ mod tests {
     fn numbers_read_in_three_figures() {
         for (number, text) in [
             (0.0, "0.000"),
+            (-0.0, "0.000"),
             (0.593_796, "0.594"),
             (593.796_576, "594"),
             (2e-5, "2.00e-5"),

@@ -91,7 +91,7 @@ impl HasKind for HostError {
             Self::State(_) => ErrorKind::Damaged,
             Self::FoldStopped { .. } => ErrorKind::Stopped,
             Self::Config(_) | Self::PolicySettings { .. } => ErrorKind::Config,
-            Self::Policies(_) => ErrorKind::Files,
+            Self::Policies(error) => error.kind(),
             Self::Thread { .. } => ErrorKind::Unavailable,
             Self::NoSuchPolicy { .. } | Self::NoSuchVersion { .. } => ErrorKind::NotFound,
             Self::InForceAlready { .. } | Self::EarlierVersion { .. } => ErrorKind::Refused,

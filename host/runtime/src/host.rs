@@ -2,12 +2,13 @@
 //! answers from what was folded. Everything that serves or shows data goes through here.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::JoinHandle,
 };
 
-use trimtab_api::{MayTrade, PolicyCalls, PolicyProblem};
+use trimtab_api::{MayTrade, NotGranted, PolicyCalls, PolicyProblem};
 use trimtab_core::{Configuration, fold::State};
 use trimtab_log::{Appended, Attempt, Batch, Build, Claim, Lane, Log, LogError, Reader};
 use trimtab_policy::Sandbox;
@@ -62,11 +63,6 @@ impl Host {
     /// folds the rest, and puts configuration and policies in force.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
         let HostOptions { directory, policies, configuration, sandbox, build, started } = options;
-        std::fs::create_dir_all(&directory).map_err(|source| LogError::Directory {
-            action: "create",
-            path: directory.clone(),
-            source,
-        })?;
         let lock = DirectoryLock::take(&directory)?;
         let writer = LogsWriter::open(&directory)?;
         let log = Log::start(Box::new(writer))
@@ -92,7 +88,8 @@ impl Host {
             heads.reach(state.shard, state.head);
         }
         let progress = Progress::from(runner.places(), heads);
-        let shared = Arc::new(Shared { board, progress, calls: Mutex::default(), differences });
+        let not_granted = Mutex::new(runner.not_granted());
+        let shared = Arc::new(Shared { board, progress, calls: Mutex::default(), not_granted, differences });
         let thread = std::thread::Builder::new()
             .name("fold".into())
             .spawn({
@@ -111,7 +108,7 @@ impl Host {
             log,
             _lock: lock,
         };
-        host.put_in_force(&configuration, started)?;
+        host.put_in_force(&configuration, &BTreeSet::new(), started)?;
         Ok(host)
     }
 
@@ -185,6 +182,11 @@ impl Host {
     /// Policy folders that could not be put in force.
     pub fn policy_problems(&self) -> Vec<PolicyProblem> {
         lock(&self.problems).clone()
+    }
+
+    /// Limits that the operator grants less of than policies in force ask for.
+    pub fn not_granted(&self) -> Vec<NotGranted> {
+        lock(&self.shared.not_granted).clone()
     }
 
     /// Calls of policies since the host started.

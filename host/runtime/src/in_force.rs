@@ -1,6 +1,8 @@
 //! Changing what a host has in force: a configuration, a policies directory, an earlier version of a policy. Everything
 //! that takes time is done before; the switch itself is entries of the log.
 
+use std::collections::BTreeSet;
+
 use trimtab_api::{PolicyProblem, PolicyVersion, RolledBack};
 use trimtab_core::Configuration;
 use trimtab_log::Batch;
@@ -13,24 +15,31 @@ impl Host {
     /// time, reading, compiling and trying out, is done before; the switch itself is one entry of the log.
     ///
     /// Returns the folders that could not be put in force. A mistake in a configuration that is not in force yet changes
-    /// nothing; where it is in force already, only the policy that it is about stays as it was.
+    /// nothing; where it is in force already, only the policy that it is about stays as it was. So does a policy whose
+    /// folder is `unsettled`: somebody is changing it.
     pub fn put_in_force(
         &self,
         configuration: &Configuration,
+        unsettled: &BTreeSet<String>,
         change: Change,
     ) -> Result<Vec<PolicyProblem>, HostError> {
-        self.compare_and_switch(Some(configuration), change)
+        self.compare_and_switch(Some(configuration), unsettled, change)
     }
 
     /// The same for policies alone, under the configuration that is in force when it is this change's turn: one that was
     /// looked up before could put an older one back.
-    pub fn put_policies_in_force(&self, change: Change) -> Result<Vec<PolicyProblem>, HostError> {
-        self.compare_and_switch(None, change)
+    pub fn put_policies_in_force(
+        &self,
+        unsettled: &BTreeSet<String>,
+        change: Change,
+    ) -> Result<Vec<PolicyProblem>, HostError> {
+        self.compare_and_switch(None, unsettled, change)
     }
 
     fn compare_and_switch(
         &self,
         configuration: Option<&Configuration>,
+        unsettled: &BTreeSet<String>,
         change: Change,
     ) -> Result<Vec<PolicyProblem>, HostError> {
         let _one_at_a_time = lock(&self.swap);
@@ -38,7 +47,8 @@ impl Host {
         let snapshot = self.snapshot();
         let configuration = configuration.unwrap_or(&snapshot.standing().configuration);
         let (current, digest) = (&snapshot.standing().policies, snapshot.standing().configuration_digest);
-        let mut found = policies::inspect(&self.sandbox, configuration, &self.policies_directory, current)?;
+        let mut found =
+            policies::inspect(&self.sandbox, configuration, &self.policies_directory, current, unsettled)?;
         let mut batch = Batch::default();
         if digest != Some(configuration.digest()) {
             if let Some(error) = found.misconfigured {
@@ -54,6 +64,8 @@ impl Host {
         }
         self.switch(batch)?;
         let mut problems = lock(&self.problems);
+        // What was wrong with a folder is wrong until it has been looked at again.
+        found.problems.extend(problems.iter().filter(|problem| unsettled.contains(&problem.name)).cloned());
         for problem in found.problems.iter().filter(|problem| !problems.contains(problem)) {
             tracing::warn!(policy = problem.name, still_serving = problem.still_serving, "{problem}");
         }

@@ -1,6 +1,9 @@
 //! Configurations and policies that are in force in some log, loaded once for all logs that have the same.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use trimtab_core::{Configuration, InForce, decide::Prepared, fold::State};
 use trimtab_policy::{Loaded, Sandbox};
@@ -8,7 +11,7 @@ use trimtab_replay::{
     PrepareError,
     prepare::{self, Contents},
 };
-use trimtab_types::{Digest, Entry, PolicySetEntry};
+use trimtab_types::{Digest, Entry, PolicyRef, PolicySetEntry};
 
 /// What is in force: a configuration and a set of policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +72,11 @@ impl Kits {
     pub(crate) fn loaded(&mut self, key: KitKey) -> &mut Loaded {
         let kit = self.kept.iter_mut().find(|kit| kit.key == key);
         kit.map_or(&mut self.none, |kit| &mut kit.loaded)
+    }
+
+    /// What versions asked for and do not get: key, asked, granted.
+    pub(crate) fn cut(&self) -> BTreeMap<PolicyRef, Vec<(&'static str, String, String)>> {
+        self.kept.iter().flat_map(|kit| kit.loaded.cut()).collect()
     }
 
     /// Drops all but these.

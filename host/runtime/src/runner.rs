@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use trimtab_api::NotGranted;
 use trimtab_core::{decide::Note, fold::State};
 use trimtab_log::{Batch, Lane, Lease, Log, Reader};
 use trimtab_policy::Sandbox;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) board: Board,
     pub(crate) progress: Progress,
     pub(crate) calls: Mutex<CallCounter>,
+    /// What policies in force ask for and do not get.
+    pub(crate) not_granted: Mutex<Vec<NotGranted>>,
     /// Where what was folded again at the start was not what had been recorded.
     pub(crate) differences: Vec<Difference>,
 }
@@ -172,6 +175,20 @@ impl Runner {
         }
         self.kits.keep(&used(self.logs.values()));
         Ok(notes)
+    }
+
+    /// What its policies ask for and do not get.
+    pub(crate) fn not_granted(&self) -> Vec<NotGranted> {
+        let of = |(policy, cut): (PolicyRef, Vec<(&'static str, String, String)>)| {
+            let one = move |(limit, asked, granted): (&str, _, _)| NotGranted {
+                policy: policy.clone(),
+                limit: limit.to_owned(),
+                asked,
+                granted,
+            };
+            cut.into_iter().map(one)
+        };
+        self.kits.cut().into_iter().flat_map(of).collect()
     }
 
     fn has_output(&self) -> bool {
@@ -317,6 +334,7 @@ fn take_turns(runner: &mut Runner, shared: &Shared, reader: &LogsReader, log: &L
             runner.keep(false)?;
             append(runner.acts(), shared, log);
             if is_due || runner.places().has(&heads) {
+                *lock(&shared.not_granted) = runner.not_granted();
                 runner.publish(&shared.board);
                 shared.progress.published(runner.places());
                 published = Instant::now();

@@ -16,7 +16,8 @@ pub use serve::{Listen, ServeError, serve};
 pub use sinks::queue_file::replace_file;
 // What clients of this crate say and hear.
 pub use trimtab_api::{
-    Accepted, BaselineRequest, CheckReport, Failure, Health, KillRequest, ModelStatus, PoliciesAnswer,
-    PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
+    Accepted, BaselineRequest, CheckReport, Failure, Health, KillRequest, ModelStatus, NotGranted,
+    PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus,
+    TrustAnswer,
 };
 pub use trimtab_types::ExitCode;

@@ -227,8 +227,8 @@ async fn watch_policies(service: Arc<Service>, stopped: watch::Receiver<bool>) {
     let watch = Arc::new(Mutex::new(Changed::new(service.host().policies_directory().to_owned())));
     let look = move |service: &Service| {
         let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if watch.has_changed() {
-            service.reload_policies().inspect_err(|_| watch.look_again())?;
+        if let Some(unsettled) = watch.has_changed() {
+            service.reload_policies(&unsettled).inspect_err(|_| watch.look_again())?;
         }
         Ok(())
     };

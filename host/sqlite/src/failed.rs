@@ -1,7 +1,9 @@
 //! Why something in this crate failed: what SQLite says, in the words of the ports.
 
 use rusqlite::ErrorCode;
+use trimtab_files::FilesError;
 use trimtab_log::LogError;
+use trimtab_types::HasKind as _;
 
 /// An error on its way out of this crate, so that `?` takes SQLite's errors and those of the ports.
 #[derive(Debug)]
@@ -28,5 +30,13 @@ impl From<LogError> for Failed {
 impl From<Failed> for LogError {
     fn from(failed: Failed) -> Self {
         failed.0
+    }
+}
+
+/// What is wrong with a file, in the words of the ports.
+pub(crate) fn files(error: FilesError) -> LogError {
+    match error {
+        FilesError::Io { action, path, source } => LogError::Directory { action, path, source },
+        other => LogError::Files { kind: other.kind(), problem: other.to_string() },
     }
 }

@@ -1,12 +1,16 @@
-//! One owner of a data directory: an advisory lock that ends with the process, however it ends.
+//! One owner of a data directory: a directory and files that no other user can look into, and an advisory lock that ends
+//! with the process, however it ends.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
+use trimtab_files::Directory;
 use trimtab_log::LogError;
+
+use crate::failed::files;
 
 /// Held as long as this value lives.
 #[derive(Debug)]
@@ -15,17 +19,15 @@ pub struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Takes the lock of `directory`, or says who has it.
+    /// Takes the lock of `directory`, which is made if it is not there, or says who has it.
+    ///
+    /// # Errors
+    /// Somebody has it; directory or lock belong to another user.
     pub fn take(directory: &Path) -> Result<Self, LogError> {
         let path = directory.join("lock");
         let failed = |source| LogError::Directory { action: "lock", path: path.clone(), source };
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
+        let private = Directory::private(directory).map_err(files)?;
+        let mut file = private.private_file("lock").map_err(files)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

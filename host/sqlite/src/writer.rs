@@ -10,7 +10,7 @@ use trimtab_types::{Counts, Shard};
 
 use crate::{
     Result, codec,
-    connection::{FILE, connect, refuse_earlier},
+    connection::{FILE, close_to_others, connect, refuse_earlier},
     damaged,
     failed::Failed,
     keys::{Keys, RowKey},
@@ -60,6 +60,7 @@ impl LogsWriter {
 
     fn opened(directory: &Path) -> Result<Self> {
         refuse_earlier(directory)?;
+        close_to_others(directory)?;
         let path = directory.join(FILE);
         let mut connection = connect(&path, OpenFlags::default())?;
         SCHEMA.check_before_writing(&connection, &path)?;

@@ -75,7 +75,9 @@ impl std::fmt::Display for Action {
                 write!(f, " (within {})", crate::format_duration(u64::from(*within)))
             }
             Self::RollbackTo(version) => write!(f, " ({version})"),
-            Self::ScaleExposure(factor) | Self::MinimumConfidence(factor) => write!(f, " ({factor})"),
+            Self::ScaleExposure(factor) | Self::MinimumConfidence(factor) => {
+                write!(f, " ({})", crate::number(*factor))
+            }
             Self::ResetDetector(detector) => write!(f, " ({detector})"),
             _ => Ok(()),
         }

@@ -6,7 +6,9 @@ mod about;
 mod alert;
 mod ask;
 mod baseline;
+mod caps;
 mod counts;
+mod decimal;
 mod decision;
 mod digest;
 mod effect;
@@ -37,7 +39,9 @@ pub use about::About;
 pub use alert::{Alert, AlertKind, Message, Occasion};
 pub use ask::{Ask, Asked, Asking};
 pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, ErrorScale, Inflation, Reference};
+pub use caps::{Caps, Size, Time};
 pub use counts::Counts;
+pub use decimal::{decimals, number};
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
     Question, Read, StateChange, Verdict,

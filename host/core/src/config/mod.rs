@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Digest, Invalid, Judging, ModelKey, Scale, Trust};
+use trimtab_types::{Caps, Digest, Invalid, Judging, ModelKey, Scale, Trust};
 
 pub use trimtab_types::Glob;
 
@@ -20,6 +20,7 @@ mod e_process;
 mod health;
 mod http;
 mod layers;
+mod limits;
 mod looks;
 mod metrics;
 mod rules;
@@ -70,6 +71,9 @@ pub struct Configuration {
     /// When a policy that fails again and again is left alone.
     #[serde(skip_serializing_if = "is_default")]
     pub breaker: BreakerRules,
+    /// What policies may cost at most.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: Caps,
     /// Whose policies are put in force. It counts at that moment only, never in a replay.
     #[serde(skip_serializing_if = "is_default")]
     pub trust: Trust,
@@ -212,6 +216,7 @@ impl Configuration {
                 "must be at least 0 and below 1",
             );
         }
+        limits::check(&self.limits, &mut |ok, key, problem| need(ok, &format!("limits.{key}"), problem));
         need(self.breaker.failures > 0, "breaker.failures", "must be at least 1");
         need(self.breaker.pause.0 > 0, "breaker.pause", "must be at least one second");
         need(
@@ -334,6 +339,8 @@ mod tests {
             ("[trust]\nrequire-signed = true", &["trust.require-signed", "trust.keys"]),
             ("[trust]\nkeys = [\"RWabc\"]", &["line 2", "`RWabc`", "second line", ".pub"]),
             ("[policies.p]\ndigest = \"sha256:1f\"", &["line 2", "64 hexadecimal digits"]),
+            ("[limits]\nfuel = 5\nanswer = \"1B\"", &["limits.fuel", "limits.answer", "256B"]),
+            ("[limits]\nmemory = \"much\"", &["line 2", "`much`", "16MiB"]),
             ("[detectors.psi]\nwindow = 7", &["detectors.psi.window", "50 and 5000"]),
             ("[detectors.psi]\nwindow = \"5m\"", &["detectors.psi.window", "1h"]),
             ("[detectors.psi]\nwindow = \"40d\"", &["detectors.sketches.until", "`window`"]),

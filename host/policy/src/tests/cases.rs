@@ -189,7 +189,7 @@ pub(super) fn cases() -> Vec<Case> {
             "reading outside its memory",
             "",
             &Core { decide: "(drop (i32.load (i32.const 0x7fffffff)))", ..core() },
-            Fails(Trap, "out of bounds"),
+            Fails(Trap, "outside its memory"),
         ),
         case(
             "ending its process",
@@ -236,7 +236,19 @@ pub(super) fn cases() -> Vec<Case> {
             "100 MiB answer",
             "[limits]\nmemory = \"128MiB\"",
             &Core { memory: 1700, decide: "(i32.store (i32.const 32) (i32.const 104857600))", ..core() },
-            Fails(InvalidAnswer, "too much data"),
+            Fails(InvalidAnswer, "limits.answer of 64KiB"),
+        ),
+        case(
+            "record flood",
+            "[grants]\nstate = true",
+            &Core {
+                world: "import trimtab:policy/state@0.1.0;",
+                imports: r#"(import "trimtab:policy/state@0.1.0" "set" (func $set (param i32 i32 i32 i32)))"#,
+                decide: "(loop $again
+                    (call $set (i32.const 128) (i32.const 5) (i32.const 128) (i32.const 2048)) (br $again))",
+                ..core()
+            },
+            Fails(HostCall, "the limit is limits.record"),
         ),
         case(
             "invalid UTF-8",

@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use trimtab_files::{Directory, FilesError};
 use trimtab_types::{PolicyRef, Severity};
 
 use super::core::Core;
 use super::{finding, noon};
-use crate::{
-    CacheError, Package, PackageError, Policy, Sandbox, SandboxError, SandboxOptions, read_directory,
-};
+use crate::{Package, PackageError, Policy, Sandbox, SandboxError, SandboxOptions, folders};
 
 const MANIFEST: &str = "summary = \"a test\"";
 
@@ -23,6 +22,14 @@ fn folder(directory: &Path, name: &str, manifest: &str, components: &[&str]) {
     for component in components {
         std::fs::write(folder.join(component), Core::default().component()).expect("written");
     }
+}
+
+fn read_directory(path: &Path) -> Vec<(String, Result<Package, PackageError>)> {
+    let found = Directory::open(path).and_then(|directory| folders(&directory)).expect("is read");
+    found
+        .into_iter()
+        .map(|(name, folder)| (name, folder.map_err(Into::into).and_then(|f| Package::read_from(&f))))
+        .collect()
 }
 
 #[test]
@@ -43,7 +50,7 @@ fn a_directory_is_read_in_order_with_all_its_errors() {
     std::fs::write(path.join("directory/policy.toml"), MANIFEST).expect("written");
     std::fs::create_dir(path.join("directory/p.wasm")).expect("a folder");
 
-    let found = read_directory(path).expect("is read");
+    let found = read_directory(path);
     let shown: Vec<_> = found
         .iter()
         .map(|(name, package)| match package {
@@ -54,9 +61,9 @@ fn a_directory_is_read_in_order_with_all_its_errors() {
     let size = Core::default().component().len();
     let expected = [
         "Upper Case: `Upper Case` is no name for a policy; rename the folder: at most 100 lower-case letters, digits, dashes and underscores".to_owned(),
-        "absent: DIR/absent/b.wasm cannot be read: No such file or directory (os error 2); check that it is there and that the host may read it".to_owned(),
+        "absent: cannot read `DIR/absent/b.wasm`: No such file or directory (os error 2); check that it exists, is readable and writable, and has room".to_owned(),
         format!("chosen: {size} bytes"),
-        "directory: DIR/directory/p.wasm cannot be read: it is not a plain file; check that it is there and that the host may read it".to_owned(),
+        "directory: `DIR/directory/p.wasm` is not a plain file but a directory".to_owned(),
         "empty: DIR/empty has no policy.toml; write one, or move the folder elsewhere".to_owned(),
         format!("good: {size} bytes"),
         "mistake: DIR/mistake/policy.toml:1: sumary: unknown field `sumary`, expected one of `summary`, `component`, `mode`, `order`, `channels`, `applies-to`, `grants`, `limits`, `fail-safe`, `settings`".to_owned(),
@@ -68,12 +75,12 @@ fn a_directory_is_read_in_order_with_all_its_errors() {
 
 #[cfg(unix)]
 #[test]
-fn links_stay_inside() {
+fn links_are_not_followed() {
     use std::os::unix::fs::symlink;
     let (directory, outside) = (TempDir::new().expect("a directory"), TempDir::new().expect("another"));
     let path = directory.path();
     folder(outside.path(), "secret", MANIFEST, &["p.wasm"]);
-    // A whole folder, a component, a manifest; and one that stays inside, which is fine.
+    // A whole folder, a component, a manifest; and one that stays inside.
     symlink(outside.path().join("secret"), path.join("folder")).expect("a link");
     folder(path, "component", MANIFEST, &[]);
     symlink(outside.path().join("secret/p.wasm"), path.join("component/p.wasm")).expect("a link");
@@ -84,13 +91,16 @@ fn links_stay_inside() {
     symlink("p.wasm", path.join("within/link.wasm")).expect("a link");
     symlink("nowhere", path.join("broken")).expect("a link");
 
-    for (name, package) in read_directory(path).expect("is read") {
-        match name.as_str() {
-            "within" => assert!(package.is_ok(), "{package:?}"),
-            "broken" => assert!(matches!(package, Err(PackageError::Read { .. })), "{package:?}"),
-            _ => assert!(matches!(package, Err(PackageError::Outside { .. })), "{name}: {package:?}"),
-        }
+    let found = read_directory(path);
+    assert_eq!(found.len(), 5);
+    for (name, package) in found {
+        let error = package.expect_err("is refused");
+        assert!(matches!(error, PackageError::Files(FilesError::Link { .. })), "{name}: {error}");
     }
+    // Nor is the directory itself a link.
+    symlink(path, outside.path().join("policies")).expect("a link");
+    let error = Directory::open(&outside.path().join("policies")).expect_err("is refused");
+    assert!(matches!(error, FilesError::Link { .. }), "{error}");
 }
 
 #[test]
@@ -165,12 +175,30 @@ fn compiled_code_is_kept_and_checked() {
         assert!(decides(&cached(&path)));
         assert_eq!(std::fs::read(&file).expect("is read"), whole);
     }
-    // Whole, but nothing that this engine made: its digest is right, wasmtime refuses it.
-    let foreign = b"not compiled code at all".to_vec();
-    let digest = trimtab_types::Digest::of(&foreign);
-    std::fs::write(&file, [digest.as_bytes().as_slice(), &foreign].concat()).expect("is written");
+    // Whole, but of another component: whoever copies one entry over another has it run in no other's place.
+    let other = Core { memory: 2, ..Core::default() }.component();
+    let other = Package::from_parts("q", MANIFEST, other).expect("a package");
+    Policy::register(&cached(&path), &other, &BTreeMap::new()).expect("is accepted");
+    let theirs = files().into_iter().find(|found| *found != file).expect("another entry");
+    std::fs::rename(theirs, &file).expect("renames");
     assert!(decides(&cached(&path)));
     assert_eq!(std::fs::read(&file).expect("is read"), whole);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_entry_that_others_can_write_is_made_anew() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = TempDir::new().expect("a directory");
+    let path = directory.path().join("cache");
+    assert!(decides(&cached(&path)));
+    let file = std::fs::read_dir(&path).expect("reads").next().expect("an entry").expect("a file").path();
+    let permissions = || std::fs::metadata(&file).expect("is there").permissions();
+    assert_eq!(permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o700);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o602)).expect("permitted");
+    assert!(decides(&cached(&path)));
+    assert_eq!(permissions().mode() & 0o777, 0o600);
 }
 
 #[cfg(unix)]
@@ -181,9 +209,9 @@ fn a_cache_that_others_can_write_is_refused() {
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).expect("permitted");
     let options = SandboxOptions { cache: Some(directory.path().to_owned()), ..SandboxOptions::default() };
     let error = Sandbox::new(&options).expect_err("is refused");
-    assert!(matches!(error, SandboxError::Cache(CacheError::Writable { .. })), "{error}");
+    assert!(matches!(error, SandboxError::Cache(FilesError::Writable { .. })), "{error}");
     assert!(error.to_string().contains("chmod go-w"), "{error}");
     std::fs::write(directory.path().join("file"), "").expect("is written");
     let options = SandboxOptions { cache: Some(directory.path().join("file")), ..SandboxOptions::default() };
-    assert!(matches!(Sandbox::new(&options), Err(SandboxError::Cache(CacheError::Directory { .. }))));
+    assert!(matches!(Sandbox::new(&options), Err(SandboxError::Cache(FilesError::Io { .. }))));
 }

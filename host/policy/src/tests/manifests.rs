@@ -114,6 +114,7 @@ fn defaults_and_values_are_read() {
         log-lines = 3
         log-line = "64B"
         host-calls = 50
+        record = "32KiB"
         state-keys = 2
         state = "1KiB"
         [fail-safe]
@@ -142,6 +143,7 @@ fn defaults_and_values_are_read() {
             log_lines: 3,
             log_line: 64,
             host_calls: 50,
+            record: 32 << 10,
             state_keys: 2,
             state: 1 << 10,
         }

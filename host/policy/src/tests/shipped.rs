@@ -6,6 +6,8 @@ use std::sync::Arc;
 use trimtab_types::{Action, Estimate, FailureKind, Finding, ModelVersion, Phase, Read, Severity};
 
 use super::{alert, estimate, finding, names, noon, register, repository, sandbox, shipped};
+use trimtab_files::Directory;
+
 use crate::{NoHistory, Policy, PolicyKind, Sandbox, View, run_fixtures};
 
 #[test]
@@ -30,7 +32,8 @@ fn the_ladder_decides() {
 fn fixtures_pass() {
     let mut problems = Vec::new();
     for name in names() {
-        let reports = run_fixtures(sandbox(), &shipped(&name), &repository().join("policies").join(&name));
+        let folder = Directory::named(&repository().join("policies").join(&name)).expect("opens");
+        let reports = run_fixtures(sandbox(), &shipped(&name), &folder);
         if reports.is_empty() {
             problems.push(format!("{name} has no fixtures"));
         }

@@ -3,13 +3,14 @@
 
 mod history;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use trimtab_api::PolicyProblem;
 use trimtab_core::{Configuration, entry};
+use trimtab_files::{Directory, FilesError};
 use trimtab_log::Reader;
 use trimtab_policy::{
-    Package, Policy, ProvenanceError, RegisterError, Sandbox, read_directory, run_fixtures,
+    Package, PackageError, Policy, ProvenanceError, RegisterError, Sandbox, folders, run_fixtures,
 };
 use trimtab_types::{Digest, PolicyInForce, PolicySetEntry, Signed};
 
@@ -19,6 +20,8 @@ pub(crate) use history::{history, rolled_back, sets};
 
 /// Failed fixtures that are named.
 const MOST_FAILURES: usize = 5;
+/// How long a folder has to be gone before its policy is taken out: a new version is often put in place by two renames.
+const GONE: Duration = Duration::from_secs(2);
 
 /// What a policies directory would put in force.
 pub(crate) struct Found {
@@ -38,14 +41,42 @@ impl Found {
     }
 }
 
-/// Checks every folder. One that fails keeps its earlier version, if there was one.
+type Folders = Vec<(String, Result<Directory, FilesError>)>;
+
+/// The policies directory's folders. `None`: there is no such directory.
+fn opened(directory: &Path) -> Result<Option<Folders>, FilesError> {
+    match Directory::open(directory).and_then(|directory| folders(&directory)) {
+        Ok(folders) => Ok(Some(folders)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The folders, after a second look where one is gone whose policy is in force.
+fn settled(
+    directory: &Path,
+    current: &PolicySetEntry,
+    unsettled: &BTreeSet<String>,
+) -> Result<Option<Folders>, FilesError> {
+    let folders = opened(directory)?;
+    let there = |name: &str| folders.iter().flatten().any(|(found, _)| found == name);
+    let mut in_force = current.policies.iter().map(|entry| &entry.policy.name);
+    if in_force.all(|name| there(name) || unsettled.contains(name)) {
+        return Ok(folders);
+    }
+    std::thread::sleep(GONE);
+    opened(directory)
+}
+
+/// Checks every folder. One that fails keeps its earlier version, if there was one; so does one that is being changed,
+/// which is `unsettled`. Where the directory is not there, or is not one, everything stays in force.
 pub(crate) fn inspect(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
     directory: &Path,
     current: &PolicySetEntry,
+    unsettled: &BTreeSet<String>,
 ) -> Result<Found, HostError> {
-    let folders = if directory.is_dir() { read_directory(directory)? } else { Vec::new() };
     let mut found = Found {
         set: PolicySetEntry::default(),
         packages: Vec::new(),
@@ -53,31 +84,28 @@ pub(crate) fn inspect(
         misconfigured: None,
         _loaded: Vec::new(),
     };
-    for (name, package) in folders {
-        let serving = current.policy(&name);
-        let package = match package {
-            Ok(package) => package,
-            Err(error) => {
-                found.keep(name, current, configuration, error.to_string());
-                continue;
+    let nobody = current.policies.is_empty();
+    match settled(directory, current, unsettled) {
+        Ok(Some(folders)) => {
+            for (name, folder) in folders {
+                if !unsettled.contains(&name) {
+                    found.folder(sandbox, configuration, current, name, folder);
+                }
             }
-        };
-        if current.held.get(&name) == Some(&package.digest) {
-            found.set.held.insert(name.clone(), package.digest);
-            found.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
-            continue;
+            unsettled.iter().for_each(|name| found.stays(name, current, configuration));
         }
-        match gates(sandbox, configuration, &package, &directory.join(&name), serving) {
-            Ok((policy, signed)) => {
-                let entry = entry(policy.reference(), policy.rules(), configuration, serving);
-                found.set.policies.push(PolicyInForce { signed, ..entry });
-                found.packages.push(package);
-                found._loaded.push(policy);
-            }
-            Err(Refused::Policy(problem)) => found.keep(name, current, configuration, problem),
-            Err(Refused::Configuration(error)) => {
-                found.keep(name, current, configuration, error.to_string());
-                found.misconfigured.get_or_insert(error);
+        Ok(None) if nobody => {}
+        Err(error) if nobody => return Err(PackageError::from(error).into()),
+        gone => {
+            let problem = match gone {
+                Err(error) => error.to_string(),
+                Ok(_) => format!(
+                    "the policies directory `{}` is not there; put it back, or make an empty one to take all policies out",
+                    directory.display()
+                ),
+            };
+            for entry in &current.policies {
+                found.keep(entry.policy.name.clone(), current, configuration, problem.clone());
             }
         }
     }
@@ -99,7 +127,51 @@ pub(crate) fn inspect(
 }
 
 impl Found {
+    /// Takes a folder's policy in, if it passes every gate.
+    fn folder(
+        &mut self,
+        sandbox: &Arc<Sandbox>,
+        configuration: &Configuration,
+        current: &PolicySetEntry,
+        name: String,
+        folder: Result<Directory, FilesError>,
+    ) {
+        let opened = folder.map_err(PackageError::from);
+        let read = opened.and_then(|folder| Ok((Package::read_from(&folder)?, folder)));
+        let (mut package, folder) = match read {
+            Ok(read) => read,
+            Err(error) => return self.keep(name, current, configuration, error.to_string()),
+        };
+        if current.held.get(&name) == Some(&package.digest) {
+            return self.stays(&name, current, configuration);
+        }
+        package.cap(&configuration.limits);
+        let serving = current.policy(&name);
+        match gates(sandbox, configuration, &package, &folder, serving) {
+            Ok((policy, signed)) => {
+                let entry = entry(policy.reference(), policy.rules(), configuration, serving);
+                self.set.policies.push(PolicyInForce { signed, ..entry });
+                // What is in force is stored.
+                if serving.is_none_or(|serving| serving.policy.digest != package.digest) {
+                    self.packages.push(package);
+                }
+                self._loaded.push(policy);
+            }
+            Err(Refused::Policy(problem)) => self.keep(name, current, configuration, problem),
+            Err(Refused::Configuration(error)) => {
+                self.keep(name, current, configuration, error.to_string());
+                self.misconfigured.get_or_insert(error);
+            }
+        }
+    }
+
     /// The earlier version stays, and what was held back from it: a broken file is not yet another version.
+    fn stays(&mut self, name: &str, current: &PolicySetEntry, configuration: &Configuration) {
+        self.set.held.extend(current.held.get(name).map(|held| (name.to_owned(), *held)));
+        self.set.policies.extend(current.policy(name).map(|entry| kept(entry, configuration)));
+    }
+
+    /// The same, and it is said why.
     fn keep(
         &mut self,
         name: String,
@@ -107,10 +179,9 @@ impl Found {
         configuration: &Configuration,
         problem: String,
     ) {
-        let serving = current.policy(&name);
-        self.set.held.extend(current.held.get(&name).map(|held| (name.clone(), *held)));
-        self.set.policies.extend(serving.map(|entry| kept(entry, configuration)));
-        self.problems.push(PolicyProblem { name, problem, still_serving: serving.is_some() });
+        self.stays(&name, current, configuration);
+        let still_serving = current.policy(&name).is_some();
+        self.problems.push(PolicyProblem { name, problem, still_serving });
     }
 }
 
@@ -122,11 +193,16 @@ pub fn would_serve(
     directory: &Path,
     folder: &Path,
 ) -> Result<Policy, String> {
-    let lies_there =
-        folder.parent().and_then(|parent| parent.canonicalize().ok()) == directory.canonicalize().ok();
-    let package = if lies_there { Package::read_in(directory, folder) } else { Package::read(folder) };
-    let package = package.map_err(|error| error.to_string())?;
-    match gates(sandbox, configuration, &package, folder, None) {
+    let real = |path: &Path| path.canonicalize().ok();
+    let lies_there = folder.parent().and_then(real) == real(directory);
+    let opened = match folder.file_name() {
+        Some(name) if lies_there => Directory::open(directory).and_then(|directory| directory.folder(name)),
+        _ => Directory::named(folder),
+    };
+    let folder = opened.map_err(|error| error.to_string())?;
+    let mut package = Package::read_from(&folder).map_err(|error| error.to_string())?;
+    package.cap(&configuration.limits);
+    match gates(sandbox, configuration, &package, &folder, None) {
         Ok((policy, _)) => Ok(policy),
         Err(Refused::Policy(problem)) => Err(problem),
         Err(Refused::Configuration(error)) => Err(error.to_string()),
@@ -153,7 +229,7 @@ fn gates(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
     package: &Package,
-    folder: &Path,
+    folder: &Directory,
     serving: Option<&PolicyInForce>,
 ) -> Result<(Policy, Option<Signed>), Refused> {
     // Before anything of it is compiled.
@@ -210,5 +286,6 @@ pub(crate) fn from_store(
     package.minisig = entry.signed.as_ref().map(|signed| signed.minisig.clone());
     admit(configuration, &package)?;
     let rule = configuration.policies.get(&reference.name).cloned().unwrap_or_default();
-    Policy::register(sandbox, &package, &rule.settings).map_err(|error| fails(error.to_string()))
+    Policy::register_within(sandbox, &package, &rule.settings, &configuration.limits)
+        .map_err(|error| fails(error.to_string()))
 }

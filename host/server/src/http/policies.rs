@@ -41,6 +41,7 @@ pub(super) fn known_policies(service: &Service) -> PoliciesAnswer {
         problems: service.host.policy_problems(),
         trust: trust(&standing.configuration),
         failures: failures.collect(),
+        not_granted: service.host.not_granted(),
         calls: service.host.calls(),
     }
 }

@@ -1,6 +1,9 @@
 //! What the handlers work on, and the forms that questions and answers have.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Json,
@@ -70,12 +73,17 @@ impl Service {
 
     /// Reads configuration and policies again and puts in force what changed. `by` says who asked for it.
     pub fn reload(&self, by: &str) -> Result<Vec<PolicyProblem>, Failure> {
-        Ok(self.host.put_in_force(&(self.reload)()?, clock::change(by, ""))?)
+        Ok(self.host.put_in_force(&(self.reload)()?, &BTreeSet::new(), clock::change(by, ""))?)
     }
 
-    /// The same for policies alone, under the configuration in force.
-    pub(crate) fn reload_policies(&self) -> Result<Vec<PolicyProblem>, Failure> {
-        Ok(self.host.put_policies_in_force(clock::change("policies directory", "its files changed"))?)
+    /// The same for policies alone, under the configuration in force, but for those whose folder is being changed.
+    pub(crate) fn reload_policies(
+        &self,
+        unsettled: &BTreeSet<String>,
+    ) -> Result<Vec<PolicyProblem>, Failure> {
+        Ok(self
+            .host
+            .put_policies_in_force(unsettled, clock::change("policies directory", "its files changed"))?)
     }
 }
 

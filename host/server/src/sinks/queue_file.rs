@@ -1,16 +1,19 @@
 //! The queue file: a JSON file for a bot that polls it, replaced atomically, so that a reader sees the old one or the new one
-//! and never a part. An alert counts as delivered once it is in the file, and it stays there for ten minutes at least: where
-//! the file is full, what is new waits. Each alert has a sequence number, so that a bot sees what it has missed.
+//! and never a part. Only the host's own user can read it. An alert counts as delivered once it is in the file, and it stays
+//! there for ten minutes at least: where the file is full, what is new waits. Each alert has a sequence number, so that a bot
+//! sees what it has missed.
 
 use std::{
+    borrow::Cow,
     io::Write,
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
+use trimtab_files::Directory;
 use trimtab_log::{Attempt, EffectState, Listing, LogError, Reader, StoredEffect, effect_of};
 use trimtab_runtime::Host;
-use trimtab_types::Timestamp;
+use trimtab_types::{Timestamp, shown, shown_lines};
 
 use crate::{Failure, clock};
 
@@ -65,7 +68,7 @@ pub(crate) fn deliver(host: &Host) -> Result<usize, Failure> {
         );
         return Ok(0);
     }
-    replace_file(&host.directory().join(FILE), content(&stands).as_bytes())?;
+    Directory::named(host.directory()).and_then(|data| data.replace(FILE, &[content(&stands).as_bytes()]))?;
     let ended = clock::now();
     let attempt = |entry: &&Entry| Attempt {
         effect: entry.key.clone(),
@@ -102,7 +105,7 @@ fn entry(stored: &StoredEffect) -> Result<Entry, LogError> {
         key: effect.key.clone(),
         channel: effect.channel,
         alert: effect.body["alert"].clone(),
-        message: effect.body["message"].clone(),
+        message: message(effect.body["message"].clone()),
     };
     // Texts and JSON always serialise.
     let text = serde_json::to_string_pretty(&line).unwrap_or_default();
@@ -148,12 +151,22 @@ fn content(stands: &[&Entry]) -> String {
     format!("{{\n  \"schema_version\": {},\n  \"alerts\": [{alerts}\n  ]\n}}\n", crate::SCHEMA_VERSION)
 }
 
-/// Replaces a file atomically and durably.
+/// A message as people are shown it: whoever wrote it, it steers nothing that shows it.
+fn message(mut message: serde_json::Value) -> serde_json::Value {
+    for (part, escape) in [("title", shown as fn(&str) -> Cow<'_, str>), ("body", shown_lines)] {
+        if let Some(text) = message[part].as_str() {
+            message[part] = escape(text).into();
+        }
+    }
+    message
+}
+
+/// Replaces a file that a person named, atomically and durably. Who may read it is as the system's defaults have it.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
     let failed = |source| LogError::Directory { action: "write", path: path.to_owned(), source };
     let mut temporary = PathBuf::from(path);
     temporary.set_extension("json.new");
-    #[expect(clippy::disallowed_methods, reason = "the one place where the queue file is written")]
+    #[expect(clippy::disallowed_methods, reason = "the one place where files of people are written")]
     let mut file = std::fs::File::create(&temporary).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&temporary, path).map_err(failed)

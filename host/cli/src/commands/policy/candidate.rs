@@ -6,8 +6,9 @@ use std::{
     sync::Arc,
 };
 
+use trimtab_files::Directory;
 use trimtab_log::Reader;
-use trimtab_policy::{MANIFEST, Package, PackageError, Policy, RegisterError, Sandbox, read_directory};
+use trimtab_policy::{MANIFEST, Package, PackageError, Policy, RegisterError, Sandbox, folders};
 use trimtab_replay::{
     Standing,
     overlay::{Overlay, Substitution},
@@ -88,11 +89,10 @@ fn substitution(
         }
         return Ok(Substitution::One(Box::new(package)));
     }
-    let packages: Vec<_> = read_directory(&path)
-        .map_err(invalid)?
+    let packages: Vec<_> = folders(&Directory::named(&path)?)?
         .into_iter()
-        .map(|(_, package)| package)
-        .collect::<Result<_, _>>()
+        .map(|(_, folder)| Package::read_from(&folder?))
+        .collect::<Result<_, PackageError>>()
         .map_err(invalid)?;
     if packages.is_empty() {
         return Err(Failure::invalid(format!("`{}` holds no policies; name {KINDS}", path.display())));

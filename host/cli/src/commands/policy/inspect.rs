@@ -14,8 +14,10 @@ use crate::{
 };
 
 pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Result<ExitCode, Failure> {
-    let package = package(&folder(global, named)?)?;
-    let signature = package.signature(&configuration(global)?.trust).to_string();
+    let mut package = package(&folder(global, named)?)?;
+    let configuration = configuration(global)?;
+    let signature = package.signature(&configuration.trust).to_string();
+    package.cap(&configuration.limits);
     let sandbox = connect::sandbox(None)?;
     let policy = Policy::register(&sandbox, &package, &BTreeMap::new())
         .map_err(|error| Failure::invalid(error.to_string()))?;
@@ -33,7 +35,7 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
             "summary": manifest.summary, "kinds": kinds, "interface": versions, "imports": policy.imports(),
             "grants": granted, "mode": manifest.mode, "order": manifest.order, "channels": manifest.channels.patterns(),
             "applies_to": applies_to(&manifest.applies_to), "fail_safe": manifest.fail_safe,
-            "limits": limits(&manifest.limits), "settings": settings(&manifest.settings),
+            "limits": limits(&manifest.limits), "asked": limits(&manifest.asked), "settings": settings(&manifest.settings),
         }))?;
         return Ok(ExitCode::Ok);
     }
@@ -57,15 +59,11 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
     }
     let fail_safe: Vec<_> = manifest.fail_safe.iter().map(ToString::to_string).collect();
     output.line(format!("fail-safe  {}", fail_safe.join(", ")))?;
-    let limits = &manifest.limits;
-    output.line(format!(
-        "limits     {} fuel, {} ms, {} KiB of memory, {} KiB an answer, {} host calls",
-        limits.fuel,
-        limits.time.as_millis(),
-        limits.memory / 1024,
-        limits.answer / 1024,
-        limits.host_calls
-    ))?;
+    let limits = manifest.limits.shown().map(|(key, limit)| format!("{key} {limit}"));
+    output.line(format!("limits     {}", limits.join(", ")))?;
+    for (key, asked, granted) in manifest.cut() {
+        output.line(format!("not given  {key} {asked}, which it asks for: [limits] allows {granted}"))?;
+    }
     if !manifest.settings.is_empty() {
         let mut table = Table::new(&["setting", "type", "default", "allowed", "summary"]);
         for (key, setting) in &manifest.settings {
@@ -115,10 +113,12 @@ fn applies_to(applies_to: &AppliesTo) -> Value {
 
 /// Sizes in bytes.
 fn limits(limits: &Limits) -> Value {
-    let Limits { fuel, time, memory, answer, log_lines, log_line, host_calls, state_keys, state } = limits;
+    let Limits { fuel, time, memory, answer, log_lines, log_line, host_calls, record, state_keys, state } =
+        limits;
     json!({
         "fuel": fuel, "time_ms": u64::try_from(time.as_millis()).unwrap_or(u64::MAX), "memory": memory, "answer": answer,
-        "log_lines": log_lines, "log_line": log_line, "host_calls": host_calls, "state_keys": state_keys, "state": state,
+        "log_lines": log_lines, "log_line": log_line, "host_calls": host_calls, "record": record,
+        "state_keys": state_keys, "state": state,
     })
 }
 

@@ -1,6 +1,6 @@
 //! `trimtab policy list`: what is in force and how it does, and what is not in force and why.
 
-use trimtab_server::{ExitCode, Failure, PoliciesAnswer};
+use trimtab_server::{ExitCode, Failure, NotGranted, PoliciesAnswer};
 use trimtab_types::PolicyInForce;
 
 use crate::{
@@ -22,6 +22,11 @@ pub(super) async fn list(global: &Global, output: &mut Output) -> Result<ExitCod
     }
     for problem in &listed.problems {
         output.line(output.paint(&problem.to_string(), Tone::Warning))?;
+    }
+    for NotGranted { policy, limit, asked, granted } in &listed.not_granted {
+        let text =
+            format!("not given: `{}` asks for {limit} {asked}, and [limits] allows {granted}", policy.name);
+        output.line(output.paint(&text, Tone::Warning))?;
     }
     for (name, digest) in &listed.held {
         let text = format!(

@@ -18,7 +18,8 @@ mod test;
 use std::path::{Component, Path, PathBuf};
 
 use trimtab_core::Configuration;
-use trimtab_policy::{MANIFEST, Package, read_directory};
+use trimtab_files::Directory;
+use trimtab_policy::{MANIFEST, Package};
 use trimtab_server::{ExitCode, Failure};
 
 use crate::{
@@ -80,7 +81,7 @@ fn folders(global: &Global, named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> 
             directory.display()
         )));
     }
-    let found = read_directory(&directory).map_err(|error| Failure::files(error.to_string()))?;
+    let found = trimtab_policy::folders(&Directory::open(&directory)?)?;
     Ok(found.into_iter().map(|(name, _)| directory.join(name)).collect())
 }
 

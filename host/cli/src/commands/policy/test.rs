@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use trimtab_files::Directory;
 use trimtab_policy::{
     Exercised, FIXTURES, FixtureReport, Manifest, Policy, PolicyKind, Sandbox, run_fixtures,
 };
@@ -91,7 +92,7 @@ fn one(sandbox: &Arc<Sandbox>, folder: &Path, update: bool) -> Result<Tested, Fa
         .map_err(|error| Failure::invalid(error.to_string()))?;
     let mut exercised = Exercised::default();
     let mut fixtures = Vec::new();
-    for report in run_fixtures(sandbox, &package, folder) {
+    for report in run_fixtures(sandbox, &package, &Directory::named(folder)?) {
         exercised.add(&report.exercised);
         let outcome = match &report.updated {
             _ if report.passed() => Outcome::Passed,
