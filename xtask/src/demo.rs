@@ -373,12 +373,14 @@ impl Story {
             self.seen.allowed_again = true;
             self.may_trade(FADING)?;
             self.screen.gap();
-            self.screen.say("A person restores the full exposure:");
-            let args =
-                ["kill", "off", FADING.name, "--reason", "recovered, checked by hand", "--actor", "demo"];
-            self.screen.command(&args);
-            let output = self.host.run(&args)?;
-            self.screen.block(output.stdout.trim_end(), Tone::Plain);
+            self.screen.say("A person allows trading again, and restores the full exposure:");
+            for what in [&["kill", "off"], &["exposure", "clear"]] {
+                let who = [FADING.name, "--reason", "recovered, checked by hand", "--actor", "demo"];
+                let args = [&what[..], &who].concat();
+                self.screen.command(&args);
+                let output = self.host.run(&args)?;
+                self.screen.block(output.stdout.trim_end(), Tone::Plain);
+            }
             let (allowed, exposure) = self.may_trade(FADING)?;
             if !allowed || exposure < 1.0 {
                 return Err(Failed("a person allowed trading again, but may-trade does not".to_owned()));

@@ -3,8 +3,10 @@
 use axum::extract::{Path, State, rejection::PathRejection};
 use serde::Serialize;
 use trimtab_api::Failure;
-use trimtab_log::{EffectState, Listing, LogError, Reader, decision_of, effect_of, findings_of};
-use trimtab_types::{DecisionRecord, Effect, Finding};
+use trimtab_log::{
+    EffectState, Listing, LogError, Reader, StoredEffect, decision_of, effect_of, findings_of,
+};
+use trimtab_types::{DecisionRecord, Effect, Finding, Timestamp};
 
 use super::{
     questions::ListQuery,
@@ -18,6 +20,15 @@ struct SentEffect {
     #[serde(flatten)]
     effect: Effect,
     state: EffectState,
+    /// When it was delivered.
+    delivered: Option<Timestamp>,
+}
+
+impl SentEffect {
+    fn of(stored: &StoredEffect) -> Result<Self, LogError> {
+        let delivered = stored.tried.filter(|_| stored.state == EffectState::Delivered);
+        Ok(Self { effect: effect_of(stored)?, state: stored.state, delivered })
+    }
 }
 
 /// Changes of findings, the newest first: those of one moment in the reverse of their order, as if each were a row.
@@ -95,10 +106,7 @@ pub(super) async fn effects(
         let listing = query.listing()?;
         let effects: Vec<SentEffect> = service.read(|reader| {
             let stored = reader.effects(&listing)?;
-            let sent = stored
-                .iter()
-                .map(|stored| Ok(SentEffect { effect: effect_of(stored)?, state: stored.state }));
-            Ok(sent.collect::<Result<_, LogError>>()?)
+            Ok(stored.iter().map(SentEffect::of).collect::<Result<_, _>>()?)
         })?;
         Ok(Reply(serde_json::json!({ "effects": effects })))
     })
