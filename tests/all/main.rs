@@ -9,6 +9,7 @@ mod alerts;
 mod allocations;
 mod authoring;
 mod browser;
+mod compiling;
 mod crash;
 mod crates;
 mod doors;

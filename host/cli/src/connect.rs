@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use trimtab_core::Configuration;
-use trimtab_policy::{Sandbox, SandboxOptions};
+use trimtab_core::{Configuration, config::HostSettings};
+use trimtab_policy::{ChildCompiler, Compiler, Sandbox, SandboxOptions};
 use trimtab_runtime::{Host, HostError, HostOptions};
 use trimtab_server::{ExitCode, Failure, Service, client::Client};
 
@@ -54,11 +54,12 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
     }
     let configuration = read_configuration(&config)?;
     let policies = policies_directory(data, &configuration);
+    let sandbox = sandbox(Some(data.join("cache")), &configuration.host)?;
     let host = Host::open(HostOptions {
         directory: data.to_owned(),
         policies,
         configuration,
-        sandbox: sandbox(Some(data.join("cache")))?,
+        sandbox,
         build: BUILD.to_owned(),
         started: trimtab_server::clock::change("start", ""),
     });
@@ -79,9 +80,31 @@ pub(crate) fn policies_directory(data: &Path, configuration: &Configuration) -> 
     data.join(configuration.host.policies.as_deref().unwrap_or("policies"))
 }
 
-/// A sandbox, with its cache of compiled policies.
-pub(crate) fn sandbox(cache: Option<PathBuf>) -> Result<Arc<Sandbox>, Failure> {
-    Ok(Sandbox::new(&SandboxOptions { cache, ..SandboxOptions::default() })?)
+/// A sandbox, with its cache of compiled policies; this program itself, as a child process, is what compiles them.
+pub(crate) fn sandbox(cache: Option<PathBuf>, host: &HostSettings) -> Result<Arc<Sandbox>, Failure> {
+    let compiler = Compiler::Child(ChildCompiler {
+        program: program()?,
+        time: host.compile_time.0,
+        memory: host.compile_memory.0,
+    });
+    Ok(Sandbox::new(&SandboxOptions { cache, compiler, ..SandboxOptions::default() })?)
+}
+
+/// The same for commands of authors, which need no data directory: what they compile is kept in the user's own cache.
+pub(crate) fn authors_sandbox(host: &HostSettings) -> Result<Arc<Sandbox>, Failure> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    let Some(caches) = caches else { return sandbox(None, host) };
+    // Without a cache it only takes longer.
+    sandbox(Some(caches.join("trimtab")), host).or_else(|_| sandbox(None, host))
+}
+
+/// The file that this process was started from, also where another has taken its name meanwhile.
+fn program() -> Result<PathBuf, Failure> {
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe().map_err(|error| Failure::files(format!("cannot find this program: {error}")))
 }
 
 /// Reads a configuration file.

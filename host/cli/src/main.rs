@@ -18,6 +18,12 @@ use crate::args::{Cli, Command};
 use crate::output::Output;
 
 fn main() -> process::ExitCode {
+    // Before anything else of this program has begun: the child that compiles has limits on memory and threads of its own.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == trimtab_policy::COMPILE) {
+        let rest: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+        return code(trimtab_policy::compile_as_child(&rest));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -47,7 +47,7 @@ enum Known {
     Compiling,
     /// Weak, so that what no policy uses any more is dropped.
     Compiled(Weak<Component>),
-    /// It would fail again.
+    /// Why it could not be compiled.
     Failed(CompileError),
 }
 
@@ -82,8 +82,8 @@ impl InMemory {
         }
         match compiled {
             Ok(component) => self.known.insert(digest, Known::Compiled(Arc::downgrade(component))),
-            Err(error) if error.lasts() => self.known.insert(digest, Known::Failed(error.clone())),
-            Err(_) => self.known.remove(&digest),
+            Err(CompileError::Closing) => self.known.remove(&digest),
+            Err(error) => self.known.insert(digest, Known::Failed(error.clone())),
         };
     }
 }
@@ -115,7 +115,13 @@ impl Cache {
         loop {
             match in_memory.about(&digest) {
                 Some(Ok(Some(component))) => return Ok(component),
-                Some(Err(error)) => return Err(error),
+                Some(Err(error)) => {
+                    // What may be better next time is told once.
+                    if !error.lasts() {
+                        in_memory.known.remove(&digest);
+                    }
+                    return Err(error);
+                }
                 Some(Ok(None)) => {
                     in_memory = self.changed.wait(in_memory).unwrap_or_else(PoisonError::into_inner);
                 }
@@ -141,7 +147,10 @@ impl Cache {
 
     /// Whether `compile` would not wait for a compiler. If it would, one begins.
     pub(crate) fn is_ready(this: &Arc<Self>, engine: &Engine, component: &[u8]) -> bool {
-        let Compiler::Child(_) = this.compiler else { return true };
+        // Who closes waits for nobody.
+        if matches!(this.compiler, Compiler::Here) || this.closing.load(Ordering::Acquire) {
+            return true;
+        }
         let digest = Digest::of(component);
         let entry = this.entry(digest).name();
         let kept = this.directory.as_ref().map(|directory| directory.look(&entry));

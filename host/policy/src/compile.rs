@@ -47,13 +47,6 @@ pub struct ChildCompiler {
     pub memory: usize,
 }
 
-impl ChildCompiler {
-    /// Ample for what the shipped languages make.
-    pub const TIME: Duration = Duration::from_secs(60);
-    /// The same.
-    pub const MEMORY: usize = 1 << 30;
-}
-
 /// Why a component was not compiled.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CompileError {

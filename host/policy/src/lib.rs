@@ -33,7 +33,7 @@ pub use fixture::{
 pub use limits::Limits;
 pub use loaded::{GivenSettings, Loaded};
 pub use manifest::{Grants, Manifest, ManifestError};
-pub use package::{MANIFEST, Package, PackageError, folders, is_temporary};
+pub use package::{KeptPackage, MANIFEST, Package, PackageError, folders, is_temporary};
 pub use policy::{Call, Policy};
 pub use provenance::{ProvenanceError, SignatureState, admit};
 pub use register_error::RegisterError;

@@ -21,7 +21,7 @@ const LONGEST_SIGNATURE: u64 = 16 << 10;
 /// The largest shipped runtime, Python's, is 18 MiB.
 pub(crate) const LARGEST_COMPONENT: u64 = 64 << 20;
 /// First bytes of a kept package, with the version of the form.
-const MAGIC: &[u8; 16] = b"trimtab-policy\x00\x01";
+const MAGIC: &[u8; 16] = b"trimtab-policy\x00\x02";
 
 /// A policy as it was read: nothing in it is trusted yet.
 #[derive(Debug, Clone)]
@@ -144,31 +144,44 @@ impl Package {
         self.manifest.cap(caps);
     }
 
-    /// How a package is kept by its digest: magic, length of the manifest, manifest, component. Its signature is kept
-    /// with the set that it is in force in.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let text = self.manifest_text.as_bytes();
-        let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + text.len() + self.component.len());
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(text);
-        bytes.extend_from_slice(&self.component);
-        bytes
+    /// What is kept of a package, by digest: the package itself, and its component, which packages with the same one share.
+    /// Its signature is kept with the set that it is in force in.
+    pub fn to_kept(&self) -> [(Digest, Vec<u8>); 2] {
+        let component = Digest::of(&self.component);
+        let head = [MAGIC, &component.as_bytes()[..], self.manifest_text.as_bytes()].concat();
+        [(self.digest, head), (component, self.component.clone())]
+    }
+}
+
+/// A package as it is kept by its digest: magic, digest of the component, manifest. The component is kept by its own.
+#[derive(Debug)]
+pub struct KeptPackage {
+    reference: PolicyRef,
+    manifest_text: String,
+    /// Which component it wants.
+    pub component: Digest,
+}
+
+impl KeptPackage {
+    /// Reads what is kept by the digest of a package.
+    pub fn read(reference: &PolicyRef, bytes: &[u8]) -> Result<Self, PackageError> {
+        let split = || {
+            let (component, text) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
+            Some((Digest::from_bytes(component)?, String::from_utf8(text.to_vec()).ok()?))
+        };
+        match split() {
+            Some((component, manifest_text)) => {
+                Ok(Self { reference: reference.clone(), manifest_text, component })
+            }
+            None => Err(PackageError::Damaged { name: reference.name.clone() }),
+        }
     }
 
-    /// The opposite of `to_bytes`; what was kept must still be what the reference names.
-    pub fn from_bytes(reference: &PolicyRef, bytes: &[u8]) -> Result<Self, PackageError> {
-        let name = &reference.name;
-        let split = || {
-            let (length, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
-            let (text, component) =
-                rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-            Some((std::str::from_utf8(text).ok()?, component.to_vec()))
-        };
-        let damaged = || PackageError::Damaged { name: name.clone() };
-        let (text, component) = split().ok_or_else(damaged)?;
-        let package = Self::from_parts(name, text, component)?;
-        if package.digest == reference.digest { Ok(package) } else { Err(damaged()) }
+    /// The package, with its component; what was kept must still be what the reference names.
+    pub fn with(self, component: Vec<u8>) -> Result<Package, PackageError> {
+        let PolicyRef { name, digest } = self.reference;
+        let package = Package::from_parts(name, self.manifest_text, component)?;
+        if package.digest == digest { Ok(package) } else { Err(PackageError::Damaged { name: package.name }) }
     }
 }
 

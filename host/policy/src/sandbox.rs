@@ -175,6 +175,11 @@ impl Sandbox {
         self.cache.wait_finished(before);
     }
 
+    /// Ends whatever is being compiled, and compiles nothing more: the host stops.
+    pub fn close(&self) {
+        self.cache.close();
+    }
+
     /// Waits for a place in the pool.
     pub(crate) fn permit(&self) -> Permit<'_> {
         self.permits.take()

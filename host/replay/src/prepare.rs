@@ -9,7 +9,7 @@ use trimtab_core::{
     fold::{BadState, State},
 };
 use trimtab_log::{LogError, Reader};
-use trimtab_policy::{Loaded, Package, Sandbox};
+use trimtab_policy::{KeptPackage, Loaded, Package, PackageError, Sandbox};
 use trimtab_types::{Digest, ErrorKind, HasKind, Place, PolicyRef, PolicySetEntry, Rules};
 
 /// Why the log cannot be folded further. None of this is a policy's doing.
@@ -91,10 +91,11 @@ impl Contents<'_> {
     /// A policy's package that is kept.
     pub(crate) fn package(&self, name: &str, digest: &Digest) -> Result<Package, PrepareError> {
         let what = format!("policy {name}");
-        let bytes = self.bytes(&what, digest)?;
+        let damaged = |error: PackageError| self.missing(&what, digest, error.to_string());
         let reference = PolicyRef { name: name.to_owned(), digest: *digest };
-        Package::from_bytes(&reference, &bytes)
-            .map_err(|error| self.missing(&what, digest, error.to_string()))
+        let kept = KeptPackage::read(&reference, &self.bytes(&what, digest)?).map_err(damaged)?;
+        let component = self.bytes(&format!("component of {what}"), &kept.component)?;
+        kept.with(component).map_err(damaged)
     }
 }
 

@@ -6,13 +6,23 @@ use std::collections::BTreeSet;
 use trimtab_api::{PolicyProblem, PolicyVersion, RolledBack};
 use trimtab_core::Configuration;
 use trimtab_log::Batch;
-use trimtab_types::{Change, Entry};
+use trimtab_policy::Policy;
+use trimtab_types::{Change, Entry, PolicyInForce, PolicySetEntry};
 
 use crate::{Host, HostError, policies, progress::lock};
 
+/// What came of a comparison.
+enum Compared {
+    /// What differed is in force, but for these folders.
+    Done(Vec<PolicyProblem>),
+    /// Something is being compiled first.
+    Waiting,
+}
+
 impl Host {
     /// Compares configuration and policies directory with what is in force, and logs what differs. Everything that takes
-    /// time, reading, compiling and trying out, is done before; the switch itself is one entry of the log.
+    /// time, reading, compiling and trying out, is done before; the switch itself is one entry of the log. Nobody else
+    /// waits for what this one's policies take to compile.
     ///
     /// Returns the folders that could not be put in force. A mistake in a configuration that is not in force yet changes
     /// nothing; where it is in force already, only the policy that it is about stays as it was. So does a policy whose
@@ -23,17 +33,24 @@ impl Host {
         unsettled: &BTreeSet<String>,
         change: Change,
     ) -> Result<Vec<PolicyProblem>, HostError> {
-        self.compare_and_switch(Some(configuration), unsettled, change)
+        loop {
+            let compiled = self.sandbox.compiled();
+            match self.compare_and_switch(Some(configuration), unsettled, change.clone())? {
+                Compared::Done(problems) => return Ok(problems),
+                Compared::Waiting => self.sandbox.wait_compiled(compiled),
+            }
+        }
     }
 
     /// The same for policies alone, under the configuration that is in force when it is this change's turn: one that was
-    /// looked up before could put an older one back.
+    /// looked up before could put an older one back. Waits for no compiler: what is not compiled yet stays as it is, and
+    /// whoever calls looks again when [`Sandbox::compiled`](trimtab_policy::Sandbox::compiled) has risen.
     pub fn put_policies_in_force(
         &self,
         unsettled: &BTreeSet<String>,
         change: Change,
-    ) -> Result<Vec<PolicyProblem>, HostError> {
-        self.compare_and_switch(None, unsettled, change)
+    ) -> Result<(), HostError> {
+        self.compare_and_switch(None, unsettled, change).map(drop)
     }
 
     fn compare_and_switch(
@@ -41,14 +58,19 @@ impl Host {
         configuration: Option<&Configuration>,
         unsettled: &BTreeSet<String>,
         change: Change,
-    ) -> Result<Vec<PolicyProblem>, HostError> {
+    ) -> Result<Compared, HostError> {
         let _one_at_a_time = lock(&self.swap);
         self.settle()?;
         let snapshot = self.snapshot();
+        let waits = configuration.is_some();
         let configuration = configuration.unwrap_or(&snapshot.standing().configuration);
         let (current, digest) = (&snapshot.standing().policies, snapshot.standing().configuration_digest);
         let mut found =
             policies::inspect(&self.sandbox, configuration, &self.policies_directory, current, unsettled)?;
+        // Who waits has all at once, so that a start is one change and a mistake changes nothing.
+        if waits && !found.waiting.is_empty() {
+            return Ok(Compared::Waiting);
+        }
         let mut batch = Batch::default();
         if digest != Some(configuration.digest()) {
             if let Some(error) = found.misconfigured {
@@ -65,12 +87,15 @@ impl Host {
         self.switch(batch)?;
         let mut problems = lock(&self.problems);
         // What was wrong with a folder is wrong until it has been looked at again.
-        found.problems.extend(problems.iter().filter(|problem| unsettled.contains(&problem.name)).cloned());
+        let not_looked_at = |problem: &&PolicyProblem| {
+            unsettled.contains(&problem.name) || found.waiting.contains(&problem.name)
+        };
+        found.problems.extend(problems.iter().filter(not_looked_at).cloned());
         for problem in found.problems.iter().filter(|problem| !problems.contains(problem)) {
             tracing::warn!(policy = problem.name, still_serving = problem.still_serving, "{problem}");
         }
         problems.clone_from(&found.problems);
-        Ok(found.problems)
+        Ok(Compared::Done(found.problems))
     }
 
     /// Goes back to an earlier version of a policy: the one before, or the one whose digest begins with `to`. What
@@ -81,21 +106,32 @@ impl Host {
         to: Option<&str>,
         change: Change,
     ) -> Result<RolledBack, HostError> {
+        // Compiled where nobody waits for it; in its turn it is at hand.
+        let _compiled = self.earlier_version(name, to)?;
         let _one_at_a_time = lock(&self.swap);
+        let (mut set, policy, _loaded) = self.earlier_version(name, to)?;
+        set.change = Some(change);
+        let held = set.held.get(name).copied();
+        self.switch(Batch::of(vec![Entry::PolicySet(set).into()]))?;
+        Ok(RolledBack { policy, held })
+    }
+
+    /// The set with an earlier version of a policy, that version, and it loaded: it may have been accepted under other
+    /// settings.
+    fn earlier_version(
+        &self,
+        name: &str,
+        to: Option<&str>,
+    ) -> Result<(PolicySetEntry, PolicyInForce, Policy), HostError> {
         self.settle()?;
         let snapshot = self.snapshot();
         let standing = snapshot.standing();
         let reader = self.reader()?;
-        let sets = policies::sets(&reader)?;
-        let mut set = policies::rolled_back(&sets, &standing.policies, name, to)?;
-        set.change = Some(change);
+        let set = policies::rolled_back(&policies::sets(&reader)?, &standing.policies, name, to)?;
         let policy =
             set.policy(name).cloned().ok_or_else(|| HostError::NoSuchPolicy { name: name.to_owned() })?;
-        let held = set.held.get(name).copied();
-        // It may have been accepted under other settings.
-        let _loaded = policies::from_store(&self.sandbox, &standing.configuration, &policy, &reader)?;
-        self.switch(Batch::of(vec![Entry::PolicySet(set).into()]))?;
-        Ok(RolledBack { policy, held })
+        let loaded = policies::from_store(&self.sandbox, &standing.configuration, &policy, &reader)?;
+        Ok((set, policy, loaded))
     }
 
     /// Appends what is to be in force, and waits until it is.

@@ -74,8 +74,13 @@ impl Changed {
 
     /// What was acted on failed, and not because of the files: try again in a while.
     pub(crate) fn look_again(&mut self) {
-        self.folders.values_mut().for_each(|folder| folder.known = None);
+        self.look_at_all();
         self.wait = PATIENCE;
+    }
+
+    /// Counts everything as changed: something could not be acted on until now.
+    pub(crate) fn look_at_all(&mut self) {
+        self.folders.values_mut().for_each(|folder| folder.known = None);
     }
 
     /// What was seen, or why nothing.

@@ -119,7 +119,7 @@ pub async fn serve(
     let mut servers =
         vec![tokio::spawn(answer::<std::os::unix::net::SocketAddr>(unix, app.clone(), connections.clone()))];
     if let Some((listener, names)) = tcp {
-        let app = doors::guard(app, service, names);
+        let app = doors::guard(app, Arc::clone(&service), names);
         servers.push(tokio::spawn(answer::<SocketAddr>(listener, app, connections.clone())));
     }
     ready(&path, bound);
@@ -128,6 +128,7 @@ pub async fn serve(
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping: finishing the requests under way");
+    service.host().sandbox().close();
     stop.send_replace(true);
     // A client that holds its connection open does not hold the host up.
     connections.graceful_shutdown(Some(GRACE));
@@ -224,9 +225,15 @@ async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
 
 /// Puts in force what changed in the policies directory.
 async fn watch_policies(service: Arc<Service>, stopped: watch::Receiver<bool>) {
-    let watch = Arc::new(Mutex::new(Changed::new(service.host().policies_directory().to_owned())));
+    let compiled = service.host().sandbox().compiled();
+    let watch = Changed::new(service.host().policies_directory().to_owned());
+    let watch = Arc::new(Mutex::new((watch, compiled)));
     let look = move |service: &Service| {
-        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let (watch, compiled) = &mut *watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = service.host().sandbox().compiled();
+        if std::mem::replace(compiled, now) != now {
+            watch.look_at_all();
+        }
         if let Some(unsettled) = watch.has_changed() {
             service.reload_policies(&unsettled).inspect_err(|_| watch.look_again())?;
         }

@@ -149,7 +149,7 @@ fn open(
     };
     let kept = with_policies(&text, &policies)?;
     trimtab_server::replace_file(&path, kept.as_bytes())?;
-    let sandbox = connect::sandbox(Some(directory.join("cache")))?;
+    let sandbox = connect::sandbox(Some(directory.join("cache")), &configuration.host)?;
     let host = Host::open(HostOptions {
         directory,
         policies,

@@ -18,6 +18,7 @@ mod detectors;
 mod distributions;
 mod e_process;
 mod health;
+mod host;
 mod http;
 mod layers;
 mod limits;
@@ -31,6 +32,7 @@ pub use detectors::*;
 pub use distributions::*;
 pub use e_process::*;
 pub use health::*;
+pub use host::HostSettings;
 pub use http::HttpSettings;
 pub use looks::*;
 pub use metrics::*;
@@ -79,16 +81,6 @@ pub struct Configuration {
     pub trust: Trust,
     /// The operator's settings of policies, by policy.
     pub policies: BTreeMap<String, PolicyRule>,
-}
-
-/// Where this host finds and serves things.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct HostSettings {
-    /// The policies directory, relative to the data directory; `policies` in it where nothing is said.
-    pub policies: Option<String>,
-    /// Address on loopback to serve HTTP on, besides the local socket.
-    pub listen: Option<String>,
 }
 
 /// A configuration that cannot be used.
@@ -185,6 +177,7 @@ impl Configuration {
                 problems.push(Invalid::new(format!("`{key}`"), problem));
             }
         };
+        self.host.check(&mut |ok, key, problem| need(ok, &format!("host.{key}"), problem));
         self.http.check(&mut |ok, key, problem| need(ok, &format!("http.{key}"), problem));
         let judging = &self.judging;
         need(
@@ -329,6 +322,8 @@ mod tests {
             ("[detectors.ks]\nminimum = 600\nmedium = 0.3", &["detectors.ks.minimum", "detectors.ks.medium"]),
             ("[detectors.psi]\nwindow = true", &["line 2", "number of predictions"]),
             ("[fleet]\nalpha = 5", &["fleet.alpha"]),
+            ("[host]\ncompile-time = \"100ms\"", &["host.compile-time", "at least 1s"]),
+            ("[host]\ncompile-memory = \"1MiB\"", &["host.compile-memory", "at least 64MiB"]),
             ("[http]\nhosts = []", &["http.hosts", "at least one"]),
             (
                 "[http]\nhosts = [\"localhost:7878\"]",

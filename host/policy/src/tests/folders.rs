@@ -11,7 +11,7 @@ use trimtab_types::{PolicyRef, Severity};
 
 use super::core::Core;
 use super::{finding, noon};
-use crate::{Package, PackageError, Policy, Sandbox, SandboxError, SandboxOptions, folders};
+use crate::{KeptPackage, Package, PackageError, Policy, Sandbox, SandboxError, SandboxOptions, folders};
 
 const MANIFEST: &str = "summary = \"a test\"";
 
@@ -104,27 +104,32 @@ fn links_are_not_followed() {
 }
 
 #[test]
-fn packages_are_kept_whole() {
+fn packages_are_kept_whole_and_components_once() {
     let package = Package::from_parts("p", MANIFEST, Core::default().component()).expect("a package");
     let named = |name: &str| PolicyRef { name: name.into(), digest: package.digest };
-    let bytes = package.to_bytes();
-    let back = Package::from_bytes(&named("p"), &bytes).expect("is whole");
-    assert_eq!((back.digest, &back.component), (package.digest, &package.component));
-    let damaged = |bytes: &[u8]| {
-        assert!(matches!(Package::from_bytes(&named("p"), bytes), Err(PackageError::Damaged { .. })));
+    let [(digest, bytes), (component, code)] = package.to_kept();
+    assert_eq!((digest, &code), (package.digest, &package.component));
+    let back = |name: &str, bytes: &[u8], component: &[u8]| {
+        KeptPackage::read(&named(name), bytes).and_then(|kept| kept.with(component.to_vec()))
     };
-    [&bytes[..10], &bytes[..20], &bytes[1..], b""].into_iter().for_each(damaged);
-    let mut long = bytes.clone();
-    long[16..24].fill(0xff);
-    damaged(&long);
+    assert_eq!(KeptPackage::read(&named("p"), &bytes).expect("is whole").component, component);
+    let whole = back("p", &bytes, &code).expect("is whole");
+    assert_eq!((whole.digest, &whole.component), (package.digest, &package.component));
+    let damaged = |bytes: &[u8], component: &[u8]| {
+        assert!(matches!(back("p", bytes, component), Err(PackageError::Damaged { .. })));
+    };
+    [&bytes[..10], &bytes[..20], &bytes[1..], b""].into_iter().for_each(|bytes| damaged(bytes, &code));
     // Whole, but another than the digest says.
-    damaged(&[&bytes[..], &[0]].concat());
+    damaged(&[&bytes[..], b"\n"].concat(), &code);
+    damaged(&bytes, &[&code[..], &[0]].concat());
     // Defaults are part of a decision, so the manifest is part of the digest; the name is not.
     let other =
         Package::from_parts("p", "summary = \"another\"", package.component.clone()).expect("a package");
     assert_ne!(other.digest, package.digest);
-    damaged(&other.to_bytes());
-    assert_eq!(Package::from_bytes(&named("q"), &bytes).expect("is whole").name, "q");
+    let [(_, bytes_of_other), (component_of_other, _)] = other.to_kept();
+    assert_eq!(component_of_other, component);
+    damaged(&bytes_of_other, &code);
+    assert_eq!(back("q", &bytes, &code).expect("is whole").name, "q");
 }
 
 fn cached(directory: &Path) -> Arc<Sandbox> {

@@ -10,7 +10,8 @@ use trimtab_core::{Configuration, entry};
 use trimtab_files::{Directory, FilesError};
 use trimtab_log::Reader;
 use trimtab_policy::{
-    Package, PackageError, Policy, ProvenanceError, RegisterError, Sandbox, folders, run_fixtures,
+    KeptPackage, Package, PackageError, Policy, ProvenanceError, RegisterError, Sandbox, folders,
+    run_fixtures,
 };
 use trimtab_types::{Digest, PolicyInForce, PolicySetEntry, Signed};
 
@@ -30,6 +31,8 @@ pub(crate) struct Found {
     pub(crate) problems: Vec<PolicyProblem>,
     /// The first of them that the operator has to mend, in the configuration.
     pub(crate) misconfigured: Option<HostError>,
+    /// Folders whose component is being compiled. Their earlier version stays until somebody looks again.
+    pub(crate) waiting: BTreeSet<String>,
     /// While these live, putting them in force compiles nothing.
     _loaded: Vec<Policy>,
 }
@@ -37,7 +40,7 @@ pub(crate) struct Found {
 impl Found {
     /// The packages, as they are kept.
     pub(crate) fn contents(&self) -> impl Iterator<Item = (Digest, Vec<u8>)> {
-        self.packages.iter().map(|package| (package.digest, package.to_bytes()))
+        self.packages.iter().flat_map(Package::to_kept)
     }
 }
 
@@ -82,6 +85,7 @@ pub(crate) fn inspect(
         packages: Vec::new(),
         problems: Vec::new(),
         misconfigured: None,
+        waiting: BTreeSet::new(),
         _loaded: Vec::new(),
     };
     let nobody = current.policies.is_empty();
@@ -147,8 +151,18 @@ impl Found {
         }
         package.cap(&configuration.limits);
         let serving = current.policy(&name);
+        // Before anything of it is compiled.
+        let signed = match admit(configuration, &package) {
+            Ok(signed) => signed,
+            Err(error) => return self.keep(name, current, configuration, error.to_string()),
+        };
+        if !sandbox.is_ready(&package.component) {
+            self.stays(&name, current, configuration);
+            self.waiting.insert(name);
+            return;
+        }
         match gates(sandbox, configuration, &package, &folder, serving) {
-            Ok((policy, signed)) => {
+            Ok(policy) => {
                 let entry = entry(policy.reference(), policy.rules(), configuration, serving);
                 self.set.policies.push(PolicyInForce { signed, ..entry });
                 // What is in force is stored.
@@ -202,11 +216,11 @@ pub fn would_serve(
     let folder = opened.map_err(|error| error.to_string())?;
     let mut package = Package::read_from(&folder).map_err(|error| error.to_string())?;
     package.cap(&configuration.limits);
-    match gates(sandbox, configuration, &package, &folder, None) {
-        Ok((policy, _)) => Ok(policy),
-        Err(Refused::Policy(problem)) => Err(problem),
-        Err(Refused::Configuration(error)) => Err(error.to_string()),
-    }
+    admit(configuration, &package).map_err(|error| error.to_string())?;
+    gates(sandbox, configuration, &package, &folder, None).map_err(|refused| match refused {
+        Refused::Policy(problem) => problem,
+        Refused::Configuration(error) => error.to_string(),
+    })
 }
 
 /// Why a policy is not put in force, by who has to mend it.
@@ -223,17 +237,15 @@ fn admit(configuration: &Configuration, package: &Package) -> Result<Option<Sign
     trimtab_policy::admit(&configuration.trust, package, pinned)
 }
 
-/// Everything that a policy has to pass: provenance, component, interface, grants, settings, its own check, its own
-/// fixtures. With it comes who signed it.
+/// Everything that a policy has to pass that is let in: component, interface, grants, settings, its own check, its own
+/// fixtures.
 fn gates(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
     package: &Package,
     folder: &Directory,
     serving: Option<&PolicyInForce>,
-) -> Result<(Policy, Option<Signed>), Refused> {
-    // Before anything of it is compiled.
-    let signed = admit(configuration, package).map_err(|error| Refused::Policy(error.to_string()))?;
+) -> Result<Policy, Refused> {
     let rule = configuration.policies.get(&package.name).cloned().unwrap_or_default();
     let policy = Policy::register(sandbox, package, &rule.settings).map_err(|error| match error {
         RegisterError::Settings { .. } | RegisterError::SelfCheck { .. } if !rule.settings.is_empty() => {
@@ -246,7 +258,7 @@ fn gates(
     })?;
     // What is in force has passed them.
     if serving.is_some_and(|serving| serving.policy.digest == package.digest) {
-        return Ok((policy, signed));
+        return Ok(policy);
     }
     let failed: Vec<_> = run_fixtures(sandbox, package, folder)
         .into_iter()
@@ -254,7 +266,7 @@ fn gates(
         .map(|report| format!("{}: {}", report.name(), report.problems.join("; ")))
         .collect();
     if failed.is_empty() {
-        return Ok((policy, signed));
+        return Ok(policy);
     }
     let more = failed.len().saturating_sub(MOST_FAILURES);
     let shown = failed.into_iter().take(MOST_FAILURES).collect::<Vec<_>>().join("\n  ");
@@ -281,8 +293,13 @@ pub(crate) fn from_store(
 ) -> Result<Policy, HostError> {
     let fails = |problem: String| HostError::EarlierVersion { problem };
     let reference = &entry.policy;
-    let bytes = reader.content(&reference.digest)?.ok_or_else(|| fails("it is not stored".to_owned()))?;
-    let mut package = Package::from_bytes(reference, &bytes).map_err(|error| fails(error.to_string()))?;
+    let stored = |digest: &Digest| -> Result<Vec<u8>, HostError> {
+        reader.content(digest)?.ok_or_else(|| fails("it is not stored".to_owned()))
+    };
+    let damaged = |error: PackageError| fails(error.to_string());
+    let kept = KeptPackage::read(reference, &stored(&reference.digest)?).map_err(damaged)?;
+    let component = stored(&kept.component)?;
+    let mut package = kept.with(component).map_err(damaged)?;
     package.minisig = entry.signed.as_ref().map(|signed| signed.minisig.clone());
     admit(configuration, &package)?;
     let rule = configuration.policies.get(&reference.name).cloned().unwrap_or_default();

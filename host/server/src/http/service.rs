@@ -77,10 +77,7 @@ impl Service {
     }
 
     /// The same for policies alone, under the configuration in force, but for those whose folder is being changed.
-    pub(crate) fn reload_policies(
-        &self,
-        unsettled: &BTreeSet<String>,
-    ) -> Result<Vec<PolicyProblem>, Failure> {
+    pub(crate) fn reload_policies(&self, unsettled: &BTreeSet<String>) -> Result<(), Failure> {
         Ok(self
             .host
             .put_policies_in_force(unsettled, clock::change("policies directory", "its files changed"))?)

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use trimtab_author::{BuildError, Built, Options, Project, ProjectError, Toolchains, build};
+use trimtab_core::config::HostSettings;
 use trimtab_policy::{MANIFEST, Package, Policy};
 use trimtab_server::{ExitCode, Failure};
 
@@ -60,8 +61,9 @@ fn answers(project: &Project, component: &Path) -> Result<Vec<&'static str>, Fai
     let (manifest, component) = (connect::read_text(&manifest)?, connect::read_bytes(component)?);
     let package =
         Package::from_parts(project.name.as_str(), manifest, component).map_err(|error| invalid(&error))?;
-    let policy = Policy::register(&connect::sandbox(None)?, &package, &BTreeMap::new())
-        .map_err(|error| invalid(&error))?;
+    let policy =
+        Policy::register(&connect::authors_sandbox(&HostSettings::default())?, &package, &BTreeMap::new())
+            .map_err(|error| invalid(&error))?;
     Ok(policy.kinds().iter().map(|kind| kind.name()).collect())
 }
 

@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn check(global: &Global, named: &[PathBuf], output: &mut Output) -> Result<ExitCode, Failure> {
     let configuration = configuration(global)?;
     let directory = policies_directory(global);
-    let sandbox = connect::sandbox(None)?;
+    let sandbox = connect::authors_sandbox(&configuration.host)?;
     let mut answers = Vec::new();
     let mut exit = ExitCode::Ok;
     for folder in folders(global, named)? {

@@ -33,7 +33,7 @@ pub(super) async fn dry_run(
     let newest = standing::newest(&reader)?;
     let period = period::read(&args.period, newest, &reader)?;
     let overlay = Arc::new(candidate::read(global, args, &in_force, &reader)?);
-    let sandbox = connect::sandbox(Some(data.join("cache")))?;
+    let sandbox = connect::sandbox(Some(data.join("cache")), &super::configuration(global)?.host)?;
     candidate::check(&overlay, args.config.as_deref(), &sandbox, &in_force, &reader)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or(cores, usize::from);

@@ -18,7 +18,7 @@ pub(super) fn inspect(global: &Global, named: &Path, output: &mut Output) -> Res
     let configuration = configuration(global)?;
     let signature = package.signature(&configuration.trust).to_string();
     package.cap(&configuration.limits);
-    let sandbox = connect::sandbox(None)?;
+    let sandbox = connect::authors_sandbox(&configuration.host)?;
     let policy = Policy::register(&sandbox, &package, &BTreeMap::new())
         .map_err(|error| Failure::invalid(error.to_string()))?;
     let manifest = policy.manifest();

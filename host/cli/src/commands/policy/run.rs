@@ -2,6 +2,7 @@
 
 use std::{io::Read, path::Path};
 
+use trimtab_core::config::HostSettings;
 use trimtab_policy::{Fixture, FixtureError, Format, fixture_text};
 use trimtab_server::{ExitCode, Failure};
 
@@ -23,7 +24,7 @@ pub(super) fn run(global: &Global, args: &PolicyRunArgs, output: &mut Output) ->
     let question = Fixture::parse(&fixture_text(from).map_err(wrong)?, format).map_err(wrong)?;
     let kind = question.kind().map_err(wrong)?;
     let policy = question
-        .policy(&connect::sandbox(None)?, &package)
+        .policy(&connect::authors_sandbox(&HostSettings::default())?, &package)
         .map_err(|error| Failure::invalid(error.to_string()))?;
     let call = question.ask(&policy).map_err(wrong)?;
     let exit = if call.answer.is_ok() { ExitCode::Ok } else { ExitCode::Data };

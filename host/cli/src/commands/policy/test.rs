@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use trimtab_core::config::HostSettings;
 use trimtab_files::Directory;
 use trimtab_policy::{
     Exercised, FIXTURES, FixtureReport, Manifest, Policy, PolicyKind, Sandbox, run_fixtures,
@@ -55,7 +56,7 @@ enum Outcome {
 }
 
 pub(super) fn test(global: &Global, args: &PolicyTestArgs, output: &mut Output) -> Result<ExitCode, Failure> {
-    let sandbox = connect::sandbox(None)?;
+    let sandbox = connect::authors_sandbox(&HostSettings::default())?;
     let mut all = Vec::new();
     for folder in folders(global, &args.policies)? {
         let tested = one(&sandbox, &folder, args.update)?;
