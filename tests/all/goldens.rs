@@ -8,6 +8,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::{Map, Value};
 
+use trimtab_log::Reader as _;
+use trimtab_sqlite::LogsReader;
+use trimtab_types::Position;
+
 use crate::{
     elec2,
     support::{STORY, Scratch, lines, repository, story, told},
@@ -63,8 +67,15 @@ fn recorded(scratch: &Scratch) -> Vec<String> {
     let database = rusqlite::Connection::open(scratch.data().join("logs.db")).expect("opens");
     let mut normal = Normal::default();
     let mut all = Vec::new();
+    let reader = LogsReader::open(&scratch.data()).expect("opens");
+    for state in reader.shards().expect("reads") {
+        let outputs = reader.outputs(state.shard, Position(0), state.head).expect("reads");
+        for finding in outputs.folded(state.shard).expect("is readable").findings() {
+            let body = normal.value(&serde_json::to_value(finding).expect("JSON"));
+            all.push(format!("finding {}:{} {body}", state.shard.number(), finding.position.0));
+        }
+    }
     let tables = [
-        ("finding", "SELECT shard, position, value FROM moment, json_each(CAST(findings AS TEXT))"),
         ("decision", "SELECT shard, position, body FROM decision"),
         (
             "effect",

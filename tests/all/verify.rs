@@ -52,11 +52,10 @@ fn whoever_changes_the_record_is_found_out() {
     let scratch = told(STORY);
     let decided = "json_extract(body, '$.answer.decision') IS NOT NULL";
     let first = |table: &str, with: &str| format!("seq = (SELECT min(seq) FROM {table} WHERE {with})");
-    let text = "CAST(findings AS TEXT)";
     #[rustfmt::skip]
     let cases: [(String, &str, &[&str]); 11] = [
-        (format!("UPDATE moment SET findings = CAST(json_set({text}, '$[0].statistic', 1.5) AS BLOB) WHERE {}", first("moment", "true")), "finding", &["`statistic` is 1.5, not"]),
-        (format!("DELETE FROM moment WHERE {}", first("moment", "true")), "finding", &["opened", "it comes now and was not recorded"]),
+        (other_statistic(&scratch), "finding", &["`statistic` is 1.5, not"]),
+        (format!("DELETE FROM moment WHERE {}", first("moment", "changes > 0")), "finding", &["opened", "it comes now and was not recorded"]),
         (format!("UPDATE decision SET body = json_set(body, '$.answer.decision.reason', 'because') WHERE {}", first("decision", decided)), "decision", &["reason` is \"because\", not"]),
         (format!("UPDATE decision SET body = json_set(body, '$.verdicts', json('[]')) WHERE {}", first("decision", decided)), "decision", &["verdicts"]),
         ("DELETE FROM decision WHERE seq = (SELECT max(seq) FROM decision)".into(), "decision", &["it comes now and was not recorded"]),
@@ -72,6 +71,21 @@ fn whoever_changes_the_record_is_found_out() {
     for (sql, what, words) in cases {
         check_tampered(&scratch, &sql, what, words);
     }
+}
+
+/// Puts another statistic into the first finding.
+fn other_statistic(scratch: &Scratch) -> String {
+    let database = rusqlite::Connection::open(scratch.data().join("logs.db")).expect("opens");
+    let first = "SELECT seq, findings FROM moment WHERE changes > 0 ORDER BY seq LIMIT 1";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?));
+    let (seq, mut bytes) = database.query_row(first, [], row).expect("there are findings");
+    let findings = scratch.json(&["findings", "--limit", "10000"]);
+    let oldest = findings["findings"].as_array().and_then(|all| all.last()).expect("there are findings");
+    let statistic = oldest["statistic"].as_f64().expect("a number").to_le_bytes();
+    let at = bytes.windows(8).position(|window| window == statistic).expect("is kept as it is");
+    bytes[at..at + 8].copy_from_slice(&1.5_f64.to_le_bytes());
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("UPDATE moment SET findings = x'{hex}' WHERE seq = {seq}")
 }
 
 /// Turns round the label of the newest outcome. A row ends with: label, no price, no profit, no correction.

@@ -5,7 +5,8 @@
 mod tests;
 
 use trimtab_types::{
-    Act, Baseline, Entry, Finding, Outcome, Phase, Position, Prediction, Record, Resolution, Subject, judge,
+    About, Act, Baseline, Entry, Finding, ModelKey, Moment, MomentKind, Outcome, Phase, Position, Prediction,
+    Record, Resolution, Subject, judge,
 };
 
 use crate::{
@@ -18,13 +19,16 @@ pub use trimtab_types::Fleet;
 // What was found here before it had a place of its own.
 pub use crate::{
     detector::DetectorKind,
-    ledger::{AlertGroup, Breaker, Exposure, GroupKey, Held, KillNote, Line, ModelState, Silence, Told},
+    ledger::{
+        AlertGroup, Breaker, Diary, Exposure, GroupKey, Held, KillNote, Line, ModelState, Silence, Told,
+    },
     state::{BadState, State, StateChange, StateKey},
     view::SubjectView,
     watch::SubjectState,
 };
 
 /// Folds one record into the state. Returns the findings that it changed, those of one subject together, gravest first.
+/// The diaries do not know of them yet: see [`State::live`].
 ///
 /// Configurations and policy sets are put in force by `decide::step`, which is handed their contents.
 pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
@@ -45,32 +49,51 @@ pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
             _ => Vec::new(),
         },
         Entry::Baseline(baseline) => set_baseline(state, baseline),
-        Entry::OperatorAct(act) => {
-            operator_act(state, act);
-            Vec::new()
-        }
-        Entry::Reset(reset) => state.reset(&reset.subject, reset.detector.as_deref()),
+        Entry::Reset(reset) => state.restart_named(&reset.subject, reset.detector.as_deref()),
         Entry::Tick(_) => tick::tick(state),
+        // The rest changes nothing of the watch, or is put in force by `decide::step`.
+        _ => Vec::new(),
+    };
+    findings.sort_by(|a, b| a.subject.cmp(&b.subject).then(b.severity.cmp(&a.severity)));
+    findings
+}
+
+/// What an entry changes of diary and ledger by itself.
+pub(crate) fn enter(state: &mut State, entry: &Entry) {
+    match entry {
+        Entry::OperatorAct(act) => operator_act(state, act),
+        Entry::Reset(reset) => state.forget_counts(&reset.subject, reset.detector.as_deref()),
         Entry::VersionTransition(transition) => {
             state.model_mut(&transition.model).transition(transition);
-            Vec::new()
         }
         Entry::TrainerResult(result) => {
-            let clock = state.clock(&result.model);
-            state.model_mut(&result.model).reported(result, clock);
-            Vec::new()
+            let now = state.now(&result.model);
+            state.model_mut(&result.model).reported(result, now);
         }
-        // In the format from the first build on; what they change comes with the features that write them. Configuration
-        // and policy set are those of `decide::step`.
-        Entry::Configuration(_)
+        // Rows, baselines and ticks are the watch's. The others are in the format from the first build on; what they change
+        // comes with the features that write them. Configuration and policy set are those of `decide::step`.
+        Entry::Prediction(_)
+        | Entry::Outcome(_)
+        | Entry::Baseline(_)
+        | Entry::Tick(_)
+        | Entry::Configuration(_)
         | Entry::PolicySet(_)
         | Entry::JobStart(_)
         | Entry::Approval(_)
         | Entry::Experiment(_)
-        | Entry::Redaction(_) => Vec::new(),
-    };
-    findings.sort_by(|a, b| a.subject.cmp(&b.subject).then(b.severity.cmp(&a.severity)));
-    findings
+        | Entry::Redaction(_) => {}
+    }
+}
+
+/// The model that something was done about, or that something was reported of.
+pub(crate) fn acted_on(entry: &Entry) -> Option<ModelKey> {
+    match entry {
+        Entry::OperatorAct(_) | Entry::Reset(_) | Entry::VersionTransition(_) | Entry::TrainerResult(_) => {
+            let (tenant, model) = entry.model()?;
+            Some(ModelKey { tenant: tenant.to_owned(), model: model.to_owned() })
+        }
+        _ => None,
+    }
 }
 
 /// Everything up to a position is folded: what was there besides changes nothing that a fold knows.
@@ -90,7 +113,6 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let at = At { subject: &prediction.subject, position: state.position, clock };
     let subject = state.subject_mut(&prediction.subject);
     let (findings, is_older_changed) = subject.arrive(Settings::of(&configuration, &model), prediction, at);
-    subject.note(&findings);
     if is_older_changed {
         state.touch_timelines(&prediction.subject);
     }
@@ -127,10 +149,7 @@ fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
     let clock = known.clock.max(tick);
     let configuration = std::sync::Arc::clone(&state.configuration);
     let at = At { subject: about, position: state.position, clock };
-    let subject = state.subject_mut(about);
-    let findings = subject.resolve(Settings::of(&configuration, &model), pair, at);
-    subject.note(&findings);
-    findings
+    state.subject_mut(about).resolve(Settings::of(&configuration, &model), pair, at)
 }
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
@@ -146,10 +165,7 @@ fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
 /// Starts detectors of a subject anew. Returns the episodes that this closed.
 fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<Finding> {
     let at = At { subject, position: state.position, clock: state.clock(&subject.model_key()) };
-    let known = state.subject_mut(subject);
-    let closed = known.restart(kinds, at);
-    known.note(&closed);
-    closed
+    state.subject_mut(subject).restart(kinds, at)
 }
 
 fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
@@ -187,15 +203,43 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
 }
 
 impl State {
-    /// Starts detectors of a subject anew. Returns the episodes that this closed.
-    pub fn reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
-        let named = |kind: &DetectorKind| detector.is_none_or(|name| name == kind.name());
-        let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(named).collect();
-        let known = self.subject_mut(subject);
-        for kind in &kinds {
-            known.drift_counts.remove(kind.name());
+    /// Starts a detector of a subject anew, or all. Returns the episodes that this closed.
+    fn restart_named(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
+        restart(self, subject, &named(detector))
+    }
+
+    /// Forgets how often a detector, or any, found something about a subject.
+    fn forget_counts(&mut self, subject: &Subject, detector: Option<&str>) {
+        for kind in named(detector) {
+            self.diary_mut(subject).drift_counts.remove(kind.name());
         }
-        restart(self, subject, &kinds)
+    }
+
+    /// Starts a detector anew because somebody decided so. Returns the closings of what is open of it, as the diary knows
+    /// it: that is told without rows.
+    pub(crate) fn order_reset(&mut self, subject: &Subject, detector: &str) -> Vec<Finding> {
+        let at = At { subject, position: self.position, clock: self.now(&subject.model_key()) };
+        let ends = self.diaries.get(subject).map(|diary| diary.ends(Some(detector), at)).unwrap_or_default();
+        if self.subjects.contains_key(subject) {
+            self.restart_named(subject, Some(detector));
+        }
+        self.forget_counts(subject, Some(detector));
+        ends
+    }
+
+    /// A moment has come: what it says goes into diary and ledger.
+    pub(crate) fn live(&mut self, moment: &Moment) {
+        if let Some(model) = moment.about.model_key() {
+            let known = self.model_mut(&model);
+            // Where the rows were folded it is so already.
+            (known.at, known.resolved) = (moment.at, moment.facts.resolved);
+        }
+        let About::Subject(subject) = &moment.about else { return };
+        let diary = self.diary_mut(subject);
+        moment.findings.iter().for_each(|finding| diary.note(finding));
+        if moment.kind != MomentKind::Ordered {
+            diary.facts.clone_from(&moment.facts);
+        }
     }
 
     /// Puts another configuration in force. Detectors whose settings changed start anew.
@@ -215,6 +259,11 @@ impl State {
         }
         closed
     }
+}
+
+fn named(detector: Option<&str>) -> Vec<DetectorKind> {
+    let wanted = |kind: &DetectorKind| detector.is_none_or(|name| name == kind.name());
+    DetectorKind::ALL.into_iter().filter(wanted).collect()
 }
 
 /// The changes that are put to a policy: openings, raises, and closings of what was open for more than an instant.

@@ -16,7 +16,7 @@ use crate::{
     Configuration,
     config::BreakerRules,
     in_force::InForce,
-    ledger::{KillNote, ModelState, Silence},
+    ledger::{Diary, KillNote, ModelState, Silence},
     watch::SubjectState,
 };
 
@@ -45,8 +45,10 @@ pub struct State {
     pub silences: BTreeMap<Option<AlertKind>, Silence>,
     /// By model.
     pub models: BTreeMap<ModelKey, ModelState>,
-    /// By subject; shared with the views of decisions under way.
+    /// The watch, by subject; shared with the views of decisions under way.
     pub subjects: BTreeMap<Subject, Arc<SubjectState>>,
+    /// By subject; shared in the same way. A subject without findings has none.
+    pub diaries: BTreeMap<Subject, Arc<Diary>>,
     /// Parts that changed since they were last stored.
     pub touched: BTreeSet<StateKey>,
 }
@@ -64,6 +66,8 @@ pub enum StateKey {
     Baseline(Subject),
     /// How a subject's score and features were distributed when.
     Timelines(Subject),
+    /// What is remembered of a subject's findings.
+    Diary(Subject),
 }
 
 /// The part of the state that is not of a model or subject.
@@ -105,6 +109,7 @@ impl Default for State {
             silences: BTreeMap::new(),
             models: BTreeMap::new(),
             subjects: BTreeMap::new(),
+            diaries: BTreeMap::new(),
             touched: BTreeSet::new(),
         }
     }
@@ -116,12 +121,18 @@ impl State {
     pub const RULES: u32 = 1;
 
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 12;
+    pub const FORMAT: u32 = 13;
 
     /// What time it is for a model: the newest of its own entries and of the ticks. There is no other clock, so that no
     /// other model's rows change anything about it.
     pub fn clock(&self, model: &ModelKey) -> Timestamp {
         self.models.get(model).map_or(self.tick, |model| model.clock.max(self.tick))
+    }
+
+    /// What time it is for whoever decides about a model: that of its newest moment, or of the newest tick. Rows between
+    /// moments do not move it, so that it can be told without them.
+    pub fn now(&self, model: &ModelKey) -> Timestamp {
+        self.models.get(model).map_or(self.tick, |model| model.at.max(self.tick))
     }
 
     /// The newest time that any model knows, for people.
@@ -166,7 +177,7 @@ impl State {
 
     /// The silence that keeps alerts of a kind about a model from being sent now: of those that do, the longest.
     pub fn silence(&self, model: &ModelKey, kind: AlertKind) -> Option<&Silence> {
-        let now = self.clock(model);
+        let now = self.now(model);
         let own = self.models.get(model).map(|model| &model.silences);
         own.into_iter()
             .chain([&self.silences])
@@ -178,15 +189,7 @@ impl State {
 
     /// The subjects of a model.
     pub fn subjects_of(&self, key: &ModelKey) -> impl Iterator<Item = (&Subject, &Arc<SubjectState>)> {
-        let first = Subject {
-            tenant: key.tenant.clone(),
-            model: key.model.clone(),
-            version: String::new(),
-            segment: String::new(),
-        };
-        let (tenant, model) = (first.tenant.clone(), first.model.clone());
-        let of_model = move |subject: &Subject| subject.tenant == tenant && subject.model == model;
-        self.subjects.range(first..).take_while(move |(subject, _)| of_model(subject))
+        of_model(&self.subjects, key)
     }
 
     /// Until when a policy is not asked this kind of question about a model, if it is not asked now.
@@ -196,7 +199,7 @@ impl State {
         policy: &PolicyRef,
         kind: PolicyKind,
     ) -> Option<Timestamp> {
-        let now = self.clock(model);
+        let now = self.now(model);
         let breaker = self.models.get(model).and_then(|model| model.breaker(policy, kind));
         let everywhere = self.left_alone.get(policy).copied().filter(|until| now < *until);
         breaker.and_then(|breaker| breaker.open_until(now)).max(everywhere)
@@ -211,7 +214,7 @@ impl State {
         failed: bool,
         rules: &BreakerRules,
     ) -> bool {
-        let now = self.clock(model);
+        let now = self.now(model);
         let before = self.models.get(model).and_then(|model| model.breaker(policy, kind)).copied();
         if !failed {
             if before.is_some() {
@@ -256,6 +259,17 @@ impl State {
         Arc::make_mut(self.subjects.entry(key.clone()).or_default())
     }
 
+    /// The diary of a subject, to be changed.
+    pub(crate) fn diary_mut(&mut self, key: &Subject) -> &mut Diary {
+        self.touched.insert(StateKey::Diary(key.clone()));
+        Arc::make_mut(self.diaries.entry(key.clone()).or_default())
+    }
+
+    /// The diaries of a model.
+    pub fn diaries_of(&self, key: &ModelKey) -> impl Iterator<Item = (&Subject, &Arc<Diary>)> {
+        of_model(&self.diaries, key)
+    }
+
     /// Holds a subject against a baseline from here on.
     pub(crate) fn hold_against(&mut self, baseline: &Baseline) {
         self.touched.insert(StateKey::Baseline(baseline.subject.clone()));
@@ -281,6 +295,7 @@ impl State {
     pub fn touch_all(&mut self) {
         self.touched.insert(StateKey::Global);
         self.touched.extend(self.models.keys().cloned().map(StateKey::Model));
+        self.touched.extend(self.diaries.keys().cloned().map(StateKey::Diary));
         for (subject, known) in &self.subjects {
             self.touched.insert(StateKey::Subject(subject.clone()));
             self.touched.insert(StateKey::Timelines(subject.clone()));
@@ -319,6 +334,9 @@ impl State {
             }
             StateKey::Timelines(subject) => {
                 self.subjects.get(subject).map(|state| postcard::to_allocvec(state.timelines.as_ref()))
+            }
+            StateKey::Diary(subject) => {
+                self.diaries.get(subject).map(|diary| postcard::to_allocvec(diary.as_ref()))
             }
         };
         bytes.transpose().map_err(|error| error.to_string())
@@ -363,9 +381,24 @@ impl State {
             StateKey::Baseline(key) => {
                 Arc::make_mut(self.subjects.entry(key).or_default()).baseline = Some(Arc::new(read(bytes)?));
             }
+            StateKey::Diary(key) => {
+                self.diaries.insert(key, Arc::new(read(bytes)?));
+            }
         }
         Ok(())
     }
+}
+
+/// What is known of the subjects of a model.
+fn of_model<'a, T>(
+    all: &'a BTreeMap<Subject, T>,
+    key: &ModelKey,
+) -> impl Iterator<Item = (&'a Subject, &'a T)> {
+    let ModelKey { tenant, model } = key.clone();
+    let first = Subject { tenant, model, version: String::new(), segment: String::new() };
+    let (tenant, model) = (first.tenant.clone(), first.model.clone());
+    let is_same = move |subject: &Subject| subject.tenant == tenant && subject.model == model;
+    all.range(first..).take_while(move |(subject, _)| is_same(subject))
 }
 
 impl StateKey {
@@ -377,6 +410,7 @@ impl StateKey {
             Self::Subject(subject) => (About::Subject(subject.clone()), 3),
             Self::Baseline(subject) => (About::Subject(subject.clone()), 4),
             Self::Timelines(subject) => (About::Subject(subject.clone()), 5),
+            Self::Diary(subject) => (About::Subject(subject.clone()), 6),
         }
     }
 
@@ -388,6 +422,7 @@ impl StateKey {
             (About::Subject(subject), 3) => Some(Self::Subject(subject)),
             (About::Subject(subject), 4) => Some(Self::Baseline(subject)),
             (About::Subject(subject), 5) => Some(Self::Timelines(subject)),
+            (About::Subject(subject), 6) => Some(Self::Diary(subject)),
             _ => None,
         }
     }
@@ -397,9 +432,10 @@ impl StateKey {
         match self {
             Self::Global => None,
             Self::Model(key) => Some(key.clone()),
-            Self::Subject(subject) | Self::Baseline(subject) | Self::Timelines(subject) => {
-                Some(subject.model_key())
-            }
+            Self::Subject(subject)
+            | Self::Baseline(subject)
+            | Self::Timelines(subject)
+            | Self::Diary(subject) => Some(subject.model_key()),
         }
     }
 }
@@ -412,6 +448,7 @@ impl std::fmt::Display for StateKey {
             Self::Subject(subject) => write!(f, "subject {subject}"),
             Self::Baseline(subject) => write!(f, "baseline {subject}"),
             Self::Timelines(subject) => write!(f, "timelines {subject}"),
+            Self::Diary(subject) => write!(f, "diary {subject}"),
         }
     }
 }

@@ -38,10 +38,7 @@ pub(crate) fn tick(state: &mut State) -> Vec<Finding> {
         .into_iter()
         .flat_map(|(subject, looks)| {
             let clock = state.clock(&subject.model_key());
-            let known = state.subject_mut(&subject);
-            let findings = known.conclude(looks, At { subject: &subject, position, clock });
-            known.note(&findings);
-            findings
+            state.subject_mut(&subject).conclude(looks, At { subject: &subject, position, clock })
         })
         .collect()
 }

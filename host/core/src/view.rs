@@ -7,6 +7,7 @@ use trimtab_types::{Estimate, Finding, ModelVersion, Seconds, Severity, Subject,
 
 use crate::{
     config::MetricSettings,
+    ledger::Diary,
     measure::{self, rate},
     metric::Metric,
     state::State,
@@ -19,6 +20,7 @@ const CHANCE: &str = "chance";
 /// A subject as of a position.
 pub struct SubjectView {
     subject: Arc<SubjectState>,
+    diary: Arc<Diary>,
     now: Timestamp,
     activated: Option<Timestamp>,
     last_retrain: Option<Timestamp>,
@@ -33,7 +35,8 @@ impl SubjectView {
         let model = state.models.get(&subject.model_key());
         Self {
             subject: state.subjects.get(subject).cloned().unwrap_or_default(),
-            now: state.clock(&subject.model_key()),
+            diary: state.diaries.get(subject).cloned().unwrap_or_default(),
+            now: state.now(&subject.model_key()),
             activated: model.and_then(|model| model.activated),
             last_retrain: model.and_then(|model| model.last_retrain),
             metrics: state.configuration.metrics.clone(),
@@ -103,7 +106,7 @@ impl View for SubjectView {
     }
 
     fn findings(&self, within: Seconds, at_least: Severity, limit: u32) -> Vec<Finding> {
-        self.subject
+        self.diary
             .findings
             .iter()
             .rev()
@@ -115,7 +118,7 @@ impl View for SubjectView {
     }
 
     fn drift_count(&self, detector: &str) -> u32 {
-        self.subject.drift_counts.get(detector).copied().unwrap_or(0)
+        self.diary.drift_counts.get(detector).copied().unwrap_or(0)
     }
 
     /// Empty: this build keeps no registry of versions yet.
@@ -143,7 +146,7 @@ mod tests {
     fn closings_are_among_the_findings_so_that_a_policy_can_tell_what_is_still_open() {
         let mut state = State::default();
         for phase in [Phase::Opened, Phase::Closed] {
-            state.subject_mut(&subject()).note(&[finding(Severity::High, phase)]);
+            state.diary_mut(&subject()).note(&finding(Severity::High, phase));
         }
         let view = SubjectView::of(&state, &subject());
         let phases = |at_least, limit| {

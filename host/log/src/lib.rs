@@ -40,5 +40,5 @@ pub use port::{
     Appended, Batch, Claim, Lease, Listing, Reader, Row, Scanned, Scope, ShardState, Stretch, Transaction,
     Writer,
 };
-pub use recorded::{Folded, decision_of, effect_of, findings_of, outputs_of};
+pub use recorded::{Folded, decision_of, effect_of, findings_of, moment_of, outputs_of};
 pub use trimtab_types::About;

@@ -204,7 +204,7 @@ pub trait Reader: Send {
     ) -> Result<Vec<StoredDecision>, LogError>;
     /// Decisions of all logs with numbers after `seq`, in order of recording.
     fn decisions_since(&self, seq: u64, limit: usize) -> Result<Vec<StoredDecision>, LogError>;
-    /// Moments of all logs, newest first, each with its log.
+    /// Moments of all logs at which findings changed, newest first, each with its log.
     fn moments(&self, listing: &Listing) -> Result<Vec<(Shard, StoredMoment)>, LogError>;
     /// Decisions of all logs, newest first.
     fn decisions(&self, listing: &Listing) -> Result<Vec<StoredDecision>, LogError>;

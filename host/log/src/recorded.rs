@@ -3,81 +3,95 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Action, Answer, DecisionRecord, Digest, DigestBuilder, Finding, Place, Shard, Subject, Timestamp, Verdict,
+    Action, Answer, DecisionRecord, Digest, DigestBuilder, Finding, MomentKind, Place, Shard, Subject,
+    Timestamp, Verdict,
 };
 
 use crate::{About, Decision, Effect, LogError, Moment, Outputs, StoredEffect};
 
-/// A moment because findings of a subject changed.
-const FINDINGS: u8 = 1;
+/// Version of the form in which findings and facts of a moment are kept.
+const FORMAT: u8 = 1;
 
 /// What one log recorded over a stretch, in the words of the core; each in order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Folded {
-    /// Changes of findings.
-    pub findings: Vec<Finding>,
+    /// What changed.
+    pub moments: Vec<trimtab_types::Moment>,
     /// Everything that was decided.
     pub decisions: Vec<DecisionRecord>,
     /// What was to happen outside.
     pub effects: Vec<trimtab_types::Effect>,
 }
 
-/// The rows that are kept of findings, decisions and effects of one log.
+/// The rows that are kept of moments, decisions and effects of one log.
 pub fn outputs_of(
-    findings: &[Finding],
+    moments: &[trimtab_types::Moment],
     decisions: &[DecisionRecord],
     effects: &[trimtab_types::Effect],
 ) -> Result<Rows, LogError> {
-    let rows = rows(findings, decisions, effects);
-    rows.map_err(|error| LogError::Commit(format!("what came out cannot be written: {error}")))
+    rows(moments, decisions, effects)
+        .map_err(|problem| LogError::Commit(format!("what came out cannot be written: {problem}")))
 }
 
 type Rows = (Vec<Moment>, Vec<Decision>, Vec<Effect>);
 
 fn rows(
-    findings: &[Finding],
+    all: &[trimtab_types::Moment],
     decisions: &[DecisionRecord],
     effects: &[trimtab_types::Effect],
-) -> Result<Rows, serde_json::Error> {
+) -> Result<Rows, String> {
     let mut moments: Vec<Moment> = Vec::new();
-    // By position and subject: the ordinal of the moment.
+    // By position and subject: the ordinal of the first moment.
     let mut ordinals: BTreeMap<(u64, &Subject), u32> = BTreeMap::new();
-    let mut rest = findings;
     let mut here = 0;
-    while let Some(first) = rest.first() {
-        let same = |one: &Finding| one.position == first.position && one.subject == first.subject;
-        let (changes, others) = rest.split_at(rest.iter().take_while(|one| same(one)).count());
+    for known in all {
         here =
-            if moments.last().is_some_and(|before| before.position == first.position) { here + 1 } else { 0 };
-        ordinals.insert((first.position.0, &first.subject), here);
-        moments.push(moment(first, changes)?);
-        rest = others;
+            if moments.last().is_some_and(|before| before.position == known.position) { here + 1 } else { 0 };
+        if let About::Subject(subject) = &known.about {
+            ordinals.entry((known.position.0, subject)).or_insert(here);
+        }
+        moments.push(moment(known)?);
     }
     let decisions = decisions
         .iter()
         .map(|record| {
             let moment = ordinals.get(&(record.position.0, &record.subject)).copied();
-            decision(record, moment)
+            decision(record, moment).map_err(|error| error.to_string())
         })
         .collect::<Result<_, _>>()?;
-    let effects = effects.iter().map(effect).collect::<Result<_, _>>()?;
+    let effects = effects.iter().map(effect).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     Ok((moments, decisions, effects))
 }
 
-fn moment(first: &Finding, changes: &[Finding]) -> Result<Moment, serde_json::Error> {
-    let findings = serde_json::to_vec(changes)?;
+fn moment(known: &trimtab_types::Moment) -> Result<Moment, String> {
+    let findings = written(&known.findings)?;
     Ok(Moment {
-        position: first.position,
-        about: About::Subject(first.subject.clone()),
-        kind: FINDINGS,
-        at: first.at,
-        severity: changes.iter().map(|finding| finding.severity).max(),
-        changes: u32::try_from(changes.len()).unwrap_or(u32::MAX),
-        facts: Vec::new(),
+        position: known.position,
+        about: known.about.clone(),
+        kind: known.kind.number(),
+        at: known.at,
+        severity: known.findings.iter().map(|finding| finding.severity).max(),
+        changes: u32::try_from(known.findings.len()).unwrap_or(u32::MAX),
+        facts: written(&known.facts)?,
         digest: short(&Digest::of(&findings)),
         findings,
     })
+}
+
+/// A part of a moment as it is kept.
+fn written<T: Serialize>(part: &T) -> Result<Vec<u8>, String> {
+    postcard::to_extend(part, vec![FORMAT]).map_err(|error| error.to_string())
+}
+
+/// The opposite of `written`.
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+    match bytes.split_first() {
+        Some((&FORMAT, part)) => postcard::from_bytes(part).map_err(|error| error.to_string()),
+        Some((format, _)) => Err(format!("its form is {format}, and this build knows {FORMAT}")),
+        None => Err("it is empty".to_owned()),
+    }
 }
 
 fn decision(record: &DecisionRecord, moment: Option<u32>) -> Result<Decision, serde_json::Error> {
@@ -139,8 +153,25 @@ fn short(digest: &Digest) -> [u8; 16] {
 
 /// The findings of a moment.
 pub fn findings_of(shard: Shard, moment: &Moment) -> Result<Vec<Finding>, LogError> {
-    serde_json::from_slice(&moment.findings)
-        .map_err(|error| unreadable("moment", Place { shard, position: moment.position }, &error))
+    read(&moment.findings).map_err(|problem| damaged(shard, moment, problem))
+}
+
+/// A moment in the words of the core.
+pub fn moment_of(shard: Shard, moment: &Moment) -> Result<trimtab_types::Moment, LogError> {
+    let kind = MomentKind::from_number(moment.kind)
+        .ok_or_else(|| damaged(shard, moment, format!("it is of kind {}", moment.kind)))?;
+    Ok(trimtab_types::Moment {
+        position: moment.position,
+        about: moment.about.clone(),
+        kind,
+        at: moment.at,
+        facts: read(&moment.facts).map_err(|problem| damaged(shard, moment, problem))?,
+        findings: findings_of(shard, moment)?,
+    })
+}
+
+fn damaged(shard: Shard, moment: &Moment, problem: String) -> LogError {
+    LogError::Unreadable { what: "moment", place: Place { shard, position: moment.position }, problem }
 }
 
 /// The record of a decision.
@@ -166,13 +197,22 @@ fn unreadable(what: &'static str, place: Place, error: &serde_json::Error) -> Lo
     LogError::Unreadable { what, place, problem: error.to_string() }
 }
 
+impl Folded {
+    /// Changes of findings, in order.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.moments.iter().flat_map(|moment| &moment.findings)
+    }
+}
+
 impl Outputs {
     /// In the words of the core.
     pub fn folded(&self, shard: Shard) -> Result<Folded, LogError> {
-        let findings: Vec<Vec<Finding>> =
-            self.moments.iter().map(|stored| findings_of(shard, &stored.moment)).collect::<Result<_, _>>()?;
         Ok(Folded {
-            findings: findings.into_iter().flatten().collect(),
+            moments: self
+                .moments
+                .iter()
+                .map(|stored| moment_of(shard, &stored.moment))
+                .collect::<Result<_, _>>()?,
             decisions: self
                 .decisions
                 .iter()

@@ -13,7 +13,7 @@ use trimtab_log::{
     Checkpoint, Folded, LogError, Outputs, Reader, Stretch as Decided, chain, first_difference,
 };
 use trimtab_policy::Sandbox;
-use trimtab_types::{DecisionRecord, Digest, Effect, Place, Position, Shard, Subject};
+use trimtab_types::{DecisionRecord, Digest, Effect, Finding, Moment, Place, Position, Shard, Subject};
 
 use crate::{
     PrepareError,
@@ -169,11 +169,11 @@ impl<'a> Comparison<'a> {
 
     /// What had been recorded of its models.
     fn mine(&self, recorded: Folded) -> Folded {
-        let Folded { mut findings, mut decisions, mut effects } = recorded;
-        findings.retain(|one| self.is_about_mine(&one.subject));
+        let Folded { mut moments, mut decisions, mut effects } = recorded;
+        moments.retain(|one| self.task.folds(one.about.model()));
         decisions.retain(|one| self.is_about_mine(&one.subject));
         effects.retain(|one| self.sends_mine(one));
-        Folded { findings, decisions, effects }
+        Folded { moments, decisions, effects }
     }
 
     /// Who decided what comes after a position.
@@ -285,7 +285,7 @@ impl Worker for Comparison<'_> {
             first = self.check(upto, reader)?;
         }
         let told = &mut self.told;
-        told.findings += recorded.findings.len() as u64;
+        told.findings += recorded.findings().count() as u64;
         told.decisions += recorded.decisions.len() as u64;
         told.effects += recorded.effects.len() as u64;
         told.builds.push(Build {
@@ -317,8 +317,15 @@ pub(crate) fn difference(shard: Shard, recorded: &Folded, replayed: &Output) -> 
 /// How many differences there are, and the first of them.
 fn compare(shard: Shard, recorded: &Folded, replayed: &Output) -> (u64, Option<Difference>) {
     let place = |position| Place { shard, position };
-    let findings = differences("finding", &recorded.findings, &replayed.findings, |finding| {
+    let findings: [Vec<&Finding>; 2] = [recorded.findings().collect(), replayed.findings().collect()];
+    let findings = differences("finding", &findings[0], &findings[1], |finding| {
         (place(finding.position), format!("{} {}", finding.id, finding.phase.name()))
+    });
+    let facts = |moments: &[Moment]| -> Vec<Moment> {
+        moments.iter().map(|moment| Moment { findings: Vec::new(), ..moment.clone() }).collect()
+    };
+    let moments = differences("moment", &facts(&recorded.moments), &facts(&replayed.moments), |moment| {
+        (place(moment.position), format!("{:?} of {:?}", moment.kind, moment.about))
     });
     let decisions =
         differences("decision", &bare(&recorded.decisions), &bare(&replayed.decisions), |decision| {
@@ -327,7 +334,7 @@ fn compare(shard: Shard, recorded: &Folded, replayed: &Output) -> (u64, Option<D
     let effects = differences("effect", &recorded.effects, &replayed.effects, |effect| {
         (place(effect.position), effect.key.clone())
     });
-    let all = [findings, decisions, effects];
+    let all = [findings, moments, decisions, effects];
     let count = all.iter().map(|(count, _)| count).sum();
     (count, all.into_iter().filter_map(|(_, first)| first).min_by_key(|difference| difference.place))
 }
@@ -378,20 +385,25 @@ fn differences<T: PartialEq + Serialize>(
 mod tests {
     use super::*;
     use trimtab_types::testing::finding;
-    use trimtab_types::{Phase, Severity};
+    use trimtab_types::{About, Facts, MomentKind, Phase, Severity};
 
     #[test]
     fn the_first_difference_is_named() {
         let one = finding(Severity::High, Phase::Opened);
-        let changed = trimtab_types::Finding { statistic: 2.0, ..one.clone() };
-        let folded = |findings: &[&trimtab_types::Finding]| Folded {
-            findings: findings.iter().map(|finding| (*finding).clone()).collect(),
-            ..Folded::default()
+        let changed = Finding { statistic: 2.0, ..one.clone() };
+        let moments = |findings: &[&Finding]| -> Vec<Moment> {
+            let moment = |finding: &&Finding| Moment {
+                position: finding.position,
+                about: About::Subject(finding.subject.clone()),
+                kind: MomentKind::Found,
+                at: finding.at,
+                facts: Facts::default(),
+                findings: vec![(*finding).clone()],
+            };
+            findings.iter().map(moment).collect()
         };
-        let commit = |findings: &[&trimtab_types::Finding]| Output {
-            findings: findings.iter().map(|finding| (*finding).clone()).collect(),
-            ..Output::default()
-        };
+        let folded = |findings: &[&_]| Folded { moments: moments(findings), ..Folded::default() };
+        let commit = |findings: &[&_]| Output { moments: moments(findings), ..Output::default() };
         let shard = one.subject.model_key().shard();
         let problem = |a: &[&_], b: &[&_]| {
             difference(shard, &folded(a), &commit(b)).map(|difference| difference.problem)

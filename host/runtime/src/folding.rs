@@ -104,8 +104,8 @@ impl Folding {
     }
 
     fn hold(&mut self, output: Output) -> Result<Vec<Note>, HostError> {
-        let Output { findings, decisions, effects, notes } = output;
-        let (moments, decisions, effects) = outputs_of(&findings, &decisions, &effects)?;
+        let Output { moments, decisions, effects, notes, .. } = output;
+        let (moments, decisions, effects) = outputs_of(&moments, &decisions, &effects)?;
         self.held.moments.extend(moments);
         self.held.decisions.extend(decisions);
         self.held.effects.extend(effects);

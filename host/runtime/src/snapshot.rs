@@ -5,7 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use trimtab_api::MayTrade;
-use trimtab_core::fold::{KillNote, ModelState, State, SubjectState};
+use trimtab_core::fold::{Diary, KillNote, ModelState, State, SubjectState};
 use trimtab_replay::Standing;
 use trimtab_types::{ModelKey, Place, ReleaseStage, Severity, Shard, Subject, Timestamp};
 
@@ -123,6 +123,11 @@ impl Snapshot {
     /// What is known of a subject.
     pub fn subject(&self, subject: &Subject) -> Option<&SubjectState> {
         self.log_of(&subject.model_key())?.subjects.get(subject).map(AsRef::as_ref)
+    }
+
+    /// What is remembered of a subject's findings.
+    pub fn diary(&self, subject: &Subject) -> Option<&Diary> {
+        self.log_of(&subject.model_key())?.diaries.get(subject).map(AsRef::as_ref)
     }
 
     /// All subjects, by name.

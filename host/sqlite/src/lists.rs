@@ -184,10 +184,10 @@ impl Wanted {
         Self { sql: "WHERE id = ?".to_owned(), values: vec![id.to_owned().into()] }
     }
 
-    /// What a listing asks for, newest first; `None`: no model is asked for.
-    pub(crate) fn listed(connection: &Connection, listing: &Listing) -> Result<Option<Self>> {
+    /// What a listing asks for, newest first; `None`: no model is asked for. `besides` is a condition of the table.
+    pub(crate) fn listed(connection: &Connection, listing: &Listing, besides: &str) -> Result<Option<Self>> {
         let (mut sql, mut values) =
-            ("WHERE seq < ?".to_owned(), vec![number(listing.before.unwrap_or(u64::MAX))]);
+            (format!("WHERE seq < ? {besides}"), vec![number(listing.before.unwrap_or(u64::MAX))]);
         if listing.tenant.is_some() || listing.model.is_some() {
             let models = models(connection, listing)?;
             if models.is_empty() {

@@ -334,14 +334,14 @@ impl Reader for LogsReader {
     }
 
     fn moments(&self, listing: &Listing) -> std::result::Result<Vec<(Shard, StoredMoment)>, LogError> {
-        Ok(match Wanted::listed(&self.connection, listing)? {
+        Ok(match Wanted::listed(&self.connection, listing, "AND changes > 0")? {
             Some(wanted) => self.moments_where(&wanted)?,
             None => Vec::new(),
         })
     }
 
     fn decisions(&self, listing: &Listing) -> std::result::Result<Vec<StoredDecision>, LogError> {
-        Ok(match Wanted::listed(&self.connection, listing)? {
+        Ok(match Wanted::listed(&self.connection, listing, "")? {
             Some(wanted) => self.decisions_where(&wanted)?,
             None => Vec::new(),
         })
@@ -352,7 +352,7 @@ impl Reader for LogsReader {
     }
 
     fn effects(&self, listing: &Listing) -> std::result::Result<Vec<StoredEffect>, LogError> {
-        Ok(match Wanted::listed(&self.connection, listing)? {
+        Ok(match Wanted::listed(&self.connection, listing, "")? {
             Some(wanted) => self.effects_where(&wanted)?,
             None => Vec::new(),
         })

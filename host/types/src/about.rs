@@ -29,6 +29,17 @@ impl About {
     }
 }
 
+impl About {
+    /// The same as a key.
+    pub fn model_key(&self) -> Option<ModelKey> {
+        match self {
+            Self::All | Self::Tenant(_) => None,
+            Self::Model(key) => Some(key.clone()),
+            Self::Subject(subject) => Some(subject.model_key()),
+        }
+    }
+}
+
 impl Subject {
     /// A position in the log of its model.
     pub fn place(&self, position: Position) -> Place {

@@ -22,6 +22,7 @@ mod glob;
 mod judging;
 mod lifecycle;
 mod measured;
+mod moment;
 mod prediction;
 mod record;
 mod release;
@@ -64,6 +65,7 @@ pub use lifecycle::{
     Recommendation, Ruling, Schedule,
 };
 pub use measured::Confusion;
+pub use moment::{Facts, Moment, MomentKind, Recent};
 pub use prediction::{Actual, Feature, Features, Outcome, Predicted, Prediction, Trade};
 pub use record::{Record, Resolution};
 pub use release::ReleaseStage;

@@ -8,8 +8,8 @@ use std::{
 
 use trimtab_types::{
     Action, Alert, AlertKind, Answer, Decision, DecisionRecord, DigestBuilder, Effect, Failure, Finding,
-    Message, Metric, Mode, ModelKey, Occasion, Phase, PolicyKind, Question, Severity, Subject, Timestamp,
-    Verdict, shown, shown_lines,
+    Message, Mode, ModelKey, Occasion, Phase, PolicyKind, Question, Severity, Subject, Timestamp, Verdict,
+    shown, shown_lines,
 };
 
 use super::alerts::{About, News, Open, Rules};
@@ -22,8 +22,6 @@ use crate::{
     ledger::{AlertGroup, GroupKey, Line},
 };
 
-/// Resolved predictions over which an alert states the subject's metrics.
-const METRICS_OVER: usize = 200;
 /// Most findings in a message; of more it says how many.
 const FINDINGS_SHOWN: usize = 20;
 /// From here on a reminder asks whether the baseline still fits.
@@ -67,7 +65,7 @@ impl Turn<'_> {
                 subject: &subject,
                 occasion,
                 severity,
-                started: findings.iter().map(|f| f.opened).min().unwrap_or_else(|| self.state.clock(&model)),
+                started: findings.iter().map(|f| f.opened).min().unwrap_or_else(|| self.state.now(&model)),
                 findings,
                 reason: reason.to_owned(),
                 actions: actions.clone(),
@@ -129,7 +127,7 @@ impl Turn<'_> {
         let configuration = Arc::clone(&self.state.configuration);
         let silence = self.state.silence(&model, key.kind).cloned();
         let by =
-            Rules { rules: &configuration.alerts, silence: silence.as_ref(), now: self.state.clock(&model) };
+            Rules { rules: &configuration.alerts, silence: silence.as_ref(), now: self.state.now(&model) };
         let verdict = group.consider(news, &open, by);
         self.keep(&model, key, group);
         verdict
@@ -154,7 +152,7 @@ impl Turn<'_> {
         let open = self.open(model, key, &group, &[]);
         let configuration = Arc::clone(&self.state.configuration);
         let silence = self.state.silence(model, key.kind).cloned();
-        let now = self.state.clock(model);
+        let now = self.state.now(model);
         let by = Rules { rules: &configuration.alerts, silence: silence.as_ref(), now };
         let due = group.due(&open, by);
         let about = due.and_then(|due| group.tell_what_is_due(due, &open, now));
@@ -169,7 +167,7 @@ impl Turn<'_> {
     fn say(&mut self, key: &GroupKey, occasion: Occasion, severity: Severity, about: &About) {
         let subject = &about.subject;
         let model = subject.model_key();
-        let now = self.state.clock(&model);
+        let now = self.state.now(&model);
         let findings = self.open_findings(&model, key);
         let reason = because(occasion, about, &findings, now);
         let findings: Vec<_> = findings.into_iter().take(FINDINGS_SHOWN).cloned().collect();
@@ -218,8 +216,8 @@ impl Turn<'_> {
         let rules = &self.state.configuration.alerts;
         let told = |line: &Line| group.told.as_ref().is_some_and(|told| told.lines.contains_key(line));
         let mut open = Open { lines: BTreeMap::new(), muted: true };
-        for (_, known) in self.state.subjects_of(model) {
-            for (_, finding) in known.open_findings() {
+        for (_, known) in self.state.diaries_of(model) {
+            for finding in &known.open {
                 let line = line(finding);
                 let counts = finding.severity >= rules.minimum
                     || told(&line)
@@ -250,16 +248,16 @@ impl Turn<'_> {
             .map(|(policy, ..)| ((String::new(), policy.name.clone()), Severity::High))
             .collect();
         let interval = u64::from(self.state.configuration.alerts.interval.0);
-        let now = self.state.clock(model);
+        let now = self.state.now(model);
         let is_new = group.told.as_ref().is_some_and(|told| now.since(told.news) < interval);
         Open { muted: lines.is_empty() && is_new, lines }
     }
 
     /// The open findings of a group about which somebody decides, gravest first.
     fn open_findings(&self, model: &ModelKey, key: &GroupKey) -> Vec<&Finding> {
-        let subjects = self.state.subjects_of(model).filter(|(_, known)| !known.paused);
-        let mut findings: Vec<_> = subjects
-            .flat_map(|(_, known)| known.open_findings().map(|(_, finding)| finding))
+        let diaries = self.state.diaries_of(model).filter(|(_, diary)| !diary.paused);
+        let mut findings: Vec<_> = diaries
+            .flat_map(|(_, diary)| &diary.open)
             .filter(|finding| group_of(self.state, finding) == *key)
             .collect();
         findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.subject.cmp(&b.subject)));
@@ -279,14 +277,6 @@ impl Turn<'_> {
         findings
     }
 
-    fn metrics(&self, subject: &Subject) -> Vec<Metric> {
-        let Some(subject) = self.state.subjects.get(subject) else { return Vec::new() };
-        [("accuracy", subject.accuracy(METRICS_OVER)), ("win-rate", subject.win_rate(METRICS_OVER))]
-            .into_iter()
-            .filter_map(|(name, estimate)| Some(Metric { name: name.to_owned(), estimate: estimate? }))
-            .collect()
-    }
-
     /// Puts an alert into words on every channel and into the outbox.
     fn tell(&mut self, telling: Telling<'_>) {
         if !self.ask.writes_alerts() {
@@ -300,7 +290,13 @@ impl Turn<'_> {
             occasion,
             started,
             findings,
-            metrics: self.metrics(subject),
+            // Of its newest moment: an alert that is said again needs no rows.
+            metrics: self
+                .state
+                .diaries
+                .get(subject)
+                .map(|diary| diary.facts.metrics.clone())
+                .unwrap_or_default(),
             reason,
             actions,
             link: None,

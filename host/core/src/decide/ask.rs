@@ -23,7 +23,7 @@ impl Turn<'_> {
             return Asked::failed(FailureKind::Load, "no policy applies to this".to_owned());
         };
         let (model, kind) = (subject.model_key(), question.kind());
-        let at = self.state.clock(&model);
+        let at = self.state.now(&model);
         if let Some(until) = self.state.left_alone_until(&model, version.reference, kind) {
             // Neither a success nor another failure: the policy was not asked.
             return Asked::failed(FailureKind::CircuitOpen, circuit_open(version, until));
@@ -48,8 +48,8 @@ impl Turn<'_> {
     ) -> (BTreeMap<String, String>, Arc<dyn View>) {
         match question {
             Question::DriftAction { .. } => {
-                let known = self.state.subjects.get(subject);
-                let notebook = known.and_then(|state| state.notebooks.get(&version.reference.name)).cloned();
+                let known = self.state.diaries.get(subject);
+                let notebook = known.and_then(|diary| diary.notebooks.get(&version.reference.name)).cloned();
                 (notebook.unwrap_or_default(), Arc::new(SubjectView::of(self.state, subject)))
             }
             Question::AlertFormat { .. } => (BTreeMap::new(), Arc::new(NoHistory)),
@@ -70,7 +70,7 @@ impl Turn<'_> {
         DecisionRecord {
             id,
             position: self.state.position,
-            at: self.state.clock(&subject.model_key()),
+            at: self.state.now(&subject.model_key()),
             subject: subject.clone(),
             policy,
             mode,
@@ -88,7 +88,7 @@ impl Turn<'_> {
     pub(super) fn write_notebook(&mut self, record: &DecisionRecord) {
         let Some(policy) = record.policy.as_ref().filter(|_| !record.notebook.is_empty()) else { return };
         let notebook =
-            self.state.subject_mut(&record.subject).notebooks.entry(policy.name.clone()).or_default();
+            self.state.diary_mut(&record.subject).notebooks.entry(policy.name.clone()).or_default();
         for change in &record.notebook {
             match &change.value {
                 Some(value) => notebook.insert(change.key.clone(), value.clone()),

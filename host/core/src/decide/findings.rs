@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use trimtab_types::{
-    Action, Answer, DecisionRecord, Finding, Mode, Phase, PolicyKind, Question, Severity, Subject, Verdict,
+    Action, Answer, DecisionRecord, Finding, Mode, MomentKind, Phase, PolicyKind, Question, Severity,
+    Subject, Verdict,
 };
 
-use super::{ask::decision_id, turn::Turn};
+use super::{ask::decision_id, moments::moment, output::Order, turn::Turn};
 use super::{
     compose,
     safeguards::{self, Case, Plan},
@@ -36,7 +37,7 @@ impl Turn<'_> {
         if stage == ReleaseStage::Observe {
             return;
         }
-        if self.state.subjects.get(subject).is_some_and(|state| state.paused) {
+        if self.state.diaries.get(subject).is_some_and(|diary| diary.paused) {
             // A pause keeps what is critical from nobody.
             let is_critical = |f: &Finding| f.phase != Phase::Closed && f.severity == Severity::Critical;
             if !findings.iter().any(is_critical) {
@@ -125,7 +126,7 @@ impl Turn<'_> {
             model: &model,
             findings,
             by: record.decided_by(),
-            now: self.state.clock(&key),
+            now: self.state.now(&key),
         };
         let (verdict, plan) = safeguards::judge(action, &case);
         self.carry_out(plan, record);
@@ -134,9 +135,9 @@ impl Turn<'_> {
 
     /// Nobody decides about a subject for a while, or somebody does again.
     fn pause(&mut self, subject: &Subject, paused: bool) {
-        self.state.subject_mut(subject).paused = paused;
+        self.state.diary_mut(subject).paused = paused;
         let model = subject.model_key();
-        let until = self.state.clock(&model).plus(LONGEST_PAUSE);
+        let until = self.state.now(&model).plus(LONGEST_PAUSE);
         let pauses = &mut self.state.model_mut(&model).pauses;
         let key = (subject.version.clone(), subject.segment.clone());
         if paused {
@@ -150,7 +151,7 @@ impl Turn<'_> {
     pub(super) fn end_pauses(&mut self) {
         let mut over = Vec::new();
         for (model, known) in &self.state.models {
-            let now = self.state.clock(model);
+            let now = self.state.now(model);
             over.extend(known.pauses.iter().filter(|(_, until)| now >= **until).map(
                 |((version, segment), _)| Subject {
                     tenant: model.tenant.clone(),
@@ -177,16 +178,16 @@ impl Turn<'_> {
         let again = |subject: &Subject, finding: &Finding| Finding {
             phase: Phase::Raised,
             position,
-            at: self.state.clock(&subject.model_key()),
+            at: self.state.now(&subject.model_key()),
             ..finding.clone()
         };
-        let wanted = self.state.subjects.iter().filter(|(subject, _)| about(subject));
-        let mut open: Vec<(Subject, Vec<Finding>)> = wanted
-            .map(|(subject, known)| {
-                (subject.clone(), known.open_findings().map(|(_, finding)| again(subject, finding)).collect())
+        let wanted =
+            self.state.diaries.iter().filter(|(subject, diary)| !diary.open.is_empty() && about(subject));
+        let open: Vec<(Subject, Vec<Finding>)> = wanted
+            .map(|(subject, diary)| {
+                (subject.clone(), diary.open.iter().map(|finding| again(subject, finding)).collect())
             })
             .collect();
-        open.retain(|(_, findings)| !findings.is_empty());
         for (subject, mut findings) in open {
             findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
             self.decide(&subject, findings);
@@ -196,7 +197,7 @@ impl Turn<'_> {
     fn carry_out(&mut self, plan: Plan, record: &DecisionRecord) {
         let subject = &record.subject;
         let key = subject.model_key();
-        let clock = self.state.clock(&key);
+        let clock = self.state.now(&key);
         match plan {
             Plan::Nothing => {}
             Plan::Kill => {
@@ -220,8 +221,11 @@ impl Turn<'_> {
             Plan::Pause(paused) => self.pause(subject, paused),
             Plan::ResetDetector(name) => {
                 // What this closes is recorded and not put to a policy again: a decision must not lead to itself.
-                let closed = self.state.reset(subject, Some(&name));
-                self.output.findings.extend(closed);
+                let closed = self.state.order_reset(subject, &name);
+                let moment = moment(self.state, MomentKind::Ordered, subject, closed);
+                self.state.live(&moment);
+                self.output.moments.push(moment);
+                self.output.orders.push(Order { subject: subject.clone(), reset: name });
             }
             Plan::MarkDegraded => {
                 self.state.model_mut(&key).degraded.insert(subject.version.clone());

@@ -1,7 +1,8 @@
 //! Deciding: findings are put to policies, the safeguards judge what these propose, and what follows is changed in the
 //! state or becomes an effect. Pure: who is asked is handed in, and what is to happen outside is returned.
 //!
-//! `step` takes a record through; `findings` puts findings to policies and carries out what follows, `ask` asks one
+//! `step` takes a record through, and `relive` what was recorded of one, without the rows that led to it; `moments` says
+//! what changed, with what deciding needs to know of the rows; `findings` puts findings to policies and carries out what follows, `ask` asks one
 //! question, `alerting` tells people. Which alerts go out, which proposals stand and what is allowed are functions of
 //! their own: `alerts`, `compose`, `safeguards`.
 
@@ -10,6 +11,7 @@ mod alerts;
 mod ask;
 mod compose;
 mod findings;
+mod moments;
 mod output;
 pub mod safeguards;
 mod step;
@@ -17,5 +19,5 @@ mod step;
 mod tests;
 mod turn;
 
-pub use output::{Note, Output};
-pub use step::{Prepared, resume, step, try_out};
+pub use output::{Note, Order, Output};
+pub use step::{Lived, Prepared, relive, resume, step, try_out};

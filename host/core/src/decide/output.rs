@@ -1,18 +1,29 @@
 //! What a step returns. It is data: somebody else records it, and carries out what is to happen outside.
 
-use trimtab_types::{DecisionRecord, Effect, Finding, ModelKey, PolicyRef};
+use trimtab_types::{DecisionRecord, Effect, Finding, ModelKey, Moment, PolicyRef, Subject};
 
 /// What came of one record, or of several in their order.
 #[derive(Debug, Default, PartialEq)]
 pub struct Output {
-    /// Changes of findings.
-    pub findings: Vec<Finding>,
+    /// What changed.
+    pub moments: Vec<Moment>,
+    /// What decisions changed of the watch, in order.
+    pub orders: Vec<Order>,
     /// Everything that was decided.
     pub decisions: Vec<DecisionRecord>,
     /// What is to happen outside.
     pub effects: Vec<Effect>,
     /// What an operator wants to read in the host's log. Not recorded.
     pub notes: Vec<Note>,
+}
+
+/// A change of the watch that a decision carries: a detector of a subject starts anew.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order {
+    /// Of whom.
+    pub subject: Subject,
+    /// Which.
+    pub reset: String,
 }
 
 /// Something for the host's own log.
@@ -28,9 +39,15 @@ pub enum Note {
 }
 
 impl Output {
+    /// Changes of findings, in order.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.moments.iter().flat_map(|moment| &moment.findings)
+    }
+
     /// Adds what came after.
     pub fn append(&mut self, mut later: Self) {
-        self.findings.append(&mut later.findings);
+        self.moments.append(&mut later.moments);
+        self.orders.append(&mut later.orders);
         self.decisions.append(&mut later.decisions);
         self.effects.append(&mut later.effects);
         self.notes.append(&mut later.notes);

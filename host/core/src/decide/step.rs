@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use trimtab_types::{Act, Ask, Entry, Finding, OperatorAct, Record};
+use trimtab_types::{
+    About, Act, Ask, Digest, Entry, Finding, Moment, MomentKind, OperatorAct, Position, Record,
+};
 
-use super::{output::Output, turn::Turn};
+use super::{moments::moments, output::Output, turn::Turn};
 use crate::{
     Configuration,
     fold::{self, State},
@@ -24,7 +26,48 @@ pub struct Prepared {
 /// force stays.
 pub fn step(state: &mut State, record: &Record, prepared: Option<Prepared>, ask: &mut dyn Ask) -> Output {
     let mut findings = fold::apply(state, record);
-    match &record.entry {
+    let before = Arc::clone(&state.configuration);
+    name(state, &record.entry);
+    if let Some(prepared) = prepared {
+        findings.extend(put_in_force(state, prepared));
+    }
+    let moments = moments(state, &record.entry, findings);
+    follow(state, Some(&record.entry), moments, &before, ask)
+}
+
+/// What was lived at one position: the moments that were recorded there, and the entry where it changes something besides
+/// rows.
+pub struct Lived<'a> {
+    /// Where.
+    pub position: Position,
+    /// The entry, but for rows.
+    pub entry: Option<&'a Entry>,
+    /// What changed by it, in order, without what decisions ordered.
+    pub moments: Vec<Moment>,
+}
+
+/// Takes what was lived at one position through, without the rows that led to it. It comes to what `step` comes to, as long
+/// as the same is ordered as then, and whoever answers can be told what the rows were.
+pub fn relive(state: &mut State, lived: Lived<'_>, prepared: Option<Prepared>, ask: &mut dyn Ask) -> Output {
+    fold::passed(state, lived.position);
+    let before = Arc::clone(&state.configuration);
+    if let Some(entry) = lived.entry {
+        state.advance(entry);
+        if let Entry::Baseline(baseline) = entry {
+            state.hold_against(baseline);
+        }
+        name(state, entry);
+    }
+    if let Some(prepared) = prepared {
+        // Nothing is watched here, so nothing closes.
+        put_in_force(state, prepared);
+    }
+    follow(state, lived.entry, lived.moments, &before, ask)
+}
+
+/// What an entry says is in force.
+fn name(state: &mut State, entry: &Entry) {
+    match entry {
         Entry::Configuration(digest) => {
             state.configuration_digest = Some(*digest);
             state.touch_global();
@@ -35,20 +78,36 @@ pub fn step(state: &mut State, record: &Record, prepared: Option<Prepared>, ask:
         }
         _ => {}
     }
-    let before = Arc::clone(&state.configuration);
-    if let Some(prepared) = prepared {
-        findings.extend(put_in_force(state, prepared));
+}
+
+/// What follows from moments and their entry.
+fn follow(
+    state: &mut State,
+    entry: Option<&Entry>,
+    moments: Vec<Moment>,
+    before: &Arc<Configuration>,
+    ask: &mut dyn Ask,
+) -> Output {
+    // Counts are forgotten before what closed is written down.
+    for moment in moments.iter().filter(|moment| moment.kind == MomentKind::Act) {
+        state.live(moment);
+    }
+    if let Some(entry) = entry {
+        fold::enter(state, entry);
+    }
+    for moment in moments.iter().filter(|moment| moment.kind != MomentKind::Act) {
+        state.live(moment);
     }
     let mut turn = Turn::new(state, ask);
-    turn.found(&findings);
-    turn.ask_where_more_may_be_done(&before);
-    match &record.entry {
-        Entry::Tick(_) => {
+    turn.found(moments);
+    turn.ask_where_more_may_be_done(before);
+    match entry {
+        Some(Entry::Tick(_)) => {
             turn.end_pauses();
             turn.tell_what_is_due();
         }
-        Entry::OperatorAct(OperatorAct { act: Act::Resume { model }, .. }) => {
-            let paused = turn.state.subjects_of(model).filter(|(_, known)| known.paused);
+        Some(Entry::OperatorAct(OperatorAct { act: Act::Resume { model }, .. })) => {
+            let paused = turn.state.diaries_of(model).filter(|(_, known)| known.paused);
             let paused: Vec<_> = paused.map(|(subject, _)| subject.clone()).collect();
             turn.resume(&paused);
         }
@@ -61,10 +120,10 @@ pub fn step(state: &mut State, record: &Record, prepared: Option<Prepared>, ask:
 pub fn try_out(state: &mut State, prepared: Prepared, ask: &mut dyn Ask) -> Output {
     let before = Arc::clone(&state.configuration);
     let findings = put_in_force(state, prepared);
-    let mut turn = Turn::new(state, ask);
-    turn.found(&findings);
-    turn.ask_where_more_may_be_done(&before);
-    turn.output
+    // No entry says so: it is as if a configuration had come.
+    let entry = Entry::Configuration(Digest::of(b""));
+    let moments = moments(state, &entry, findings);
+    follow(state, None, moments, &before, ask)
 }
 
 /// What is in force, at the beginning or after a restart: nothing follows from it.
@@ -104,18 +163,15 @@ impl Turn<'_> {
         }
     }
 
-    /// Records findings and puts them to the policies, those of one subject together.
-    fn found(&mut self, findings: &[Finding]) {
-        self.output.findings.extend(findings.iter().cloned());
-        let mut rest = findings;
-        while let Some(first) = rest.first() {
-            let (same, others) =
-                rest.split_at(rest.partition_point(|finding| finding.subject <= first.subject));
-            let put = fold::put_to_policies(same);
+    /// Records moments and puts what changed to the policies, each subject by itself.
+    fn found(&mut self, moments: Vec<Moment>) {
+        self.output.moments.extend(moments.iter().cloned());
+        for moment in moments {
+            let About::Subject(subject) = &moment.about else { continue };
+            let put = fold::put_to_policies(&moment.findings);
             if !put.is_empty() {
-                self.decide(&first.subject, put);
+                self.decide(subject, put);
             }
-            rest = others;
         }
     }
 }

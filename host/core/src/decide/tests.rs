@@ -180,7 +180,7 @@ fn folded(events: &[Event], wanted: impl Fn(&str) -> bool) -> (State, Output) {
 
 /// What came about one model, and all that is kept of it.
 fn of_model(state: &mut State, output: &Output, model: &str) -> (String, Vec<StateChange>) {
-    let findings: Vec<_> = output.findings.iter().filter(|finding| finding.subject.model == model).collect();
+    let findings: Vec<_> = output.findings().filter(|finding| finding.subject.model == model).collect();
     let decisions: Vec<_> = output
         .decisions
         .iter()
@@ -339,7 +339,7 @@ fn a_pause_ends_by_itself_or_by_a_person_and_what_is_open_is_asked_about() {
     let paused = || {
         let (mut state, _) = with_something_open("\"act\"", &milder);
         let about = subject("good");
-        state.subject_mut(&about).paused = true;
+        state.diary_mut(&about).paused = true;
         let pause = (about.version.clone(), about.segment.clone());
         state.model_mut(&about.model_key()).pauses.insert(pause, Timestamp::EPOCH.plus(DAY));
         state
@@ -347,14 +347,14 @@ fn a_pause_ends_by_itself_or_by_a_person_and_what_is_open_is_asked_about() {
     let mut state = paused();
     assert_eq!(then(&mut state, tick(DAY - 1), None, &[]), []);
     assert!(!then(&mut state, tick(DAY), None, &[]).is_empty());
-    assert!(!state.subjects[&subject("good")].paused);
+    assert!(!state.diaries[&subject("good")].paused);
     assert_eq!(then(&mut state, tick(DAY + 60), None, &[]), [], "once");
 
     let mut state = paused();
     let act = Act::Resume { model: subject("good").model_key() };
     let act = OperatorAct { actor: "ada".into(), at: Timestamp::EPOCH, act, reason: String::new() };
     assert!(!then(&mut state, Entry::OperatorAct(act), None, &[]).is_empty());
-    assert!(!state.subjects[&subject("good")].paused);
+    assert!(!state.diaries[&subject("good")].paused);
 }
 
 /// A retrain that was decided has not begun: only what a trainer reports restarts the cooldown.
@@ -373,7 +373,8 @@ fn cooldown_begins_with_a_result() {
             took: 60,
         };
         let entry = Entry::TrainerResult(result);
-        fold::apply(&mut state, &Record { position: Position(position), entry, resolves: None });
+        let record = Record { position: Position(position), entry, resolves: None };
+        step(&mut state, &record, None, &mut Script(fails_on_bad));
         let model = &state.models[&key];
         (model.retrain_asked.is_some(), model.last_retrain.is_some())
     };

@@ -3,11 +3,13 @@
 
 mod alerts;
 mod breaker;
+mod diary;
 mod exposure;
 mod model;
 
 pub use alerts::{AlertGroup, GroupKey, Held, Line, Silence, Told};
 pub(crate) use alerts::{MOST_HELD, MOST_LINES};
 pub use breaker::Breaker;
+pub use diary::Diary;
 pub use exposure::Exposure;
 pub use model::{KillNote, ModelState};

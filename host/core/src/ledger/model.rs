@@ -66,6 +66,8 @@ pub struct ModelState {
     pub silences: BTreeMap<Option<AlertKind>, Silence>,
     /// The newest time of its own entries.
     pub clock: Timestamp,
+    /// When something was last found, done or reported about it.
+    pub at: Timestamp,
     /// When a retrain was asked for of which nothing was reported yet.
     pub retrain_asked: Option<Timestamp>,
     /// Until when nobody decides about a version and segment.
@@ -93,6 +95,7 @@ impl Default for ModelState {
             alerts: BTreeMap::new(),
             silences: BTreeMap::new(),
             clock: Timestamp::MIN,
+            at: Timestamp::MIN,
             retrain_asked: None,
             pauses: BTreeMap::new(),
             breakers: BTreeMap::new(),

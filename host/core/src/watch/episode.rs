@@ -115,13 +115,18 @@ pub(crate) fn advance(
 
 /// Ends an episode because its detector starts anew.
 pub(crate) fn end(episode: Episode, at: At<'_>) -> Option<Finding> {
-    episode.map(|open| Finding {
+    episode.map(|open| ended(*open, at))
+}
+
+/// The closing of an episode whose detector starts anew.
+pub(crate) fn ended(open: Finding, at: At<'_>) -> Finding {
+    Finding {
         phase: Phase::Closed,
         position: at.position,
         at: at.clock,
         window: "closed because the detector was started anew".to_owned(),
-        ..*open
-    })
+        ..open
+    }
 }
 
 /// The baseline's accuracy, as evidence shows it.

@@ -26,7 +26,7 @@ mod trading;
 mod waiting;
 mod window;
 
-pub(crate) use episode::At;
+pub(crate) use episode::{At, ended};
 pub(crate) use feed::{Pair, Settings};
 pub(crate) use look::Look;
 pub use subject::SubjectState;

@@ -1,15 +1,10 @@
 //! What is known of a subject. Detectors do not know it: `feed` hands each the parts that it looks at.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::Window;
-use trimtab_types::{
-    Baseline, Confusion, Estimate, Finding, Metric, Phase, Reference, Severity, Sizes, Timestamp,
-};
+use trimtab_types::{Baseline, Confusion, Estimate, Finding, Metric, Reference, Severity, Sizes, Timestamp};
 
 use super::{
     coverage::Due,
@@ -30,11 +25,7 @@ use crate::{
     metric,
 };
 
-/// Findings that a subject remembers for policies that ask.
-const FINDINGS_KEPT: usize = 32;
-
-/// What is known of a subject. `paused`, `drift_counts`, `findings` and `notebooks` are its diary, which no detector reads;
-/// everything else is the watch.
+/// What the rows of a subject lead to. What is remembered of its findings is its diary, which no detector reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubjectState {
     /// Predictions logged.
@@ -60,8 +51,6 @@ pub struct SubjectState {
     /// What it is held against. Stored by itself, because it is large and hardly ever changes.
     #[serde(skip)]
     pub baseline: Option<Arc<Baseline>>,
-    /// Findings kept and not decided on.
-    pub paused: bool,
     /// The detectors that run, with their open episodes.
     pub(crate) detectors: BTreeMap<DetectorKind, Running>,
     /// Score and features by detector, in the order of the baseline's distributions or categories.
@@ -77,12 +66,6 @@ pub struct SubjectState {
     pub(crate) episodes: BTreeMap<DetectorKind, BTreeMap<String, Box<Finding>>>,
     /// Which predictions came due and have an outcome, where that is watched.
     pub(crate) due: Due,
-    /// Findings since the detector was last reset.
-    pub drift_counts: BTreeMap<String, u32>,
-    /// The newest findings, oldest first.
-    pub findings: VecDeque<Finding>,
-    /// Notebooks of the policies that keep one about this subject.
-    pub notebooks: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Default for SubjectState {
@@ -99,7 +82,6 @@ impl Default for SubjectState {
             rows: JudgedRows::default(),
             waiting: Waiting::default(),
             baseline: None,
-            paused: false,
             detectors: BTreeMap::new(),
             distributions: BTreeMap::new(),
             health: Health::default(),
@@ -107,9 +89,6 @@ impl Default for SubjectState {
             timelines: Arc::default(),
             episodes: BTreeMap::new(),
             due: Due::default(),
-            drift_counts: BTreeMap::new(),
-            findings: VecDeque::new(),
-            notebooks: BTreeMap::new(),
         }
     }
 }
@@ -220,19 +199,5 @@ impl SubjectState {
     /// What can be estimated of all predictions that wait and are kept; nothing where it is too few of them.
     pub fn estimates(&self, threshold: f64) -> Vec<Metric> {
         self.waiting.estimates(&self.rows, threshold)
-    }
-
-    /// Writes findings into the diary, for policies that ask, and counts those that opened.
-    pub(crate) fn note(&mut self, findings: &[Finding]) {
-        for finding in findings {
-            if finding.phase == Phase::Opened {
-                let count = self.drift_counts.entry(finding.detector.clone()).or_default();
-                *count = count.saturating_add(1);
-            }
-            if self.findings.len() == FINDINGS_KEPT {
-                self.findings.pop_front();
-            }
-            self.findings.push_back(finding.clone());
-        }
     }
 }

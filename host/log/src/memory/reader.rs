@@ -133,7 +133,9 @@ impl Reader for MemoryLogs {
     fn moments(&self, listing: &Listing) -> Result<Vec<(Shard, StoredMoment)>, LogError> {
         let kept = self.read();
         let wanted = kept.moments.iter().rev();
-        let wanted = wanted.filter(|(_, stored)| listing.wants(stored.seq, &stored.moment.about));
+        let wanted = wanted.filter(|(_, stored)| {
+            stored.moment.changes > 0 && listing.wants(stored.seq, &stored.moment.about)
+        });
         Ok(wanted.take(listing.limit as usize).cloned().collect())
     }
 

@@ -27,7 +27,7 @@ pub(super) fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatu
             estimated: known.estimates(configuration.judging.binary_threshold),
             confusion: known.confusion(kept),
             cannot_tell: known.cannot_tell(configuration.detectors(&subject.model_key())),
-            paused: known.paused,
+            paused: snapshot.diary(subject).is_some_and(|diary| diary.paused),
             open: known.open_findings().map(|(_, finding)| finding.clone()).collect(),
         })
         .collect()

@@ -251,6 +251,8 @@ fn policies_read_what_is_kept_and_nothing_where_it_is_not() {
     let mut log = Log::new("[metrics]\nwindow = 100");
     log.baseline(0.8, 1_000);
     log.pattern(150, 50);
+    let model = subject().model_key();
+    log.state.model_mut(&model).at = log.state.clock(&model);
     let view = SubjectView::of(&log.state, &subject());
     let value = |metric: &str, last| view.recent(metric, last).map(|estimate| estimate.value);
     assert_eq!(value("precision", 100), Some(0.75), "everything is predicted positive");
