@@ -82,7 +82,7 @@ fn a_stricter_ladder_shows_what_would_change_and_why() {
     for part in [
         "<svg",
         "<h1>Dry run of <code>drift-ladder.chance=0.95</code></h1>",
-        "entries folded, nothing written; decisions from the beginning",
+        "entries, told from the record without folding a row, nothing written; decisions from the beginning",
         "kill-switch-on",
         ", before 0.900; ",
         "<h4>why</h4>",
@@ -349,4 +349,80 @@ fn parts_of_a_dry_run_are_the_report_of_one_run() {
     }
     // Without an end, rows that come in meanwhile would be in one part and not in another.
     scratch.run(&["policy", "dry-run", "--shard", "1/2", "drift-count"]).expect(64).says(&["--until"]);
+}
+
+/// The boundary of instant dry runs: they say what folding all rows says, and how much of it needed rows.
+#[track_caller]
+fn check_instant(scratch: &Scratch, args: &[&str], instant: impl Fn(u64, u64) -> bool) {
+    let run = |more: &[&str]| {
+        let all = [&["--json", "policy", "dry-run"][..], args, more].concat();
+        let run = scratch.run(&all);
+        assert!(run.code == Some(0) || run.code == Some(3), "{args:?}: {}", run.stderr);
+        run.json()
+    };
+    let (mut told, mut folded) = (run(&[]), run(&["--fold"]));
+    let count = |report: &mut Value| report["instant"].take().as_u64().expect("a number");
+    let (without_rows, none) = (count(&mut told), count(&mut folded));
+    assert_eq!(none, 0, "{args:?}");
+    assert_eq!(told, folded, "{args:?}");
+    let total = &told["diff"]["total"];
+    let all = ["unchanged", "changed", "gone", "new"].map(|kind| total[kind].as_u64().expect("a number"));
+    let all = all.iter().sum();
+    assert!(all > 0, "{args:?}: nothing is compared");
+    assert!(instant(without_rows, all), "{args:?}: {without_rows} of {all} without rows");
+}
+
+#[test]
+fn what_was_lived_says_what_folding_says() {
+    let more = "[detectors.page-hinkley]\nenabled = true\n[alerts]\ninterval = \"1h\"\n";
+    let config = format!("{STORY}{more}");
+    let scratch = stage(&config);
+    let rows = story(7);
+    let (first, second) = rows.split_at(rows.len() / 2);
+    let import = |name: &str, rows: &str| drop(scratch.run(&["import", &scratch.file(name, rows)]).expect(0));
+    import("first.ndjson", &lines(first));
+    scratch.run(&["exposure", "set", "m", "0.5", "--reason", "a test"]).expect(0);
+    scratch.run(&["kill", "on", "m", "--reason", "a test"]).expect(0);
+    scratch.run(&["kill", "off", "m", "--reason", "a test"]).expect(0);
+    import("second.ndjson", &lines(second));
+    let n = ["--model", "n", "--version", "v1", "--samples", "2000", "--accuracy", "0.9"];
+    scratch.run(&[&["baseline", "set"][..], &n].concat()).expect(0);
+    let renamed = lines(&story(11)).replace("\"model\":\"m\"", "\"model\":\"n\"");
+    import("n.ndjson", &renamed.replace("\"id\":\"p", "\"id\":\"n"));
+    scratch.run(&["exposure", "clear", "m", "--reason", "a test"]).expect(0);
+
+    let policies = repository().join("policies");
+    let other = |name: &str, text: &str| {
+        scratch.file(name, format!("[host]\npolicies = \"{}\"\n{text}", policies.display()))
+    };
+    let all = |instant: u64, of: u64| instant == of;
+    let since = ["--since", "2025-01-01T05:00:00Z"];
+    check_instant(&scratch, &["drift-ladder"], all);
+    let stricter = ["--set", "drift-ladder.chance=0.9"];
+    check_instant(&scratch, &stricter, all);
+    check_instant(&scratch, &[&stricter[..], &since].concat(), all);
+    check_instant(&scratch, &["drift-count"], |instant, _| instant > 0);
+    check_instant(&scratch, &["distribution-table"], |instant, _| instant > 0);
+    check_instant(&scratch, &["chat-alert"], all);
+    // Stages, switches, the breaker, alerts and safeguards decide, and do not watch.
+    let act = config.replace("\"m\"", "\"*\"");
+    check_instant(&scratch, &["--config", &other("act.toml", &act)], all);
+    let breaker = format!("{config}[breaker]\nfailures = 1\n[safeguards.retrain]\nenabled = true\n");
+    check_instant(&scratch, &["--config", &other("breaker.toml", &breaker)], all);
+    let alerts = config.replace("interval = \"1h\"", "interval = \"2d\"\nminimum = \"low\"");
+    check_instant(&scratch, &["--config", &other("alerts.toml", &alerts)], all);
+    let observe = config.replace("stage = \"act\"", "stage = \"observe\"");
+    check_instant(&scratch, &["--config", &other("observe.toml", &observe)], all);
+    // A question that nobody had, about what is open when the stage rises: what it reads of rows is folded.
+    let raised = other("raised.toml", &act);
+    check_instant(&scratch, &[&["--config", raised.as_str()], &since[..]].concat(), |instant, of| {
+        instant < of
+    });
+    // Others watch otherwise.
+    let none = |instant: u64, _: u64| instant == 0;
+    let watches = config.replace("[detectors.page-hinkley]", "[detectors.adwin]");
+    check_instant(&scratch, &["--config", &other("watches.toml", &watches)], none);
+    let judges = format!("{config}[judging]\ndead-band = 0.1\n");
+    check_instant(&scratch, &["--config", &other("judges.toml", &judges)], none);
+    scratch.verify();
 }

@@ -291,6 +291,13 @@ impl State {
         touched.into_iter().filter_map(encoded).collect()
     }
 
+    /// Nothing is known of a model any more, as if nobody had ever heard of it.
+    pub fn forget(&mut self, key: &ModelKey) {
+        self.models.remove(key);
+        self.subjects.retain(|subject, _| subject.model_key() != *key);
+        self.diaries.retain(|subject, _| subject.model_key() != *key);
+    }
+
     /// Marks all parts as changed.
     pub fn touch_all(&mut self) {
         self.touched.insert(StateKey::Global);

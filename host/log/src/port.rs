@@ -86,6 +86,8 @@ pub enum Scope {
     Model(String, String),
     /// Neither rows nor ticks.
     Changes,
+    /// No rows.
+    Events,
 }
 
 /// A part of a scan.
@@ -195,6 +197,8 @@ pub trait Reader: Send {
     fn control(&self, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, LogError>;
     /// What was recorded for positions in `(after, until]` of a log.
     fn outputs(&self, shard: Shard, after: Position, until: Position) -> Result<Outputs, LogError>;
+    /// Moments for positions in `(after, until]` of a log, in order.
+    fn lived(&self, shard: Shard, after: Position, until: Position) -> Result<Vec<StoredMoment>, LogError>;
     /// Decisions for positions in `(after, until]` of a log, in order.
     fn decided(
         &self,

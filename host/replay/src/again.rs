@@ -5,19 +5,20 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use trimtab_core::{
     Configuration, InForce,
-    decide::{self, Output, Prepared},
+    decide::{self, Lived, Order, Output, Prepared},
     fold::{self, State, StateChange},
 };
 use trimtab_log::Reader;
 use trimtab_policy::{GivenSettings, Loaded, Sandbox};
 use trimtab_types::{
-    Answer, Ask, Asked, Asking, DecisionRecord, Entry, FailureKind, Finding, Place, PolicyInForce,
+    Answer, Ask, Asked, Asking, DecisionRecord, Entry, FailureKind, Finding, ModelKey, Place, PolicyInForce,
     PolicySetEntry, Position, Record, Shard,
 };
 
 use crate::{
     overlay::Overlay,
     prepare::{self, At, Contents, Loading, PrepareError},
+    told::{Told, ToldOfRows},
 };
 
 /// Decisions that are taken from the record instead of being made again, by id.
@@ -63,7 +64,7 @@ impl Ask for Recited<'_> {
 }
 
 /// Answers from the record first, and else asks.
-struct Recall<'a> {
+pub(crate) struct Recall<'a> {
     /// What is taken from the record.
     recorded: &'a Recorded,
     /// Who is asked for the rest.
@@ -149,6 +150,35 @@ impl Replay {
         Ok(())
     }
 
+    /// Takes what was lived at one position through, without rows. Policies read what is told of them; `told` hears what is
+    /// asked for besides.
+    pub(crate) fn relive(
+        &mut self,
+        lived: Lived<'_>,
+        told: &Told,
+        reader: &dyn Reader,
+    ) -> Result<Vec<Order>, PrepareError> {
+        let prepared = match lived.entry {
+            Some(entry) => self.prepare(entry, self.contents(reader, lived.position))?,
+            None => None,
+        };
+        let recall = Recall {
+            recorded: &self.recorded,
+            writes_alerts: writes_alerts(self.overlay.as_deref(), &self.state.policies),
+            loaded: &mut self.loaded,
+        };
+        let mut ask = ToldOfRows { recall, told };
+        let mut output = decide::relive(&mut self.state, lived, prepared, &mut ask);
+        let orders = std::mem::take(&mut output.orders);
+        self.output.append(output);
+        Ok(orders)
+    }
+
+    /// Nothing is known of a model any more.
+    pub(crate) fn forget(&mut self, model: &ModelKey) {
+        self.state.forget(model);
+    }
+
     /// Takes one record through with answers from the record alone.
     pub(crate) fn recite(&mut self, record: &Record, reader: &dyn Reader) -> Result<(), PrepareError> {
         let prepared = self.prepare(&record.entry, self.contents(reader, record.position))?;
@@ -171,17 +201,23 @@ impl Replay {
     }
 
     /// Tries something else out from here on.
-    pub(crate) fn try_out(&mut self, overlay: Arc<Overlay>, reader: &dyn Reader) -> Result<(), PrepareError> {
+    pub(crate) fn try_out(
+        &mut self,
+        overlay: Arc<Overlay>,
+        told: &Told,
+        reader: &dyn Reader,
+    ) -> Result<(), PrepareError> {
         let configuration = Arc::new(overlay.configuration(&self.state.configuration));
         self.overlay = Some(overlay);
         let contents = self.contents(reader, self.state.position);
         let set = self.state.policies.clone();
         let prepared = self.load(Some(configuration), &set, contents)?;
-        let mut ask = Recall {
+        let recall = Recall {
             recorded: &self.recorded,
             writes_alerts: writes_alerts(self.overlay.as_deref(), &set),
             loaded: &mut self.loaded,
         };
+        let mut ask = ToldOfRows { recall, told };
         self.output.append(decide::try_out(&mut self.state, prepared, &mut ask));
         Ok(())
     }

@@ -31,6 +31,11 @@ pub(crate) struct Task {
 }
 
 impl Task {
+    /// These models of a log.
+    pub(crate) fn of(shard: Shard, end: Position, models: BTreeSet<ModelKey>) -> Self {
+        Self { shard, end, models: Some(models), is_first: false }
+    }
+
     /// Whether something is folded here: what is about one of its models, or about all of them.
     pub(crate) fn folds(&self, model: Option<(&str, &str)>) -> bool {
         let Some((tenant, name)) = model else { return true };
@@ -86,6 +91,10 @@ pub(crate) trait Worker {
     type Done: Send;
     /// After which position it begins.
     fn begins(&self) -> Position;
+    /// Which entries it wants.
+    fn scope(&self) -> Scope {
+        Scope::All
+    }
     /// Where a stretch has to end, if that comes before `end`.
     fn pauses(&self, _after: Position) -> Option<Position> {
         None
@@ -155,7 +164,7 @@ fn fold<W: Worker>(
     news.send(at.0).ok();
     while at < task.end && !enough.load(Ordering::Relaxed) {
         let until = worker.pauses(at).map_or(task.end, |pause| pause.min(task.end));
-        let scanned = reader.scan(task.shard, &Scope::All, at, until, STEP)?;
+        let scanned = reader.scan(task.shard, &worker.scope(), at, until, STEP)?;
         let stretch = Stretch {
             records: scanned.records.into_iter().filter_map(trimtab_log::Record::for_fold).collect(),
             upto: scanned.upto,

@@ -9,27 +9,38 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use trimtab_core::fold::State;
-use trimtab_log::{LogError, Reader, decision_of};
+use trimtab_log::{LogError, Reader, Scope, decision_of, moment_of};
 use trimtab_policy::{GivenSettings, Sandbox};
-use trimtab_types::{DecisionRecord, Mode, PolicyInForce, Position, Shard, Timestamp};
+use trimtab_types::{
+    DecisionRecord, Entry, Mode, ModelKey, Moment, Place, PolicyInForce, Position, Record, Shard, Timestamp,
+};
 
 use crate::{
     PrepareError, Standing,
     again::{Recorded, Replay},
+    compared::{Compared, Comparison},
     deal::{Stretch, Task, Worker, deal, ends, tasks},
-    diff::{Diff, Side},
+    diff::Diff,
+    instant::Instant,
     overlay::Overlay,
     parts::{Folded, Part, Share},
     period::Period,
+    prepare::{At, Contents},
     remarks::Parts,
     restore,
+    told::Told,
 };
+
+/// Changes that are looked at at once.
+const STEP: usize = 1_024;
 
 /// What a dry run came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Log entries that were folded.
+    /// Log entries that were gone through.
     pub entries: u64,
+    /// Moments that were told from the record, without rows.
+    pub instant: u64,
     /// How the decisions differ.
     pub diff: Diff,
     /// Settings that differ between what was in force at the end and what was tried out, of policies that are in both.
@@ -63,9 +74,11 @@ pub struct Asked<'a> {
     pub title: &'a str,
     /// Threads that fold.
     pub workers: usize,
+    /// Folds the rows also where what was lived would do.
+    pub fold: bool,
 }
 
-/// Folds all logs, as [`part`] does, and reports.
+/// Tries it out on all logs, as [`part`] does, and reports.
 pub fn dry_run<R: Reader>(
     open: &(dyn Fn() -> Result<R, LogError> + Sync),
     asked: &Asked<'_>,
@@ -74,9 +87,9 @@ pub fn dry_run<R: Reader>(
     Ok(part(open, asked, Share::ALL, progress)?.report())
 }
 
-/// Folds the logs of a share up to where they are folded, with `overlay` in force: from the beginning if it may change
-/// findings, because detectors have a past, and otherwise from the beginning of the period, before which everything is as
-/// recorded. There it begins with the newest checkpoint before the period.
+/// Tries something out on the logs of a share, up to where they are folded. A candidate that watches as was recorded reads
+/// what was lived, from the newest checkpoint before the period on; only of models where that is not enough the rows are
+/// folded. One that watches otherwise folds everything from the beginning, because detectors have a past.
 ///
 /// `open` opens a reader for each worker; `progress` hears how many entries of how many are done.
 pub fn part<R: Reader>(
@@ -85,30 +98,78 @@ pub fn part<R: Reader>(
     share: Share,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Part, PrepareError> {
-    let Asked { sandbox, overlay, period, title, workers } = *asked;
+    let Asked { sandbox, overlay, period, title, workers, fold } = *asked;
     let reader = open()?;
     let mut heads = ends(&reader)?;
     heads.retain(|(shard, _)| share.has(*shard));
     if let Some((tenant, model)) = period.tenant.as_ref().zip(period.model.as_ref()) {
         heads.retain(|(shard, _)| *shard == Shard::of(tenant, model));
     }
-    let tasks = tasks(&heads, workers, |shard| reader.models(shard))?;
-    let make = |task: &Task, reader: &dyn Reader| Trial::new(task, sandbox, overlay, period, reader);
-    let (entries, tried) = deal(&tasks, workers, open, &make, progress)?;
+    let mut watches = BTreeSet::new();
+    for (shard, end) in &heads {
+        if watches_otherwise(overlay, *shard, *end, &reader)? {
+            watches.insert(*shard);
+        }
+    }
+    let trying = |task: &Task, apart: bool, reader: &dyn Reader| {
+        Trying::new(task, sandbox, overlay, (period, watches.contains(&task.shard)), apart, reader)
+    };
     let mut folded = Folded {
-        heads,
-        entries,
+        heads: heads.clone(),
+        entries: 0,
+        instant: 0,
         diff: Diff::default(),
         took_part: Parts::default(),
         recorded: Stands::recorded(&reader, sandbox)?,
         tried: None,
     };
-    for trial in tried {
-        folded.diff.merge(trial.diff);
-        folded.took_part.merge(trial.parts);
-        folded.tried = folded.tried.or(Some(trial.stands));
+    let (by_rows, by_record): (Vec<_>, Vec<_>) =
+        heads.iter().partition(|(shard, _)| fold || watches.contains(shard));
+    let mut rows = tasks(&by_rows, workers, |shard| reader.models(shard))?;
+    let whole = tasks(&by_record, 1, |_| Ok(Vec::new()))?;
+    let make = |task: &Task, reader: &dyn Reader| Ok(Instant::new(trying(task, true, reader)?));
+    let (entries, lived) = deal(&whole, workers, open, &make, progress)?;
+    folded.entries += entries;
+    for (task, (tried, models)) in whole.iter().zip(lived) {
+        folded.instant += tried.compared.diff.total.all();
+        folded.add(tried);
+        if !models.is_empty() {
+            rows.push(Task::of(task.shard, task.end, models));
+        }
     }
+    let make = |task: &Task, reader: &dyn Reader| Ok(Trial(trying(task, false, reader)?));
+    let (entries, tried) = deal(&rows, workers, open, &make, progress)?;
+    folded.entries += entries;
+    tried.into_iter().for_each(|tried| folded.add(tried));
     Ok(Part::new(share, overlay.digest(), title.to_owned(), period.clone(), folded))
+}
+
+/// Whether a candidate watches some model of a log otherwise than some configuration did that was in force there. Then
+/// other findings may arise.
+fn watches_otherwise(
+    overlay: &Overlay,
+    shard: Shard,
+    end: Position,
+    reader: &dyn Reader,
+) -> Result<bool, PrepareError> {
+    let Some(candidate) = &overlay.configuration else { return Ok(false) };
+    let models = reader.models(shard)?;
+    let mut at = Position(0);
+    while at < end {
+        let scanned = reader.scan(shard, &Scope::Changes, at, end, STEP)?;
+        for record in scanned.records.into_iter().filter_map(trimtab_log::Record::for_fold) {
+            let Entry::Configuration(digest) = &record.entry else { continue };
+            let contents = Contents { reader, at: At::Place(Place { shard, position: record.position }) };
+            if !contents.configuration(digest)?.watches_as(candidate, &models) {
+                return Ok(true);
+            }
+        }
+        if scanned.upto <= at {
+            break;
+        }
+        at = scanned.upto;
+    }
+    Ok(false)
 }
 
 /// How policies stand where a fold ends.
@@ -142,38 +203,38 @@ impl Stands {
     }
 }
 
-/// Folds one task with something else in force.
-struct Trial<'a> {
-    task: Task,
-    begins: Position,
-    replay: Replay,
+/// One task with something else in force, from the beginning of the period on.
+pub(crate) struct Trying<'a> {
+    pub(crate) task: Task,
+    pub(crate) begins: Position,
+    pub(crate) replay: Replay,
+    pub(crate) comparison: Comparison<'a>,
     overlay: &'a Arc<Overlay>,
-    trying: bool,
-    /// The newest time of any entry of the log so far.
-    newest: Option<Timestamp>,
     period: &'a Period,
-    diff: Diff,
-    parts: Parts,
+    /// From when on it is tried out, where it is not tried out yet.
+    waits: Option<Timestamp>,
 }
 
 /// What a task comes to.
-struct Tried {
-    diff: Diff,
-    parts: Parts,
-    stands: Stands,
+pub(crate) struct Tried {
+    pub(crate) compared: Compared,
+    pub(crate) stands: Stands,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> Trying<'a> {
+    /// `watches`: whether the candidate may change findings, so that it counts from the beginning. `apart`: results are
+    /// kept by model.
     fn new(
         task: &Task,
         sandbox: &Arc<Sandbox>,
         overlay: &'a Arc<Overlay>,
-        period: &'a Period,
+        (period, watches): (&'a Period, bool),
+        apart: bool,
         reader: &dyn Reader,
     ) -> Result<Self, PrepareError> {
         let shard = task.shard;
-        let since = period.since.filter(|_| !overlay.changes_findings());
-        let known = match since {
+        let waits = period.since.filter(|_| !watches);
+        let known = match waits {
             Some(since) => restore::before(reader, shard, |header| header.at < since)?,
             None => None,
         };
@@ -182,70 +243,123 @@ impl<'a> Trial<'a> {
             Some(state) => Replay::resume(shard, state, Arc::clone(sandbox), reader)?,
             None => Replay::new(shard, Arc::clone(sandbox)),
         };
-        let parts = Parts::of(overlay.packages().iter().map(|package| &package.name));
-        let (task, diff) = (task.clone(), Diff::default());
-        let mut trial =
-            Self { task, begins, replay, overlay, trying: false, newest: None, period, diff, parts };
-        if since.is_none() {
-            trial.try_out(reader)?;
+        let tried = overlay.packages().iter().map(|package| package.name.clone()).collect();
+        let comparison = Comparison::new(period, tried, apart);
+        let mut trying = Self { task: task.clone(), begins, replay, comparison, overlay, period, waits };
+        if waits.is_none() {
+            trying.try_out(begins, &Told::all(), reader)?;
         }
-        Ok(trial)
+        Ok(trying)
     }
 
-    fn try_out(&mut self, reader: &dyn Reader) -> Result<(), PrepareError> {
-        self.trying = true;
-        self.replay.try_out(Arc::clone(self.overlay), reader)
+    /// Whether a model is asked about.
+    pub(crate) fn wants(&self, model: &ModelKey) -> bool {
+        self.period.tenant.as_ref().is_none_or(|tenant| *tenant == model.tenant)
+            && self.period.model.as_ref().is_none_or(|name| *name == model.model)
+            && self.task.folds(Some((&model.tenant, &model.model)))
     }
 
-    fn is_compared(&self, decision: &DecisionRecord) -> bool {
-        self.period.is_about(decision)
-            && self.task.folds(Some((&decision.subject.tenant, &decision.subject.model)))
+    /// Where, among these, the candidate begins to count: with the first moment, or entry that is no row, of its time. So it
+    /// is told without rows.
+    pub(crate) fn begins_trying<'m>(
+        &self,
+        records: &[Record],
+        lived: impl Iterator<Item = &'m Moment>,
+    ) -> Option<Position> {
+        let since = self.waits?;
+        let is_event = |record: &&Record| !matches!(record.entry, Entry::Prediction(_) | Entry::Outcome(_));
+        let events = records.iter().filter(is_event);
+        let events = events.filter(|record| record.entry.time().is_some_and(|at| at >= since));
+        let moments = lived.filter(|moment| moment.at >= since).map(|moment| moment.position);
+        events.map(|record| record.position).chain(moments).min()
+    }
+
+    /// What is taken from the record over the next stretch.
+    pub(crate) fn recall(&mut self, recorded: &[DecisionRecord]) {
+        let recorded = if self.waits.is_none() { Recorded::once(recorded) } else { Recorded::all(recorded) };
+        self.replay.recall(recorded);
+    }
+
+    /// From behind this position on the candidate counts.
+    pub(crate) fn try_out(
+        &mut self,
+        behind: Position,
+        told: &Told,
+        reader: &dyn Reader,
+    ) -> Result<(), PrepareError> {
+        self.waits = None;
+        self.replay.passed(behind);
+        self.replay.try_out(Arc::clone(self.overlay), told, reader)
+    }
+
+    /// Compares everything up to a position, of those models that count here and are wanted.
+    pub(crate) fn settle(&mut self, upto: Position, wanted: impl Fn(&ModelKey) -> bool) {
+        let Self { task, comparison, replay, .. } = self;
+        let mine = |model: &ModelKey| task.folds(Some((&model.tenant, &model.model))) && wanted(model);
+        comparison.settle(upto, replay, mine);
+    }
+
+    pub(crate) fn done(self) -> Tried {
+        let left_aside = self.overlay.mode_left_aside(&self.replay.state().configuration);
+        Tried { compared: self.comparison.done(), stands: Stands::of(&self.replay, left_aside) }
     }
 }
+
+/// Folds the rows of a task.
+struct Trial<'a>(Trying<'a>);
 
 impl Worker for Trial<'_> {
     type Done = Tried;
 
     fn begins(&self) -> Position {
-        self.begins
+        self.0.begins
     }
 
     fn step(&mut self, from: Position, stretch: &Stretch, reader: &dyn Reader) -> Result<bool, PrepareError> {
-        let shard = self.task.shard;
-        let stored = reader.decided(shard, from, stretch.upto)?;
-        let recorded: Vec<DecisionRecord> =
-            stored.iter().map(|stored| decision_of(shard, &stored.decision)).collect::<Result<_, _>>()?;
-        self.replay.recall(if self.trying { Recorded::once(&recorded) } else { Recorded::all(&recorded) });
+        let Self(trying) = self;
+        let shard = trying.task.shard;
+        let recorded: Vec<DecisionRecord> = reader
+            .decided(shard, from, stretch.upto)?
+            .iter()
+            .map(|stored| decision_of(shard, &stored.decision))
+            .collect::<Result<_, _>>()?;
+        trying.comparison.expect(recorded.iter().cloned());
+        trying.recall(&recorded);
+        let mut begins = None;
+        if trying.waits.is_some() {
+            let lived = reader.lived(shard, from, stretch.upto)?;
+            let lived: Vec<Moment> =
+                lived.iter().map(|stored| moment_of(shard, &stored.moment)).collect::<Result<_, _>>()?;
+            begins = trying.begins_trying(&stretch.records, lived.iter());
+        }
         for record in &stretch.records {
-            // By all entries of the log, also of models that others fold: each task of a log begins at the same place.
-            self.newest = self.newest.max(record.entry.time());
-            let begins = self.period.since.is_some_and(|since| self.newest.is_some_and(|at| at >= since));
-            if !self.trying && begins {
-                self.try_out(reader)?;
-                self.replay.recall(Recorded::once(&recorded));
+            let before = Position(record.position.0.saturating_sub(1));
+            if begins == Some(record.position) {
+                trying.settle(before, |_| true);
+                trying.try_out(before, &Told::all(), reader)?;
+                trying.replay.recall(Recorded::once(&recorded));
             }
-            if self.task.folds(record.entry.model()) {
-                self.replay.step(record, reader)?;
+            // What is compared stands under one configuration and one set of policies.
+            let switches = matches!(record.entry, Entry::Configuration(_) | Entry::PolicySet(_));
+            if switches {
+                trying.settle(before, |_| true);
+            }
+            if trying.task.folds(record.entry.model()) {
+                trying.replay.step(record, reader)?;
+            }
+            if switches {
+                trying.settle(record.position, |_| true);
             }
         }
-        self.replay.passed(stretch.upto);
-        let decided = self.replay.take().decisions;
+        trying.replay.passed(stretch.upto);
+        trying.settle(stretch.upto, |_| true);
         // A dry run keeps no state.
-        self.replay.forget_touched();
-        let messages = self.replay.writes_alerts();
-        let recorded: Vec<_> = recorded.iter().filter(|decision| self.is_compared(decision)).collect();
-        let candidate: Vec<_> = decided.iter().filter(|decision| self.is_compared(decision)).collect();
-        for decision in &candidate {
-            self.parts.count(decision, |policy, finding| self.replay.applies_to(policy, finding));
-        }
-        let candidate = Side::enforced(candidate, messages).under(self.replay.other_tables());
-        self.diff.compare(&Side::enforced(recorded, messages), &candidate);
+        trying.replay.forget_touched();
         Ok(true)
     }
 
     fn done(self) -> Tried {
-        let left_aside = self.overlay.mode_left_aside(&self.replay.state().configuration);
-        Tried { diff: self.diff, parts: self.parts, stands: Stands::of(&self.replay, left_aside) }
+        self.0.done()
     }
 }
 

@@ -3,9 +3,11 @@
 
 mod again;
 pub mod backtest;
+mod compared;
 mod deal;
 pub mod diff;
 pub mod dry_run;
+mod instant;
 pub mod overlay;
 pub mod parts;
 pub mod period;
@@ -13,6 +15,7 @@ pub mod prepare;
 mod remarks;
 pub mod restore;
 pub mod standing;
+mod told;
 pub mod verify;
 pub mod words;
 

@@ -30,11 +30,6 @@ pub enum Substitution {
 }
 
 impl Overlay {
-    /// Whether other findings may arise: then it counts from the beginning of the log, because detectors have a past.
-    pub fn changes_findings(&self) -> bool {
-        self.configuration.is_some()
-    }
-
     /// Of everything that is tried out.
     pub(crate) fn digest(&self) -> Digest {
         let configuration = self.configuration.as_ref().map(Configuration::canonical).unwrap_or_default();

@@ -7,7 +7,7 @@ use trimtab_types::{Digest, ErrorKind, HasKind, Invalid, Position, Shard};
 
 use crate::{
     diff::Diff,
-    dry_run::{Report, Stands, explain, settings},
+    dry_run::{Report, Stands, Tried, explain, settings},
     period::Period,
     remarks::{Parts, remarks},
 };
@@ -66,6 +66,7 @@ pub struct Part {
     /// Up to where each of its logs was folded.
     heads: Vec<(Shard, Position)>,
     entries: u64,
+    instant: u64,
     diff: Diff,
     took_part: Parts,
     recorded: Stands,
@@ -77,6 +78,8 @@ pub struct Part {
 pub(crate) struct Folded {
     pub(crate) heads: Vec<(Shard, Position)>,
     pub(crate) entries: u64,
+    /// Moments that were told without rows.
+    pub(crate) instant: u64,
     pub(crate) diff: Diff,
     pub(crate) took_part: Parts,
     pub(crate) recorded: Stands,
@@ -117,6 +120,15 @@ impl HasKind for MergeError {
     }
 }
 
+impl Folded {
+    /// Adds what a task came to.
+    pub(crate) fn add(&mut self, tried: Tried) {
+        self.diff.merge(tried.compared.diff);
+        self.took_part.merge(tried.compared.parts);
+        self.tried = self.tried.take().or(Some(tried.stands));
+    }
+}
+
 impl Part {
     pub(crate) fn new(
         share: Share,
@@ -125,7 +137,7 @@ impl Part {
         period: Period,
         folded: Folded,
     ) -> Self {
-        let Folded { heads, entries, diff, took_part, recorded, tried } = folded;
+        let Folded { heads, entries, instant, diff, took_part, recorded, tried } = folded;
         Self {
             format: FORMAT,
             rules: State::RULES,
@@ -135,6 +147,7 @@ impl Part {
             period,
             heads,
             entries,
+            instant,
             diff,
             took_part,
             recorded,
@@ -160,6 +173,7 @@ impl Part {
         };
         for part in parts {
             sum.entries += part.entries;
+            sum.instant += part.instant;
             sum.diff.merge(part.diff);
             sum.took_part.merge(part.took_part);
             sum.tried = sum.tried.or(part.tried);
@@ -185,8 +199,13 @@ impl Part {
     }
 
     pub(crate) fn report(self) -> Report {
-        let mut report =
-            Report { entries: self.entries, diff: self.diff, settings: Vec::new(), remarks: Vec::new() };
+        let mut report = Report {
+            entries: self.entries,
+            instant: self.instant,
+            diff: self.diff,
+            settings: Vec::new(),
+            remarks: Vec::new(),
+        };
         if let Some(tried) = &self.tried {
             report.settings = settings(&self.recorded, tried);
             report.remarks =
@@ -205,6 +224,7 @@ mod tests {
         let folded = Folded {
             heads: Vec::new(),
             entries: 10,
+            instant: 0,
             diff: Diff::default(),
             took_part: Parts::default(),
             recorded: Stands::default(),

@@ -132,12 +132,13 @@ impl LogsReader {
         let until = until.0.min(head).min(after.0.saturating_add(RANGE));
         let model = match scope {
             Scope::Model(tenant, model) => self.model(tenant, model)?,
-            Scope::All | Scope::Changes => None,
+            Scope::All | Scope::Changes | Scope::Events => None,
         };
-        // The number of the kind stands in the text, or SQLite would not use the index of just these kinds.
+        // The condition of the index stands in the text, or SQLite would not use it.
         let wanted = match scope {
             Scope::All => "",
-            Scope::Changes => "AND kind >= 6",
+            Scope::Changes => "AND kind >= 5 AND kind >= 6",
+            Scope::Events => "AND kind >= 5",
             Scope::Model(..) => "AND (model IS NULL OR model = ?4)",
         };
         let sql = format!(
@@ -148,7 +149,7 @@ impl LogsReader {
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = match scope {
             Scope::Model(..) => statement.query(params![after.0, until, most, model.unwrap_or_default()])?,
-            Scope::All | Scope::Changes => statement.query(params![after.0, until, most])?,
+            Scope::All | Scope::Changes | Scope::Events => statement.query(params![after.0, until, most])?,
         };
         let names = self.names();
         let log = Log { connection: &self.connection, names: &names, shard };
@@ -318,6 +319,16 @@ impl Reader for LogsReader {
         until: Position,
     ) -> std::result::Result<Outputs, LogError> {
         Ok(self.recorded(shard, after, until)?)
+    }
+
+    fn lived(
+        &self,
+        shard: Shard,
+        after: Position,
+        until: Position,
+    ) -> std::result::Result<Vec<StoredMoment>, LogError> {
+        let moments = self.moments_where(&Wanted::within(shard, after, until))?;
+        Ok(moments.into_iter().map(|(_, moment)| moment).collect())
     }
 
     fn decided(

@@ -120,7 +120,7 @@ pub(crate) fn create_log(connection: &Connection, shard: Shard) -> Result<()> {
         "CREATE TABLE {log} (
              position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, model INTEGER, time INTEGER, link INTEGER, body BLOB
          ) STRICT;
-         CREATE INDEX {log}_change ON {log} (position) WHERE kind >= 6;
+         CREATE INDEX {log}_event ON {log} (position) WHERE kind >= 5;
          CREATE INDEX {log}_tick ON {log} (time) WHERE kind = 5;
          CREATE TRIGGER {log}_update BEFORE UPDATE ON {log}
              BEGIN SELECT raise(ABORT, 'the log is append-only'); END;

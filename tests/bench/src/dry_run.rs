@@ -57,8 +57,14 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let open = || LogsReader::open(directory.path());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let started = Instant::now();
-    let asked =
-        Asked { sandbox: &sandbox, overlay: &overlay, period: &Period::default(), title: "bench", workers };
+    let asked = Asked {
+        sandbox: &sandbox,
+        overlay: &overlay,
+        period: &Period::default(),
+        title: "bench",
+        workers,
+        fold: true,
+    };
     let found = dry_run(&open, &asked, &mut |_, _| {})?;
     let seconds = started.elapsed().as_secs_f64();
     let total = found.diff.total;

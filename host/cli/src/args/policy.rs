@@ -183,6 +183,9 @@ pub(crate) struct DryRunArgs {
     /// Threads that fold, each some of the models; as many as there are cores where nothing is said. The result is the same.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) workers: Option<std::num::NonZeroUsize>,
+    /// Fold all rows, also where what was recorded of them would do. It takes longer and comes to the same.
+    #[arg(long)]
+    pub(crate) fold: bool,
     /// Fold a part of the 64 logs only, such as 2/8, and write what it comes to as JSON, for `policy merge`; wants --until, so
     /// that all parts are about the same decisions.
     #[arg(long, value_name = "K/N", requires = "until")]

@@ -105,6 +105,19 @@ pub enum ConfigError {
 }
 
 impl Configuration {
+    /// Whether these models are watched as another configuration has it: then the same rows lead to the same findings. What
+    /// differs besides is about what is decided.
+    pub fn watches_as<'a>(&self, other: &Self, models: impl IntoIterator<Item = &'a ModelKey>) -> bool {
+        let chance =
+            |configuration: &Self, model: &ModelKey| configuration.rule(model).and_then(|rule| rule.chance);
+        let same = |model: &ModelKey| {
+            self.detectors(model) == other.detectors(model) && chance(self, model) == chance(other, model)
+        };
+        (&self.judging, &self.metrics, &self.fleet) == (&other.judging, &other.metrics, &other.fleet)
+            && self.detectors == other.detectors
+            && models.into_iter().all(same)
+    }
+
     /// Parses TOML; `file` is how errors call it.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
         let syntax = |error: toml::de::Error| ConfigError::Syntax {

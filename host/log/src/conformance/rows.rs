@@ -169,6 +169,7 @@ pub fn scopes_leave_out_the_others(make: Make<'_>) {
     };
     assert_eq!(positions(&Scope::All), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(positions(&Scope::Changes), [4, 6, 7]);
+    assert_eq!(positions(&Scope::Events), [3, 4, 6, 7]);
     assert_eq!(positions(&Scope::Model("t".into(), "m".into())), [1, 3, 4, 5, 6]);
     assert_eq!(positions(&Scope::Model("t".into(), "nobody".into())), [3, 4]);
     let part = |after, until, limit| {

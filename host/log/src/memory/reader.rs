@@ -6,8 +6,8 @@ use trimtab_types::{Counts, Digest, ModelKey, Position, Shard, Timestamp};
 
 use super::{Held, MemoryLogs, counting};
 use crate::{
-    About, Checkpoint, EffectState, Entry, Listing, LogError, Outputs, Part, Reader, Record, Row, Scanned,
-    Scope, ShardState, StoredDecision, StoredEffect, StoredMoment, Stretch,
+    About, Checkpoint, EffectState, Entry, Kind, Listing, LogError, Outputs, Part, Reader, Record, Row,
+    Scanned, Scope, ShardState, StoredDecision, StoredEffect, StoredMoment, Stretch,
 };
 
 impl Scope {
@@ -17,6 +17,7 @@ impl Scope {
             Self::All => true,
             Self::Model(tenant, model) => record.entry.model().is_none_or(|of| of == (tenant, model)),
             Self::Changes => record.entry.kind().is_change(),
+            Self::Events => record.entry.kind().is_change() || record.entry.kind() == Kind::Tick,
         }
     }
 }
@@ -114,6 +115,10 @@ impl Reader for MemoryLogs {
                 .cloned()
                 .collect(),
         })
+    }
+
+    fn lived(&self, shard: Shard, after: Position, until: Position) -> Result<Vec<StoredMoment>, LogError> {
+        Ok(self.outputs(shard, after, until)?.moments)
     }
 
     fn decided(

@@ -45,6 +45,11 @@ impl Counts {
         self.changed + self.gone + self.new > 0
     }
 
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.unchanged + self.changed + self.gone + self.new
+    }
+
     /// Adds others.
     pub fn add(&mut self, other: &Self) {
         self.unchanged += other.unchanged;

@@ -183,7 +183,7 @@ fn everything(reader: &dyn Reader) -> String {
     told += &format!("{:?} {:?}\n", reader.counts().expect("reads"), reader.decisions(&all).expect("reads"));
     for state in reader.shards().expect("reads") {
         told += &format!("{state:?} {:?}\n", reader.stretches(state.shard).expect("reads"));
-        let scopes = [Scope::All, Scope::Changes].into_iter();
+        let scopes = [Scope::All, Scope::Changes, Scope::Events].into_iter();
         for scope in scopes.chain(MODELS.map(|model| Scope::Model("t".into(), model.into()))) {
             let scanned = reader.scan(state.shard, &scope, Position(0), end, 10_000).expect("scans");
             told += &format!("{scope:?} {scanned:?}\n");

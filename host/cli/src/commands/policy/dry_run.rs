@@ -43,7 +43,9 @@ pub(super) async fn dry_run(
         let mut progress = |done, of| output.progress(&format!("folded {done} of {of} entries"));
         let open = || LogsReader::open(&data);
         let title = format!("Dry run of {}", candidate::described(args));
-        let asked = Asked { sandbox: &sandbox, overlay: &overlay, period: &period, title: &title, workers };
+        let fold = args.fold;
+        let asked =
+            Asked { sandbox: &sandbox, overlay: &overlay, period: &period, title: &title, workers, fold };
         let share = share.unwrap_or(Share::ALL);
         tokio::task::block_in_place(|| dry_run::part(&open, &asked, share, &mut progress))?
     };
@@ -69,7 +71,7 @@ pub(super) fn show(
     shown: &diff::Shown<'_>,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let folded = format!("{} entries folded, nothing written; {compared}", report.entries);
+    let folded = format!("{}, nothing written; {compared}", gone_through(report));
     let page = DiffPage {
         title,
         about: &[&[folded], report.remarks.as_slice()].concat(),
@@ -78,6 +80,16 @@ pub(super) fn show(
         settings: &report.settings,
     };
     diff::publish(&page, report, shown, output)
+}
+
+/// What was read, in words.
+fn gone_through(report: &Report) -> String {
+    let (entries, instant, all) = (report.entries, report.instant, report.diff.total.all());
+    match instant {
+        0 => format!("{entries} entries folded"),
+        _ if instant == all => format!("{entries} entries, told from the record without folding a row"),
+        _ => format!("{entries} entries, {instant} of {all} moments told from the record, the rest folded"),
+    }
 }
 
 /// Decisions that are looked at at once.
