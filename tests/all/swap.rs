@@ -462,3 +462,47 @@ fn policy_set_of_decisions(scratch: &Scratch) -> BTreeMap<String, u64> {
     }
     found
 }
+
+/// Policies are asked about what is open already: one that is new, once; one that a person asks; nobody else.
+#[test]
+fn what_is_open_is_put_to_who_is_new_or_asked_by_a_person() {
+    let Stage { scratch, manifest, original } = with_own_policies(STORY);
+    scratch.run(&["import", &scratch.file("story.ndjson", lines(&story(7)))]).expect(0);
+    let open = scratch.json(&["findings", "--open"])["findings"].as_array().map_or(0, Vec::len);
+    assert!(open > 0, "the story ends in a drift");
+    let by = |name: &str| -> Vec<Value> {
+        let all = scratch.json(&["decisions", "--limit", "1000"]);
+        let all = all["decisions"].as_array().expect("a list").clone();
+        all.into_iter().filter(|decision| decision["policy"]["name"] == name).collect()
+    };
+    let policies = manifest.ancestors().nth(2).expect("a directory");
+    let component = std::fs::read(policies.join("drift-ladder/drift-ladder.wasm")).expect("reads");
+    let add = |name: &str, lines: &str| {
+        let text =
+            original.replace("order = 100", lines).replace("drift-ladder.wasm", &format!("{name}.wasm"));
+        put(policies, name, text.as_bytes(), &component);
+        scratch.json(&["status"]);
+    };
+    // It comes before the ladder, so that what is open is its to decide about.
+    add("first", "order = 50");
+    let asked = by("first");
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    let findings = asked[0]["question"]["drift-action"]["findings"].as_array().expect("findings").clone();
+    assert_eq!(findings.len(), open);
+    assert!(findings.iter().all(|finding| finding["phase"] == "raised"), "{findings:?}");
+    // One that says so waits; one that comes later has nothing to decide about.
+    add("waits", "order = 40\non-swap = \"wait\"");
+    add("later", "order = 200");
+    assert_eq!((by("waits").len(), by("later").len(), by("first").len()), (0, 0, 1));
+    scratch
+        .run(&["policy", "ask", "waits", "--model", "m", "--reason", "a test"])
+        .expect(0)
+        .prints(&["asked `waits` about what is open of `m`"]);
+    assert_eq!((by("waits").len(), by("first").len()), (1, 1));
+    scratch
+        .run(&["policy", "ask", "nobody", "--model", "m"])
+        .expect(66)
+        .says(&["no policy `nobody` in force"]);
+    scratch.run(&["policy", "ask", "waits", "--model", "x"]).expect(66).says(&["no prediction of"]);
+    scratch.verify();
+}

@@ -44,6 +44,8 @@ pub enum ModelAct {
     MinimumConfidence(Option<f64>),
     /// Policies decide about all of it again.
     Resume,
+    /// This policy is asked about what is open of it.
+    Ask(String),
 }
 
 /// A person changes something about a model.

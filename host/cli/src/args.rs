@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, WhoArgs, WhomArgs};
 pub(crate) use policy::{
-    CompareArgs, DryRunArgs, MergeArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand,
+    AskArgs, CompareArgs, DryRunArgs, MergeArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand,
     PolicyNewArgs, PolicyRunArgs, PolicyTestArgs, RollbackArgs,
 };
 

@@ -187,7 +187,7 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
             state.model_mut(model).minimum_confidence = *confidence;
         }
         // Ending a pause puts what is open to the policies again: see `decide`.
-        Act::Resume { .. } => {}
+        Act::Resume { .. } | Act::Ask { .. } => {}
         Act::Acknowledge { model, kind } => state.model_mut(model).acknowledge(*kind, &note),
         Act::Silence { model, kind, until } => {
             let silences = match model {

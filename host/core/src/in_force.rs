@@ -62,6 +62,20 @@ impl InForce {
         self.rules.as_ref().is_ok_and(|rules| rules.decides(finding))
     }
 
+    /// Whether it is asked about what is open when it is new.
+    pub(crate) fn is_asked_on_swap(&self) -> bool {
+        self.rules.as_ref().is_ok_and(|rules| rules.asked_on_swap)
+    }
+
+    /// Whether some version of it wants to be asked again after a while.
+    pub(crate) fn reconsiders(&self) -> bool {
+        let versions = [Some(&self.rules), self.previous.as_ref().map(|(_, rules)| rules)];
+        versions
+            .into_iter()
+            .flatten()
+            .any(|rules| rules.as_ref().is_ok_and(|rules| rules.reconsider.is_some()))
+    }
+
     pub(crate) fn has(&self, reference: &PolicyRef) -> bool {
         self.entry.policy == *reference
             || self.previous.as_ref().is_some_and(|(previous, _)| previous == reference)

@@ -171,6 +171,7 @@ impl Entry {
                     | Act::SetExposure { .. }
                     | Act::ClearExposure { .. }
                     | Act::MinimumConfidence { .. }
+                    | Act::Ask { .. }
                     | Act::Resume { .. }
                     | Act::Acknowledge { .. } => Kind::Act,
                     Act::Silence { model: None, .. } | Act::LeaveAlone { .. } => Kind::ActOfAll,

@@ -6,10 +6,15 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use toml::Spanned;
-use trimtab_types::{Action, AppliesTo, Caps, Globs, Mode, PolicyKind, Rules, Severity, Size, Time};
+use trimtab_types::{
+    Action, AppliesTo, Caps, Globs, Mode, PolicyKind, Rules, Seconds, Severity, Size, Time, parse_duration,
+};
 
 use crate::limits::Limits;
 use crate::settings::{Setting, SettingKind};
+
+/// Policies are asked again at ticks, which come once a minute.
+const LEAST_RECONSIDERED: Seconds = 60;
 
 /// A mistake in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +53,23 @@ pub struct Manifest {
     pub asked: Limits,
     /// What happens if the policy cannot answer.
     pub fail_safe: Vec<Action>,
+    /// How long after it was asked about a subject it is asked again, while something that it applies to is open.
+    pub reconsider: Option<Seconds>,
+    /// Whether it is asked about what is open when it comes into force under a new name.
+    pub on_swap: OnSwap,
     /// Its settings, by key.
     pub settings: BTreeMap<String, Setting>,
+}
+
+/// What becomes of what is open when a policy comes into force under a new name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnSwap {
+    /// It is asked about it, once.
+    #[default]
+    Ask,
+    /// It waits for the next change.
+    Wait,
 }
 
 /// Imports that have to be granted.
@@ -85,6 +105,8 @@ impl Manifest {
             limits,
             asked: limits,
             fail_safe: source.fail_safe(&raw.fail_safe)?,
+            reconsider: raw.reconsider.map(|every| source.reconsider(&every)).transpose()?,
+            on_swap: raw.on_swap,
             settings: source.settings(&raw.settings)?,
         })
     }
@@ -111,6 +133,8 @@ impl Manifest {
             channels: self.channels.clone(),
             applies_to: self.applies_to.clone(),
             fail_safe: self.fail_safe.clone(),
+            reconsider: self.reconsider,
+            asked_on_swap: self.on_swap == OnSwap::Ask,
         }
     }
 }
@@ -134,6 +158,9 @@ struct Raw {
     limits: RawLimits,
     #[serde(default)]
     fail_safe: RawFailSafe,
+    reconsider: Option<Spanned<String>>,
+    #[serde(default)]
+    on_swap: OnSwap,
     #[serde(default)]
     settings: BTreeMap<Spanned<String>, RawSetting>,
 }
@@ -222,6 +249,15 @@ impl Source<'_> {
             ));
         }
         Ok(text.to_owned())
+    }
+
+    fn reconsider(&self, every: &Spanned<String>) -> Result<Seconds, ManifestError> {
+        let parsed = parse_duration(every.get_ref()).ok();
+        parsed.filter(|seconds| *seconds >= LEAST_RECONSIDERED).ok_or_else(|| {
+            let problem =
+                format!("is `{}`; write a length of time of at least 1m, such as 24h", every.get_ref());
+            self.error(every.span().start, "reconsider", problem)
+        })
     }
 
     fn component(&self, name: &Spanned<String>) -> Result<String, ManifestError> {

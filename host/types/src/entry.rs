@@ -80,6 +80,7 @@ impl Entry {
                 | Act::SetExposure { model, .. }
                 | Act::ClearExposure { model, .. }
                 | Act::MinimumConfidence { model, .. }
+                | Act::Ask { model, .. }
                 | Act::Resume { model } => Some(key(model)),
                 Act::LeaveAlone { .. } => None,
             },
@@ -259,6 +260,13 @@ pub enum Act {
         model: ModelKey,
         /// 0..1; `None`: all may be served.
         confidence: Option<f64>,
+    },
+    /// A policy is asked about what is open of a model.
+    Ask {
+        /// Its name.
+        policy: String,
+        /// Which model.
+        model: ModelKey,
     },
     /// Policies decide about all of a model again.
     Resume {

@@ -1,7 +1,7 @@
 //! What a policy's manifest says about when it is asked and what follows. Who decides needs no more of a manifest than
 //! this; grants, limits and settings are the sandbox's.
 
-use crate::{Action, Alert, Finding, Globs, Mode, Severity, Subject};
+use crate::{Action, Alert, Finding, Globs, Mode, Seconds, Severity, Subject};
 
 /// A question that a policy answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +94,11 @@ pub struct Rules {
     pub applies_to: AppliesTo,
     /// What happens if it cannot answer.
     pub fail_safe: Vec<Action>,
+    /// How long after it was asked about a subject it is asked again, while something that it applies to is open; `None`:
+    /// only when something changes.
+    pub reconsider: Option<Seconds>,
+    /// Whether it is asked about what is open when it comes into force under a name that was not there.
+    pub asked_on_swap: bool,
 }
 
 impl Rules {

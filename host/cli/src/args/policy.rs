@@ -9,7 +9,7 @@ use clap::{
 use trimtab_author::Language;
 use trimtab_policy::PolicyKind;
 
-use super::FilterArgs;
+use super::{FilterArgs, WhoArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
@@ -42,6 +42,8 @@ pub(crate) enum PolicyCommand {
     ///
     /// What lies in the policies directory is not put in force again until it changes.
     Rollback(RollbackArgs),
+    /// Ask a policy in force about what is open of a model, now.
+    Ask(AskArgs),
     /// What a policy's folder holds: kinds, interface, imports and grants, limits, settings.
     Inspect {
         /// The policy's folder, or its name in the policies directory.
@@ -129,6 +131,20 @@ pub(crate) struct PolicyBuildArgs {
     /// Install nothing: use the toolchains that are there.
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// The policy.
+    pub(crate) name: String,
+    /// The model.
+    #[arg(long)]
+    pub(crate) model: String,
+    /// Owner of the model.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
 }
 
 #[derive(Debug, Args)]

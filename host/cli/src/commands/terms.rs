@@ -5,7 +5,7 @@ use trimtab_server::{ExitCode, Failure};
 
 use super::{actor, query};
 use crate::{
-    args::{ConfidenceCommand, ExposureCommand, Global, ModelArgs, WhoArgs},
+    args::{AskArgs, ConfidenceCommand, ExposureCommand, Global, ModelArgs, WhoArgs},
     connect,
     output::{Output, Table, cell},
 };
@@ -58,6 +58,17 @@ pub(crate) async fn resume(
 ) -> Result<ExitCode, Failure> {
     let answer = act(global, model, ModelAct::Resume, who).await?;
     done(&answer, output, format!("policies decide about all of `{}`", model.model))
+}
+
+/// A policy is asked about what is open of a model.
+pub(crate) async fn ask(global: &Global, args: &AskArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let model = ModelArgs { tenant: args.tenant.clone(), model: args.model.clone() };
+    let answer = act(global, &model, ModelAct::Ask(args.name.clone()), &args.who).await?;
+    let what = format!(
+        "asked `{}` about what is open of `{}`; `trimtab decisions --model {}` shows what it decided",
+        args.name, args.model, args.model
+    );
+    done(&answer, output, what)
 }
 
 async fn act(

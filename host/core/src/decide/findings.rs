@@ -1,7 +1,7 @@
 //! From findings to what follows: who is asked about what, which of several policies' proposals stand, what the safeguards
 //! make of them, and what changes in the state.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use trimtab_types::{
     Action, Answer, DecisionRecord, Finding, Mode, MomentKind, Phase, PolicyKind, Question, Severity,
@@ -30,9 +30,14 @@ struct Proposal {
 }
 
 impl Turn<'_> {
-    /// Puts findings of one subject to the policies. All of them see the state as it was when the findings arose; then
-    /// what they propose is composed, judged and carried out.
+    /// Puts findings of one subject to the policies.
     pub(super) fn decide(&mut self, subject: &Subject, findings: Vec<Finding>) {
+        self.put(subject, findings, None);
+    }
+
+    /// Puts findings of one subject to the policies, or to these of them. All of them see the state as it was when the
+    /// findings arose; then what they propose is composed, judged and carried out.
+    pub(super) fn put(&mut self, subject: &Subject, findings: Vec<Finding>, only: Option<&BTreeSet<String>>) {
         let stage = self.state.configuration.stage(&subject.model_key());
         if stage == ReleaseStage::Observe {
             return;
@@ -52,7 +57,8 @@ impl Turn<'_> {
                 .filter_map(|policy| policy.version_for(subject))
                 .filter(move |version| version.mode == mode)
         };
-        for shadow in versions(Mode::Shadow) {
+        let wanted = |version: &Version<'_>| only.is_none_or(|only| only.contains(&version.reference.name));
+        for shadow in versions(Mode::Shadow).filter(wanted) {
             let seen: Vec<_> =
                 findings.iter().filter(|finding| shadow.applies_to(finding)).cloned().collect();
             if !seen.is_empty() {
@@ -61,8 +67,10 @@ impl Turn<'_> {
             }
         }
         let composition = self.state.configuration.decisions.policies;
+        // Whoever comes first takes its findings, also where only others are asked.
         let proposals: Vec<_> = share_out(findings, versions(Mode::Enforce), composition)
             .into_iter()
+            .filter(|(version, _)| version.as_ref().map_or(only.is_none(), wanted))
             .map(|(version, findings)| self.propose(version, subject, findings))
             .collect();
         let overruled =
@@ -85,6 +93,10 @@ impl Turn<'_> {
         let reference = version.map(|version| version.reference.clone());
         let id = decision_id(self.state.position, subject, &question, reference.as_ref());
         let asked = self.ask(&id, version, subject, &question);
+        if let Some(version) = version {
+            let now = self.state.now(&subject.model_key());
+            self.state.diary_mut(subject).asked.insert(version.reference.name.clone(), now);
+        }
         let (actions, reason) = match (&asked.answer, version, &question) {
             (Answer::Decision(decision), ..) => (decision.actions.clone(), decision.reason.clone()),
             (_, None, Question::DriftAction { findings }) => host_default(findings),
@@ -170,28 +182,6 @@ impl Turn<'_> {
             self.pause(subject, false);
         }
         self.ask_again(|subject| subjects.contains(subject));
-    }
-
-    /// Puts what is open to the policies again, as raised: more may follow from it now than when it opened.
-    pub(super) fn ask_again(&mut self, about: impl Fn(&Subject) -> bool) {
-        let position = self.state.position;
-        let again = |subject: &Subject, finding: &Finding| Finding {
-            phase: Phase::Raised,
-            position,
-            at: self.state.now(&subject.model_key()),
-            ..finding.clone()
-        };
-        let wanted =
-            self.state.diaries.iter().filter(|(subject, diary)| !diary.open.is_empty() && about(subject));
-        let open: Vec<(Subject, Vec<Finding>)> = wanted
-            .map(|(subject, diary)| {
-                (subject.clone(), diary.open.iter().map(|finding| again(subject, finding)).collect())
-            })
-            .collect();
-        for (subject, mut findings) in open {
-            findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-            self.decide(&subject, findings);
-        }
     }
 
     fn carry_out(&mut self, plan: Plan, record: &DecisionRecord) {

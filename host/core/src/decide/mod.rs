@@ -2,10 +2,11 @@
 //! state or becomes an effect. Pure: who is asked is handed in, and what is to happen outside is returned.
 //!
 //! `step` takes a record through, and `relive` what was recorded of one, without the rows that led to it; `moments` says
-//! what changed, with what deciding needs to know of the rows; `findings` puts findings to policies and carries out what follows, `ask` asks one
+//! what changed, with what deciding needs to know of the rows; `findings` puts findings to policies and carries out what follows, `again` puts what is open to them again, `ask` asks one
 //! question, `alerting` tells people. Which alerts go out, which proposals stand and what is allowed are functions of
 //! their own: `alerts`, `compose`, `safeguards`.
 
+mod again;
 mod alerting;
 mod alerts;
 mod ask;

@@ -7,7 +7,7 @@ use trimtab_types::{
     About, Act, Ask, Digest, Entry, Finding, Moment, MomentKind, OperatorAct, Position, Record,
 };
 
-use super::{moments::moments, output::Output, turn::Turn};
+use super::{again::Before, moments::moments, output::Output, turn::Turn};
 use crate::{
     Configuration,
     fold::{self, State},
@@ -26,7 +26,7 @@ pub struct Prepared {
 /// force stays.
 pub fn step(state: &mut State, record: &Record, prepared: Option<Prepared>, ask: &mut dyn Ask) -> Output {
     let mut findings = fold::apply(state, record);
-    let before = Arc::clone(&state.configuration);
+    let before = before(state);
     name(state, &record.entry);
     if let Some(prepared) = prepared {
         findings.extend(put_in_force(state, prepared));
@@ -50,7 +50,7 @@ pub struct Lived<'a> {
 /// as the same is ordered as then, and whoever answers can be told what the rows were.
 pub fn relive(state: &mut State, lived: Lived<'_>, prepared: Option<Prepared>, ask: &mut dyn Ask) -> Output {
     fold::passed(state, lived.position);
-    let before = Arc::clone(&state.configuration);
+    let before = before(state);
     if let Some(entry) = lived.entry {
         state.advance(entry);
         if let Entry::Baseline(baseline) = entry {
@@ -63,6 +63,11 @@ pub fn relive(state: &mut State, lived: Lived<'_>, prepared: Option<Prepared>, a
         put_in_force(state, prepared);
     }
     follow(state, lived.entry, lived.moments, &before, ask)
+}
+
+/// What is in force until a record is taken through.
+fn before(state: &State) -> Before {
+    Before { configuration: Arc::clone(&state.configuration), policies: Arc::clone(&state.in_force) }
 }
 
 /// What an entry says is in force.
@@ -85,7 +90,7 @@ fn follow(
     state: &mut State,
     entry: Option<&Entry>,
     moments: Vec<Moment>,
-    before: &Arc<Configuration>,
+    before: &Before,
     ask: &mut dyn Ask,
 ) -> Output {
     // Counts are forgotten before what closed is written down.
@@ -104,7 +109,11 @@ fn follow(
     match entry {
         Some(Entry::Tick(_)) => {
             turn.end_pauses();
+            turn.reconsider();
             turn.tell_what_is_due();
+        }
+        Some(Entry::OperatorAct(OperatorAct { act: Act::Ask { policy, model }, .. })) => {
+            turn.ask_one(policy, model);
         }
         Some(Entry::OperatorAct(OperatorAct { act: Act::Resume { model }, .. })) => {
             let paused = turn.state.diaries_of(model).filter(|(_, known)| known.paused);
@@ -118,7 +127,7 @@ fn follow(
 
 /// Puts something else in force without an entry that says so: what is tried out.
 pub fn try_out(state: &mut State, prepared: Prepared, ask: &mut dyn Ask) -> Output {
-    let before = Arc::clone(&state.configuration);
+    let before = before(state);
     let findings = put_in_force(state, prepared);
     // No entry says so: it is as if a configuration had come.
     let entry = Entry::Configuration(Digest::of(b""));
@@ -152,17 +161,6 @@ impl State {
 }
 
 impl Turn<'_> {
-    /// Where the stage of a model rose, policies are asked again about what is open.
-    fn ask_where_more_may_be_done(&mut self, before: &Arc<Configuration>) {
-        let after = Arc::clone(&self.state.configuration);
-        if !Arc::ptr_eq(before, &after) {
-            self.ask_again(|subject| {
-                let model = subject.model_key();
-                after.stage(&model) > before.stage(&model)
-            });
-        }
-    }
-
     /// Records moments and puts what changed to the policies, each subject by itself.
     fn found(&mut self, moments: Vec<Moment>) {
         self.output.moments.extend(moments.iter().cloned());

@@ -43,6 +43,12 @@ fn policy() -> PolicyRef {
 
 /// One policy in force, which is asked about everything.
 fn prepared(config: &str) -> Prepared {
+    let configuration = Configuration::parse(config, "test").expect("valid");
+    Prepared { configuration: Some(Arc::new(configuration)), policies: vec![in_force("script", None, true)] }
+}
+
+/// A policy that is asked about everything; how it is asked again.
+fn in_force(name: &str, reconsider: Option<u32>, asked_on_swap: bool) -> InForce {
     let any = || Globs::new(&["*".to_owned()]);
     let rules = Rules {
         kinds: vec![PolicyKind::DriftAction],
@@ -57,18 +63,18 @@ fn prepared(config: &str) -> Prepared {
             severity: Severity::Info,
         },
         fail_safe: vec![Action::Monitor],
+        reconsider,
+        asked_on_swap,
     };
     let entry = PolicyInForce {
-        policy: policy(),
+        policy: PolicyRef { name: name.to_owned(), ..policy() },
         mode: Mode::Enforce,
         order: 0,
         kinds: vec!["drift-action".to_owned()],
         rollout: None,
         signed: None,
     };
-    let in_force = InForce::new(entry, Ok(rules), |_, _| Err(())).expect("there is no version before it");
-    let configuration = Configuration::parse(config, "test").expect("valid");
-    Prepared { configuration: Some(Arc::new(configuration)), policies: vec![in_force] }
+    InForce::new(entry, Ok(rules), |_, _| Err(())).expect("there is no version before it")
 }
 
 const CONFIG: &str = "\
@@ -380,4 +386,85 @@ fn cooldown_begins_with_a_result() {
     };
     assert_eq!(report(None, 1), (false, false), "a failed one ends the job, and no cooldown begins");
     assert_eq!(report(Some("v2"), 2), (false, true));
+}
+
+/// Takes another set of policies in; who is asked about how many findings.
+fn swap(state: &mut State, policies: Vec<InForce>) -> Vec<(String, usize)> {
+    let entry = Entry::PolicySet(PolicySetEntry::default());
+    who(state, entry, Some(Prepared { configuration: None, policies }))
+}
+
+/// One more record; who is asked about how many findings, none of them new.
+fn who(state: &mut State, entry: Entry, prepared: Option<Prepared>) -> Vec<(String, usize)> {
+    use trimtab_types::{Phase, Question};
+    let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };
+    let output = step(state, &record, prepared, &mut Script(answers_with(&[Action::Monitor])));
+    let asked = output.decisions.iter().filter_map(|decision| Some((decision.policy.as_ref()?, decision)));
+    asked
+        .map(|(policy, decision)| {
+            let Question::DriftAction { findings } = &decision.question else { panic!("{decision:?}") };
+            assert!(findings.iter().all(|finding| finding.phase == Phase::Raised), "{findings:?}");
+            (policy.name.clone(), findings.len())
+        })
+        .collect()
+}
+
+#[test]
+fn a_policy_that_wants_to_be_asked_again_is_while_something_is_open() {
+    const DAY: u64 = 86_400;
+    let start = || {
+        let (mut state, _) = with_something_open("\"act\"", &[Action::Monitor]);
+        assert_eq!(swap(&mut state, vec![in_force("script", Some(DAY as u32), true)]), [], "it has a name");
+        state
+    };
+    let tick = |seconds| Entry::Tick(Timestamp::EPOCH.plus(seconds));
+    let mut state = start();
+    let asked_at = state.diaries[&subject("good")].asked["script"];
+    let after = |seconds: u64| asked_at.since(Timestamp::EPOCH) + seconds;
+    let once = || vec![("script".to_owned(), 1)];
+    assert_eq!(who(&mut state, tick(after(DAY - 1)), None), []);
+    assert_eq!(who(&mut state, tick(after(DAY)), None), once());
+    assert_eq!(who(&mut state, tick(after(DAY + 60)), None), [], "not again before another day");
+    assert_eq!(who(&mut state, tick(after(2 * DAY)), None), once());
+    // What is paused or observed is nobody's to decide about, and what is over is over.
+    state.diary_mut(&subject("good")).paused = true;
+    assert_eq!(who(&mut state, tick(after(4 * DAY)), None), []);
+    state.diary_mut(&subject("good")).paused = false;
+    let observe = prepared(&CONFIG.replace("\"act\"", "\"observe\""));
+    let policies = vec![in_force("script", Some(DAY as u32), true)];
+    let observe = Prepared { policies: policies.clone(), ..observe };
+    assert_eq!(who(&mut state, Entry::Configuration(Digest::of(b"observe")), Some(observe)), []);
+    assert_eq!(who(&mut state, tick(after(5 * DAY)), None), []);
+    let mut state = start();
+    state.diary_mut(&subject("good")).open.clear();
+    assert_eq!(who(&mut state, tick(after(5 * DAY)), None), []);
+}
+
+#[test]
+fn a_policy_of_a_new_name_is_asked_about_what_is_open_once() {
+    let (mut state, _) = with_something_open("\"act\"", &[Action::Monitor]);
+    let first = || in_force("script", None, true);
+    // The one in force takes its findings, so another that comes after it is not asked.
+    assert_eq!(swap(&mut state, vec![first(), in_force("zeta", None, true)]), []);
+    assert_eq!(swap(&mut state, vec![in_force("waits", None, false)]), []);
+    let new = vec![("new".to_owned(), 1)];
+    assert_eq!(swap(&mut state, vec![in_force("new", None, true)]), new);
+    assert_eq!(swap(&mut state, vec![in_force("new", None, true)]), [], "another version has the same name");
+}
+
+#[test]
+fn a_person_asks_a_policy_about_what_is_open_of_a_model() {
+    let (mut state, _) = with_something_open("\"act\"", &[Action::Monitor]);
+    let ask = |policy: &str, model: &str| {
+        let act = Act::Ask { policy: policy.to_owned(), model: subject(model).model_key() };
+        Entry::OperatorAct(OperatorAct {
+            actor: "ada".into(),
+            at: Timestamp::EPOCH,
+            act,
+            reason: String::new(),
+        })
+    };
+    assert_eq!(who(&mut state, ask("script", "good"), None), [("script".to_owned(), 1)]);
+    assert_eq!(who(&mut state, ask("script", "another"), None), []);
+    assert_eq!(who(&mut state, ask("nobody", "good"), None), []);
 }

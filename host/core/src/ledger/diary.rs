@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Facts, Finding, Phase, Severity};
+use trimtab_types::{Facts, Finding, Phase, Severity, Timestamp};
 
 use crate::watch::{At, ended};
 
@@ -23,6 +23,8 @@ pub struct Diary {
     pub open: Vec<Finding>,
     /// Notebooks of the policies that keep one about this subject.
     pub notebooks: BTreeMap<String, BTreeMap<String, String>>,
+    /// When each policy was last asked about it.
+    pub asked: BTreeMap<String, Timestamp>,
     /// What deciding needed to know of the rows when its findings last changed.
     pub facts: Facts,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use trimtab_types::{Action, Mode, Severity};
 
 use super::{finding, subject};
-use crate::{Limits, Manifest, SettingValue};
+use crate::{Limits, Manifest, SettingValue, manifest::OnSwap};
 
 /// The boundary: this text has a mistake on this line, and the message says all of this.
 #[track_caller]
@@ -41,6 +41,11 @@ fn mistakes_name_line_key_and_fix() {
         &["applies-to.tenant: is empty", "mode = \"off\""],
     );
     check_mistake("summary = \"s\"\n[applies-to]\nseverity = \"bad\"", 3, &["severity", "critical"]);
+
+    let again = |text: &str| format!("summary = \"s\"\n{text}");
+    check_mistake(&again("reconsider = \"59s\""), 2, &["reconsider: is `59s`", "at least 1m, such as 24h"]);
+    check_mistake(&again("reconsider = \"daily\""), 2, &["reconsider: is `daily`", "24h"]);
+    check_mistake(&again("on-swap = \"never\""), 2, &["on-swap", "ask", "wait"]);
 
     let limit = |line: &str, says: &str| {
         check_mistake(&format!("summary = \"s\"\n[limits]\n{line}"), 3, &["limits.", says])
@@ -92,6 +97,10 @@ fn mistakes_name_line_key_and_fix() {
 fn defaults_and_values_are_read() {
     let bare = Manifest::parse("summary = \"s\"", "f").expect("parses");
     assert_eq!((bare.mode, bare.order, bare.component), (Mode::Enforce, 100, None));
+    assert_eq!((bare.reconsider, bare.on_swap), (None, OnSwap::Ask));
+    let again = Manifest::parse("summary = \"s\"\nreconsider = \"24h\"\non-swap = \"wait\"", "p/policy.toml");
+    let again = again.expect("is right");
+    assert_eq!((again.reconsider, again.on_swap), (Some(86_400), OnSwap::Wait));
     assert_eq!(bare.limits, Limits::DEFAULT);
     assert_eq!(bare.fail_safe, [Action::Alert(Severity::Critical)]);
     assert!(!bare.grants.history && !bare.grants.state && bare.channels.is_empty());

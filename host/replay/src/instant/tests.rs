@@ -126,7 +126,7 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
     let event = prop_oneof![
         12 => (model(), any::<bool>(), 1_u64..60).prop_map(|(model, right, count)| Event::Rows { model, right, count }),
         8 => Just(Event::Tick),
-        4 => (model(), 0_u8..7).prop_map(|(model, what)| Event::Act(model, what)),
+        4 => (model(), 0_u8..8).prop_map(|(model, what)| Event::Act(model, what)),
         1 => any::<bool>().prop_map(Event::Everything),
         1 => (model(), any::<bool>()).prop_map(|(model, well)| Event::Trained(model, well)),
         1 => model().prop_map(Event::Reset),
@@ -145,6 +145,7 @@ fn act(model: &str, what: u8, at: Timestamp) -> Entry {
         3 => Act::SetExposure { model, exposure: 0.8 },
         4 => Act::ClearExposure { model, cause: None },
         5 => Act::Acknowledge { model, kind: None },
+        6 => Act::Ask { policy: "made-up".into(), model },
         _ => Act::Silence { model: Some(model), kind: None, until: Some(at.plus(40_000)) },
     };
     Entry::OperatorAct(OperatorAct { actor: "ada".into(), at, act, reason: "a test".into() })
@@ -253,6 +254,9 @@ fn prepared(config: usize) -> Prepared {
             severity: Severity::Info,
         },
         fail_safe: vec![Action::Alert(Severity::High)],
+        // Some want to be asked again: who was not then is asked what nobody noted, or what is told by the diary.
+        reconsider: [None, None, Some(7_200), Some(86_400), Some(600)][config],
+        asked_on_swap: true,
     };
     let entry = PolicyInForce {
         policy: PolicyRef { name: "made-up".to_owned(), digest: Digest::of(b"made-up") },
@@ -378,9 +382,10 @@ proptest! {
     }
 }
 
-/// The property is about something: most of what is decided in such stories is told without rows.
+/// The property is about something: much of what is decided in such stories is told without rows, although policies are
+/// curious, reset detectors and are asked by people.
 #[test]
-fn most_is_told_without_rows() {
+fn much_is_told_without_rows() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let (mut all, mut instant) = (0, 0);
@@ -393,5 +398,5 @@ fn most_is_told_without_rows() {
         let (outputs, rows) = lived(&records, &recorded, candidate, 1);
         instant += of_models(&outputs, |model| !rows.contains(model)).1;
     }
-    assert!(all > 500 && instant * 2 > all, "{instant} of {all}");
+    assert!(all > 500 && instant * 3 > all, "{instant} of {all}");
 }

@@ -53,6 +53,7 @@ pub(super) async fn act(
             Act::MinimumConfidence { model: key.clone(), confidence }
         }
         ModelAct::Resume => Act::Resume { model: key.clone() },
+        ModelAct::Ask(policy) => Act::Ask { policy, model: key.clone() },
     };
     let recorded = blocking(service, move |service| {
         service.host.settle()?;
@@ -65,6 +66,13 @@ pub(super) async fn act(
         if let Some(cause) = cause.filter(|cause| !known.exposure.causes().contains_key(cause)) {
             return Err(Failure::missing(format!(
                 "nothing is reduced by `{cause}`; `trimtab exposure show` lists the causes"
+            )));
+        }
+        if let Act::Ask { policy, .. } = &act
+            && snapshot.standing().policies.policy(policy).is_none()
+        {
+            return Err(Failure::missing(format!(
+                "there is no policy `{policy}` in force; `trimtab policy list` shows those that are"
             )));
         }
         let recorded = service.host.act(act, actor, reason, clock::now())?;

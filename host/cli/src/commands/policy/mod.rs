@@ -24,6 +24,7 @@ use trimtab_server::{ExitCode, Failure};
 
 use crate::{
     args::{Global, PolicyArgs, PolicyCommand},
+    commands::terms,
     connect::{self, CONFIG},
     output::Output,
 };
@@ -40,6 +41,7 @@ pub(crate) async fn run(
         PolicyCommand::Compare(args) => compare::compare(global, args, output).await,
         PolicyCommand::History { name } => history::history(global, name, output).await,
         PolicyCommand::Rollback(args) => history::rollback(global, args, output).await,
+        PolicyCommand::Ask(args) => terms::ask(global, args, output).await,
         PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
         PolicyCommand::Check { policies } => check::check(global, policies, output),
         PolicyCommand::Test(args) => test::test(global, args, output),
