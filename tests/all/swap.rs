@@ -506,3 +506,64 @@ fn what_is_open_is_put_to_who_is_new_or_asked_by_a_person() {
     scratch.run(&["policy", "ask", "waits", "--model", "x"]).expect(66).says(&["no prediction of"]);
     scratch.verify();
 }
+
+/// Somebody stops a policy: nobody asks it from then on, with a host or without one, and a replay comes to the same.
+#[test]
+fn a_policy_that_is_stopped_is_asked_nothing() {
+    let Stage { scratch, manifest, original } = with_own_policies(STORY);
+    let rows = story(7);
+    let (first, second) = rows.split_at(rows.len() / 2);
+    let import = |name: &str, rows: &[Value]| {
+        scratch.run(&["import", &scratch.file(name, lines(rows))]).expect(0);
+    };
+    // By kind of answer, the decisions of the ladder.
+    let answers = || -> BTreeMap<String, usize> {
+        let all = scratch.json(&["decisions", "--limit", "1000"]);
+        let mut kinds = BTreeMap::new();
+        for decision in all["decisions"].as_array().expect("a list") {
+            if decision["policy"]["name"] == "drift-ladder" {
+                let failed = decision["answer"]["failed"]["kind"].as_str();
+                *kinds.entry(failed.unwrap_or("decided").to_owned()).or_default() += 1;
+            }
+        }
+        kinds
+    };
+    // Without a host nothing is folded, and it holds all the same.
+    scratch.run(&["policy", "stop", "nobody"]).expect(66).says(&["no policy `nobody` in force"]);
+    scratch.json(&["status"]);
+    scratch
+        .run(&["policy", "stop", "drift-ladder", "--reason", "it fills the disk"])
+        .expect(0)
+        .prints(&["`drift-ladder` is asked nothing more", "policy start drift-ladder"]);
+    let host = scratch.serve();
+    import("first.ndjson", first);
+    let stopped = answers();
+    assert!(stopped.len() == 1 && stopped["stopped"] > 0, "{stopped:?}");
+    let listed = scratch.json(&["policy", "list"]);
+    let said = listed["stopped"]["drift-ladder"].as_str().expect("is listed");
+    assert!(said.contains("it fills the disk"), "{said}");
+    scratch.run(&["policy", "list"]).expect(0).prints(&["stopped: `drift-ladder` is asked nothing"]);
+    // It has not failed, so it is not left alone, and its fail-safe spoke for it.
+    assert_eq!(listed["failures"], json!([]));
+    let all = scratch.json(&["decisions", "--limit", "1000"]);
+    let safe = all["decisions"].as_array().expect("a list").iter().any(|decision| {
+        decision["policy"]["name"] == "drift-ladder"
+            && decision["verdicts"].as_array().is_some_and(|verdicts| !verdicts.is_empty())
+    });
+    assert!(safe, "its fail-safe applies");
+    // Another version of it is stopped, too; with the host running it is started again.
+    reworded(&manifest, &original, 2);
+    eventually(|| {
+        Some(scratch.json(&["policy", "history", "drift-ladder"]))
+            .filter(|history| history["versions"].as_array().is_some_and(|versions| versions.len() == 2))
+    });
+    scratch.run(&["policy", "start", "drift-ladder"]).expect(0).prints(&["is asked again"]);
+    import("second.ndjson", second);
+    let after = answers();
+    assert_eq!(after["stopped"], stopped["stopped"], "{after:?}");
+    assert!(after["decided"] > 0, "{after:?}");
+    assert_eq!(host.stop(), Some(0));
+    scratch.verify();
+    // What is tried out is asked also where the version in force was stopped.
+    scratch.run(&["policy", "dry-run", "drift-ladder"]).expect(3);
+}

@@ -17,5 +17,6 @@ pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
 pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};
 pub use wire::{
     Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, NotGranted, PoliciesAnswer,
-    PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus, TrustAnswer,
+    PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, StopRequest, SubjectStatus,
+    TrustAnswer,
 };

@@ -251,6 +251,9 @@ pub struct PoliciesAnswer {
     /// Whose policies are put in force.
     #[serde(default)]
     pub trust: TrustAnswer,
+    /// Policies that people stopped: who and why, by name.
+    #[serde(default)]
+    pub stopped: BTreeMap<String, String>,
     /// Policies whose newest call failed.
     #[serde(default)]
     pub failures: Vec<PolicyFailures>,
@@ -305,6 +308,21 @@ pub struct PolicyFailures {
 pub struct PolicyHistory {
     /// An entry wherever it changed.
     pub versions: Vec<PolicyVersion>,
+}
+
+/// Ask a policy nothing more, or ask it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopRequest {
+    /// Which.
+    pub policy: String,
+    /// Stopped, or not any more.
+    pub stopped: bool,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// Go back to an earlier version of a policy.

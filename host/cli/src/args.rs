@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, WhoArgs, WhomArgs};
 pub(crate) use policy::{
     AskArgs, CompareArgs, DryRunArgs, MergeArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand,
-    PolicyNewArgs, PolicyRunArgs, PolicyTestArgs, RollbackArgs,
+    PolicyNewArgs, PolicyRunArgs, PolicyTestArgs, RollbackArgs, StopArgs,
 };
 
 pub(crate) use terms::{

@@ -180,6 +180,8 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
                 model.release();
             }
         }
+        // Whoever asks heeds it, ahead of the log; what was not asked is recorded as that.
+        Act::StopPolicy { .. } => {}
         Act::LeaveAlone { policy, until } => state.leave_alone(policy, *until),
         Act::SetExposure { model, exposure } => state.model_mut(model).exposure.set(*exposure),
         Act::ClearExposure { model, cause } => state.model_mut(model).exposure.clear(cause.as_deref()),

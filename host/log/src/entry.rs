@@ -174,7 +174,9 @@ impl Entry {
                     | Act::Ask { .. }
                     | Act::Resume { .. }
                     | Act::Acknowledge { .. } => Kind::Act,
-                    Act::Silence { model: None, .. } | Act::LeaveAlone { .. } => Kind::ActOfAll,
+                    Act::Silence { model: None, .. } | Act::LeaveAlone { .. } | Act::StopPolicy { .. } => {
+                        Kind::ActOfAll
+                    }
                 },
                 E::Baseline(_) => Kind::Baseline,
                 E::Reset(_) => Kind::Reset,

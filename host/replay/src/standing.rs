@@ -1,7 +1,7 @@
 //! What is in force for everything: the newest configuration, set of policies and kill switch of everything, as the control
 //! entries say. Known without a log that is awake, and the same for all logs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use trimtab_core::{Configuration, fold::KillNote};
 use trimtab_log::{Entry, Reader};
@@ -29,6 +29,8 @@ pub struct Standing {
     pub policies: PolicySetEntry,
     /// Trading is stopped on all models.
     pub killed: Option<KillNote>,
+    /// Policies that people stopped, by name.
+    pub stopped: BTreeMap<String, KillNote>,
 }
 
 impl Standing {
@@ -64,11 +66,16 @@ impl Standing {
         match known.entry() {
             trimtab_types::Entry::Configuration(digest) => self.configuration_digest = Some(*digest),
             trimtab_types::Entry::PolicySet(set) => self.policies = set.clone(),
-            trimtab_types::Entry::OperatorAct(act) => {
-                if let Act::KillSwitch { model: None, on } = act.act {
-                    self.killed = on.then(|| KillNote::of(act));
+            trimtab_types::Entry::OperatorAct(act) => match &act.act {
+                Act::KillSwitch { model: None, on } => self.killed = on.then(|| KillNote::of(act)),
+                Act::StopPolicy { policy, stopped: true } => {
+                    self.stopped.insert(policy.clone(), KillNote::of(act));
                 }
-            }
+                Act::StopPolicy { policy, stopped: false } => {
+                    self.stopped.remove(policy);
+                }
+                _ => {}
+            },
             _ => {}
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     HostError,
     keeper::Due,
     kits::{KitKey, Kits},
+    stopped::{Heeding, Stopped},
 };
 
 /// A checkpoint is due when it writes no more than so many bytes for each record since the one before: a quarter of what a
@@ -81,7 +82,7 @@ impl Folding {
     pub(crate) fn fold(
         &mut self,
         reader: &dyn Reader,
-        kits: &mut Kits,
+        (kits, stopped): (&mut Kits, &Stopped),
         limit: usize,
         decided: &mut dyn FnMut(&DecisionRecord),
     ) -> Result<(usize, Vec<Note>), HostError> {
@@ -96,7 +97,8 @@ impl Folding {
                 self.kit = kit;
                 prepared
             });
-            output.append(decide::step(&mut self.state, &record, prepared, kits.loaded(self.kit)));
+            let mut ask = Heeding { loaded: kits.loaded(self.kit), stopped };
+            output.append(decide::step(&mut self.state, &record, prepared, &mut ask));
         }
         fold::passed(&mut self.state, scanned.upto.max(from));
         output.decisions.iter().for_each(decided);

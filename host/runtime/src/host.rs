@@ -2,14 +2,17 @@
 //! answers from what was folded. Everything that serves or shows data goes through here.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::JoinHandle,
 };
 
 use trimtab_api::{MayTrade, NotGranted, PolicyCalls, PolicyProblem};
-use trimtab_core::{Configuration, fold::State};
+use trimtab_core::{
+    Configuration,
+    fold::{KillNote, State},
+};
 use trimtab_log::{Appended, Attempt, Batch, Build, Claim, Lane, Log, LogError, Reader};
 use trimtab_policy::Sandbox;
 use trimtab_replay::verify::Difference;
@@ -89,7 +92,9 @@ impl Host {
         }
         let progress = Progress::from(runner.places(), heads);
         let not_granted = Mutex::new(runner.not_granted());
-        let shared = Arc::new(Shared { board, progress, calls: Mutex::default(), not_granted, differences });
+        let stopped = runner.stopped();
+        let shared =
+            Arc::new(Shared { board, progress, calls: Mutex::default(), not_granted, differences, stopped });
         let thread = std::thread::Builder::new()
             .name("fold".into())
             .spawn({
@@ -230,6 +235,28 @@ impl Host {
         Ok(self.append_and_wait(vec![entry])?.first().map_or_else(String::new, recorded_at))
     }
 
+    /// Stops a policy, or has it asked again. It holds once this returns, however far the fold is.
+    pub fn stop_policy(
+        &self,
+        policy: &str,
+        stopped: bool,
+        actor: String,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<(), HostError> {
+        let act = Act::StopPolicy { policy: policy.to_owned(), stopped };
+        let act = OperatorAct { actor, at, act, reason };
+        let note = stopped.then(|| KillNote::of(&act));
+        self.write(Batch::of(vec![Entry::OperatorAct(act).into()]))?;
+        self.shared.stopped.set(policy, note);
+        Ok(())
+    }
+
+    /// Policies that people stopped: who and why, by name.
+    pub fn stopped_policies(&self) -> BTreeMap<String, KillNote> {
+        self.shared.stopped.all()
+    }
+
     /// The subjects of a model that have been seen.
     pub fn subjects_of(&self, key: &ModelKey) -> Vec<Subject> {
         let snapshot = self.snapshot();
@@ -242,6 +269,15 @@ impl Host {
     pub fn may_trade(&self, key: &ModelKey) -> MayTrade {
         self.snapshot().may_trade(key)
     }
+}
+
+/// Writes an act of a person without folding anything: for a directory whose host does not run, or ends while it folds.
+pub fn note_act(directory: &Path, act: OperatorAct) -> Result<(), HostError> {
+    let _lock = DirectoryLock::take(directory)?;
+    let writer = LogsWriter::open(directory)?;
+    let log = Log::start(Box::new(writer)).map_err(|source| HostError::Thread { what: "writer", source })?;
+    log.append_and_wait(Batch::of(vec![Entry::OperatorAct(act).into()]), Lane::Urgent)?;
+    Ok(())
 }
 
 /// Where an entry is, for people.

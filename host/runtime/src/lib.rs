@@ -13,8 +13,9 @@ mod policies;
 mod progress;
 mod runner;
 mod snapshot;
+mod stopped;
 
 pub use error::HostError;
-pub use host::{Host, HostOptions};
+pub use host::{Host, HostOptions, note_act};
 pub use policies::would_serve;
 pub use snapshot::Snapshot;

@@ -23,6 +23,7 @@ use crate::{
     kits::Kits,
     progress::{Next, Places, Progress},
     snapshot::Board,
+    stopped::Stopped,
 };
 
 pub(crate) use crate::progress::lock;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) not_granted: Mutex<Vec<NotGranted>>,
     /// Where what was folded again at the start was not what had been recorded.
     pub(crate) differences: Vec<Difference>,
+    /// Policies that people stopped.
+    pub(crate) stopped: Stopped,
 }
 
 /// All logs of a live host.
@@ -122,6 +125,11 @@ impl Runner {
         Ok(())
     }
 
+    /// What people stopped before this host began.
+    pub(crate) fn stopped(&self) -> Stopped {
+        Stopped::of(self.standing.stopped.clone())
+    }
+
     pub(crate) fn take_differences(&mut self) -> Vec<Difference> {
         std::mem::take(&mut self.differences)
     }
@@ -140,7 +148,7 @@ impl Runner {
         &mut self,
         heads: &Places,
         reader: &LogsReader,
-        calls: &Mutex<CallCounter>,
+        (calls, stopped): (&Mutex<CallCounter>, &Stopped),
     ) -> Result<Vec<Note>, HostError> {
         if heads.control > self.standing.number {
             self.standing.catch_up(reader)?;
@@ -168,7 +176,7 @@ impl Runner {
             };
             let folding = self.logs.entry(shard).or_insert(folding);
             let decided = &mut |decision: &_| lock(calls).count(decision);
-            let (count, said) = folding.fold(reader, &mut self.kits, STEP.min(room), decided)?;
+            let (count, said) = folding.fold(reader, (&mut self.kits, stopped), STEP.min(room), decided)?;
             room -= count;
             notes.extend(said);
             self.changed.insert(shard);
@@ -326,7 +334,7 @@ fn take_turns(runner: &mut Runner, shared: &Shared, reader: &LogsReader, log: &L
             Next::Go(heads) => heads,
             Next::Flush => folded,
         };
-        let notes = runner.fold(&heads, reader, &shared.calls)?;
+        let notes = runner.fold(&heads, reader, (&shared.calls, &shared.stopped))?;
         runner.note(notes);
         let is_due = published.elapsed() >= PUBLISH;
         if runner.has_output() || is_due || shared.progress.is_waited_for() {

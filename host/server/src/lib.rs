@@ -17,7 +17,7 @@ pub use sinks::queue_file::replace_file;
 // What clients of this crate say and hear.
 pub use trimtab_api::{
     Accepted, BaselineRequest, CheckReport, Failure, Health, KillRequest, ModelStatus, NotGranted,
-    PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, SubjectStatus,
-    TrustAnswer,
+    PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, StopRequest,
+    SubjectStatus, TrustAnswer,
 };
 pub use trimtab_types::ExitCode;

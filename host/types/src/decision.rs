@@ -270,6 +270,8 @@ pub enum FailureKind {
     Load,
     /// It was not asked, because it had failed too often in a row.
     CircuitOpen,
+    /// It was not asked, because a person stopped it. Not repeatable: that holds ahead of the log.
+    Stopped,
 }
 
 impl FailureKind {
@@ -285,18 +287,19 @@ impl FailureKind {
             Self::InvalidAnswer => "invalid-answer",
             Self::Load => "load",
             Self::CircuitOpen => "circuit-open",
+            Self::Stopped => "stopped",
         }
     }
 
     /// Whether there was no call that could have taken any time.
     pub fn was_not_asked(self) -> bool {
-        matches!(self, Self::Load | Self::CircuitOpen)
+        matches!(self, Self::Load | Self::CircuitOpen | Self::Stopped)
     }
 
     /// Whether asking again gives the same failure. What is not repeatable is replayed from the record.
     pub fn is_repeatable(self) -> bool {
         match self {
-            Self::Deadline => false,
+            Self::Deadline | Self::Stopped => false,
             Self::Refused
             | Self::Trap
             | Self::Fuel

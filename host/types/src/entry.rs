@@ -82,7 +82,7 @@ impl Entry {
                 | Act::MinimumConfidence { model, .. }
                 | Act::Ask { model, .. }
                 | Act::Resume { model } => Some(key(model)),
-                Act::LeaveAlone { .. } => None,
+                Act::LeaveAlone { .. } | Act::StopPolicy { .. } => None,
             },
             Self::Configuration(_)
             | Self::PolicySet(_)
@@ -232,6 +232,14 @@ pub enum Act {
         policy: PolicyRef,
         /// Until when.
         until: Timestamp,
+    },
+    /// A policy is asked nothing more, whatever version of it is in force, or is asked again. It holds from the moment at
+    /// which it is on disk, ahead of everything that is not folded yet.
+    StopPolicy {
+        /// Its name.
+        policy: String,
+        /// Stopped, or not any more.
+        stopped: bool,
     },
     /// Somebody knows of what alerts of a model tell: they are not said again until there is news.
     Acknowledge {

@@ -42,6 +42,12 @@ pub(crate) enum PolicyCommand {
     ///
     /// What lies in the policies directory is not put in force again until it changes.
     Rollback(RollbackArgs),
+    /// Ask a policy nothing more, whatever version of it is in force, until it is started again.
+    ///
+    /// It holds at once, ahead of everything that is not folded yet, and works also without a host.
+    Stop(StopArgs),
+    /// Have a policy asked again that was stopped.
+    Start(StopArgs),
     /// Ask a policy in force about what is open of a model, now.
     Ask(AskArgs),
     /// What a policy's folder holds: kinds, interface, imports and grants, limits, settings.
@@ -131,6 +137,14 @@ pub(crate) struct PolicyBuildArgs {
     /// Install nothing: use the toolchains that are there.
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// The policy.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
 }
 
 #[derive(Debug, Args)]

@@ -31,6 +31,12 @@ impl Turn<'_> {
         let (notebook, view) = self.readable(version, subject, question);
         let policy = version.reference;
         let asked = self.ask.ask(&Asking { id, policy, at, subject, question, notebook: &notebook, view });
+        if let Answer::Failed(failure) = &asked.answer
+            && failure.kind == FailureKind::Stopped
+        {
+            // It has not failed.
+            return asked;
+        }
         let failed = matches!(asked.answer, Answer::Failed(_));
         let rules = self.state.configuration.breaker;
         if self.state.note_call(&model, version.reference, kind, failed, &rules) {

@@ -8,10 +8,10 @@ use axum::{
     },
 };
 use trimtab_api::{
-    Failure, PoliciesAnswer, PolicyFailures, PolicyHistory, RollbackRequest, RolledBack, TrustAnswer,
-    rows::parse_row,
+    Failure, PoliciesAnswer, PolicyFailures, PolicyHistory, RollbackRequest, RolledBack, StopRequest,
+    TrustAnswer, rows::parse_row,
 };
-use trimtab_core::{Configuration, Failing};
+use trimtab_core::{Configuration, Failing, fold::KillNote};
 
 use super::{
     questions::{require_actor, text},
@@ -43,7 +43,37 @@ pub(super) fn known_policies(service: &Service) -> PoliciesAnswer {
         failures: failures.collect(),
         not_granted: service.host.not_granted(),
         calls: service.host.calls(),
+        stopped: service
+            .host
+            .stopped_policies()
+            .into_iter()
+            .map(|(name, note)| (name, said(&note)))
+            .collect(),
     }
+}
+
+fn said(note: &KillNote) -> String {
+    format!("{} at {}: {}", note.by, note.at.for_people(), note.reason)
+}
+
+/// Stops a policy, or has it asked again. Waits for no fold.
+pub(super) async fn stop(
+    State(service): Shared,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<serde_json::Value> {
+    let StopRequest { policy, stopped, actor, reason } = parse_row(1, &text(body)?)?;
+    require_actor(&actor)?;
+    blocking(service, move |service| {
+        let known = service.host.snapshot().standing().policies.policy(&policy).is_some();
+        if !known && !service.host.stopped_policies().contains_key(&policy) {
+            return Err(Failure::missing(format!(
+                "there is no policy `{policy}` in force; `trimtab policy list` shows those that are"
+            )));
+        }
+        Ok(service.host.stop_policy(&policy, stopped, actor, reason, clock::now())?)
+    })
+    .await?;
+    Ok(Reply(serde_json::json!({ "stopped": stopped })))
 }
 
 fn trust(configuration: &Configuration) -> TrustAnswer {

@@ -20,6 +20,10 @@ pub(super) async fn list(global: &Global, output: &mut Output) -> Result<ExitCod
     } else {
         output.table(&in_force(&listed))?;
     }
+    for (name, said) in &listed.stopped {
+        let text = format!("stopped: `{name}` is asked nothing ({said})");
+        output.line(output.paint(&text, Tone::Bad))?;
+    }
     for problem in &listed.problems {
         output.line(output.paint(&problem.to_string(), Tone::Warning))?;
     }

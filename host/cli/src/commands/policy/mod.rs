@@ -13,6 +13,7 @@ mod merge;
 mod new;
 mod period;
 mod run;
+mod stop;
 mod test;
 
 use std::path::{Component, Path, PathBuf};
@@ -41,6 +42,8 @@ pub(crate) async fn run(
         PolicyCommand::Compare(args) => compare::compare(global, args, output).await,
         PolicyCommand::History { name } => history::history(global, name, output).await,
         PolicyCommand::Rollback(args) => history::rollback(global, args, output).await,
+        PolicyCommand::Stop(args) => stop::stop(global, args, true, output).await,
+        PolicyCommand::Start(args) => stop::stop(global, args, false, output).await,
         PolicyCommand::Ask(args) => terms::ask(global, args, output).await,
         PolicyCommand::Inspect { policy } => inspect::inspect(global, policy, output),
         PolicyCommand::Check { policies } => check::check(global, policies, output),
