@@ -62,7 +62,7 @@ fn answers(project: &Project, component: &Path) -> Result<Vec<&'static str>, Fai
     let package =
         Package::from_parts(project.name.as_str(), manifest, component).map_err(|error| invalid(&error))?;
     let policy =
-        Policy::register(&connect::authors_sandbox(&HostSettings::default())?, &package, &BTreeMap::new())
+        Policy::register(&connect::sandbox(None, &HostSettings::default())?, &package, &BTreeMap::new())
             .map_err(|error| invalid(&error))?;
     Ok(policy.kinds().iter().map(|kind| kind.name()).collect())
 }
