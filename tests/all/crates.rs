@@ -15,9 +15,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &["types", "stats"]),
     ("policy", &["types", "files"]),
     ("api", &["types"]),
+    ("route", &[]),
     ("replay", &["types", "core", "log", "policy"]),
     ("runtime", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay"]),
-    ("server", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay", "runtime"]),
+    ("server", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay", "route", "runtime"]),
     ("author", &["types"]),
 ];
 

@@ -21,6 +21,7 @@ mod hostile;
 mod imports;
 mod input;
 mod languages;
+mod life;
 mod output;
 mod policies;
 mod requests;

@@ -5,6 +5,7 @@ mod alerts;
 mod calls;
 mod failure;
 mod json_values;
+mod life;
 mod policies;
 pub mod rows;
 mod trade;
@@ -13,6 +14,10 @@ mod wire;
 pub use alerts::{AcknowledgeRequest, AlertEvent, AlertGroupStatus, Alerts, SilenceRequest};
 pub use calls::{Bucket, PolicyCalls};
 pub use failure::Failure;
+pub use life::{
+    AnswerRequest, EndedStatus, ExperimentRequest, ExperimentStatus, Experiments, Proposals, ReignStatus,
+    RouteAnswer, ScheduleStatus, VersionEvent, VersionHistory, VersionRequest, Versions,
+};
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
 pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};
 pub use wire::{

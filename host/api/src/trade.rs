@@ -42,6 +42,10 @@ pub enum ModelAct {
     ClearExposure(Option<String>),
     /// No prediction below this confidence is to be served; none: all may be.
     MinimumConfidence(Option<f64>),
+    /// Policies are asked which versions may go.
+    Review,
+    /// Policies are asked how often it is to be retrained.
+    PlanRetrains,
     /// Policies decide about all of it again.
     Resume,
     /// This policy is asked about what is open of it.

@@ -1,6 +1,7 @@
 //! The command line: what can be said. Each flag's documentation stands beside it.
 
 mod alerts;
+mod life;
 mod policy;
 mod terms;
 
@@ -9,6 +10,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, WhoArgs, WhomArgs};
+pub(crate) use life::{
+    ChangeArgs, CleanupArgs, CleanupCommand, ExperimentArgs, ExperimentCommand, LifeArgs, ModelCommand,
+    ProposalsArgs, ProposalsCommand, RegisterArgs, RouteArgs, ScheduleArgs, ScheduleCommand, StartArgs,
+    VersionArgs,
+};
 pub(crate) use policy::{
     AskArgs, CompareArgs, DryRunArgs, MergeArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand,
     PolicyNewArgs, PolicyRunArgs, PolicyTestArgs, RollbackArgs, StopArgs,
@@ -23,7 +29,7 @@ Exit codes:
   0   done; check: no drift; verify: identical; may-trade: yes
   1   check: a warning            2   check: critical drift
   3   verify, policy dry-run, compare and test: a difference
-  4   may-trade: no
+  4   may-trade, route: no; the host says no: a stage, a safeguard, a proposal that is stale
   64  wrong command line          65  wrong data: a row, a file, a name
   66  not found                   69  host unreachable, overloaded or closing
   70  host broken                 74  a file or disk problem
@@ -72,6 +78,18 @@ pub(crate) enum Command {
     Decisions(DecisionsArgs),
     /// Show what people were told and what was held back, and answer.
     Alerts(AlertsArgs),
+    /// Register versions, make one serve, and go back.
+    Model(LifeArgs),
+    /// Try a version beside the one that serves.
+    Experiment(ExperimentArgs),
+    /// Which version serves this?
+    Route(RouteArgs),
+    /// Show what waits for a person, and answer.
+    Proposals(ProposalsArgs),
+    /// Plan which versions may go.
+    Cleanup(CleanupArgs),
+    /// Show how often a model is to be retrained.
+    Schedule(ScheduleArgs),
     /// May I trade on this model, and how much?
     #[command(alias = "may-serve")]
     MayTrade(MayTradeArgs),

@@ -63,9 +63,6 @@ pub(crate) fn enter(state: &mut State, entry: &Entry) {
     match entry {
         Entry::OperatorAct(act) => operator_act(state, act),
         Entry::Reset(reset) => state.forget_counts(&reset.subject, reset.detector.as_deref()),
-        Entry::VersionTransition(transition) => {
-            state.model_mut(&transition.model).transition(transition);
-        }
         Entry::TrainerResult(result) => {
             let now = state.now(&result.model);
             state.model_mut(&result.model).reported(result, now);
@@ -79,16 +76,21 @@ pub(crate) fn enter(state: &mut State, entry: &Entry) {
         | Entry::Configuration(_)
         | Entry::PolicySet(_)
         | Entry::JobStart(_)
-        | Entry::Approval(_)
-        | Entry::Experiment(_)
         | Entry::Redaction(_) => {}
+        // What is asked for about versions and experiments is judged first: see `decide`.
+        Entry::VersionChange(_) | Entry::Experiment(_) | Entry::Approval(_) => {}
     }
 }
 
 /// The model that something was done about, or that something was reported of.
 pub(crate) fn acted_on(entry: &Entry) -> Option<ModelKey> {
     match entry {
-        Entry::OperatorAct(_) | Entry::Reset(_) | Entry::VersionTransition(_) | Entry::TrainerResult(_) => {
+        Entry::OperatorAct(_)
+        | Entry::Reset(_)
+        | Entry::VersionChange(_)
+        | Entry::Experiment(_)
+        | Entry::Approval(_)
+        | Entry::TrainerResult(_) => {
             let (tenant, model) = entry.model()?;
             Some(ModelKey { tenant: tenant.to_owned(), model: model.to_owned() })
         }
@@ -115,6 +117,9 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     let (findings, is_older_changed) = subject.arrive(Settings::of(&configuration, &model), prediction, at);
     if is_older_changed {
         state.touch_timelines(&prediction.subject);
+    }
+    if !state.tallies.is_empty() {
+        state.tally(&model, |trial, tally| tally.predicted(trial, prediction));
     }
     findings
 }
@@ -148,6 +153,10 @@ fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
     known.resolved += 1;
     let clock = known.clock.max(tick);
     let configuration = std::sync::Arc::clone(&state.configuration);
+    if !state.tallies.is_empty() {
+        let Pair { prediction, outcome, judged, .. } = pair;
+        state.tally(&model, |trial, tally| tally.resolved(trial, prediction, outcome, judged));
+    }
     let at = At { subject: about, position: state.position, clock };
     state.subject_mut(about).resolve(Settings::of(&configuration, &model), pair, at)
 }
@@ -189,7 +198,7 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
             state.model_mut(model).minimum_confidence = *confidence;
         }
         // Ending a pause puts what is open to the policies again: see `decide`.
-        Act::Resume { .. } | Act::Ask { .. } => {}
+        Act::Resume { .. } | Act::Ask { .. } | Act::Review { .. } | Act::PlanRetrains { .. } => {}
         Act::Acknowledge { model, kind } => state.model_mut(model).acknowledge(*kind, &note),
         Act::Silence { model, kind, until } => {
             let silences = match model {
@@ -219,13 +228,13 @@ impl State {
 
     /// Starts a detector anew because somebody decided so. Returns the closings of what is open of it, as the diary knows
     /// it: that is told without rows.
-    pub(crate) fn order_reset(&mut self, subject: &Subject, detector: &str) -> Vec<Finding> {
+    pub(crate) fn order_reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
         let at = At { subject, position: self.position, clock: self.now(&subject.model_key()) };
-        let ends = self.diaries.get(subject).map(|diary| diary.ends(Some(detector), at)).unwrap_or_default();
+        let ends = self.diaries.get(subject).map(|diary| diary.ends(detector, at)).unwrap_or_default();
         if self.subjects.contains_key(subject) {
-            self.restart_named(subject, Some(detector));
+            self.restart_named(subject, detector);
         }
-        self.forget_counts(subject, Some(detector));
+        self.forget_counts(subject, detector);
         ends
     }
 

@@ -2,8 +2,8 @@
 //! stands among the others. Rules only; the code that is asked is elsewhere.
 
 use trimtab_types::{
-    Alert, Digest, DigestBuilder, Finding, Mode, PolicyInForce, PolicyKind, PolicyRef, Rollout, Rules,
-    Subject,
+    Alert, Digest, DigestBuilder, Finding, Mode, ModelKey, PolicyInForce, PolicyKind, PolicyRef, Rollout,
+    Rules, Subject,
 };
 
 use crate::Configuration;
@@ -55,6 +55,12 @@ impl InForce {
 
     pub(crate) fn answers(&self, kind: PolicyKind) -> bool {
         self.entry.mode != Mode::Off && self.entry.kinds.iter().any(|answered| answered == kind.name())
+    }
+
+    /// Whether it is asked about the life of a model.
+    pub(crate) fn minds(&self, kind: PolicyKind, model: &ModelKey) -> bool {
+        // One that cannot be loaded any more is asked about everything, so that its failure is seen.
+        self.answers(kind) && self.rules.as_ref().map_or(true, |rules| rules.applies_to.model(model))
     }
 
     /// Whether its newest version would be asked about a finding.

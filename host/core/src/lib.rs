@@ -15,6 +15,7 @@ pub mod fold;
 mod in_force;
 mod judged;
 mod ledger;
+pub mod lifecycle;
 pub mod measure;
 pub mod metric;
 mod state;

@@ -17,6 +17,7 @@ use crate::{
     config::BreakerRules,
     in_force::InForce,
     ledger::{Diary, KillNote, ModelState, Silence},
+    lifecycle::{Registry, Tally, Trial},
     watch::SubjectState,
 };
 
@@ -49,6 +50,10 @@ pub struct State {
     pub subjects: BTreeMap<Subject, Arc<SubjectState>>,
     /// By subject; shared in the same way. A subject without findings has none.
     pub diaries: BTreeMap<Subject, Arc<Diary>>,
+    /// The life of each model that has registered versions.
+    pub registries: BTreeMap<ModelKey, Arc<Registry>>,
+    /// What has come in of experiments that are under way, by model and by the version that is tried.
+    pub tallies: BTreeMap<ModelKey, BTreeMap<String, Arc<Tally>>>,
     /// Parts that changed since they were last stored.
     pub touched: BTreeSet<StateKey>,
 }
@@ -68,6 +73,10 @@ pub enum StateKey {
     Timelines(Subject),
     /// What is remembered of a subject's findings.
     Diary(Subject),
+    /// The life of a model.
+    Registry(ModelKey),
+    /// What has come in of its experiments.
+    Tallies(ModelKey),
 }
 
 /// The part of the state that is not of a model or subject.
@@ -110,6 +119,8 @@ impl Default for State {
             models: BTreeMap::new(),
             subjects: BTreeMap::new(),
             diaries: BTreeMap::new(),
+            registries: BTreeMap::new(),
+            tallies: BTreeMap::new(),
             touched: BTreeSet::new(),
         }
     }
@@ -121,7 +132,7 @@ impl State {
     pub const RULES: u32 = 1;
 
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 14;
+    pub const FORMAT: u32 = 15;
 
     /// What time it is for a model: the newest of its own entries and of the ticks. There is no other clock, so that no
     /// other model's rows change anything about it.
@@ -265,6 +276,30 @@ impl State {
         Arc::make_mut(self.diaries.entry(key.clone()).or_default())
     }
 
+    /// The life of a model, to be changed.
+    pub(crate) fn registry_mut(&mut self, key: &ModelKey) -> &mut Registry {
+        self.touched.insert(StateKey::Registry(key.clone()));
+        Arc::make_mut(self.registries.entry(key.clone()).or_default())
+    }
+
+    /// What has come in of the experiments of a model, to be changed.
+    pub(crate) fn tallies_mut(&mut self, key: &ModelKey) -> &mut BTreeMap<String, Arc<Tally>> {
+        self.touched.insert(StateKey::Tallies(key.clone()));
+        self.tallies.entry(key.clone()).or_default()
+    }
+
+    /// Something about the experiments of a model, if one is under way, with what was planned of each.
+    pub(crate) fn tally(&mut self, key: &ModelKey, mut take: impl FnMut(&Trial, &mut Tally)) {
+        let Some(tallies) = self.tallies.get_mut(key).filter(|tallies| !tallies.is_empty()) else { return };
+        let Some(registry) = self.registries.get(key) else { return };
+        for (version, tally) in tallies {
+            if let Some(trial) = registry.trials.get(version) {
+                take(trial, Arc::make_mut(tally));
+            }
+        }
+        self.touched.insert(StateKey::Tallies(key.clone()));
+    }
+
     /// The diaries of a model.
     pub fn diaries_of(&self, key: &ModelKey) -> impl Iterator<Item = (&Subject, &Arc<Diary>)> {
         of_model(&self.diaries, key)
@@ -296,6 +331,8 @@ impl State {
         self.models.remove(key);
         self.subjects.retain(|subject, _| subject.model_key() != *key);
         self.diaries.retain(|subject, _| subject.model_key() != *key);
+        self.registries.remove(key);
+        self.tallies.remove(key);
     }
 
     /// Marks all parts as changed.
@@ -303,6 +340,8 @@ impl State {
         self.touched.insert(StateKey::Global);
         self.touched.extend(self.models.keys().cloned().map(StateKey::Model));
         self.touched.extend(self.diaries.keys().cloned().map(StateKey::Diary));
+        self.touched.extend(self.registries.keys().cloned().map(StateKey::Registry));
+        self.touched.extend(self.tallies.keys().cloned().map(StateKey::Tallies));
         for (subject, known) in &self.subjects {
             self.touched.insert(StateKey::Subject(subject.clone()));
             self.touched.insert(StateKey::Timelines(subject.clone()));
@@ -345,6 +384,17 @@ impl State {
             StateKey::Diary(subject) => {
                 self.diaries.get(subject).map(|diary| postcard::to_allocvec(diary.as_ref()))
             }
+            // As JSON: its types are made to grow there.
+            StateKey::Registry(model) => {
+                let registry =
+                    self.registries.get(model).map(|registry| serde_json::to_vec(registry.as_ref()));
+                return registry.transpose().map_err(|error| error.to_string());
+            }
+            StateKey::Tallies(model) => self.tallies.get(model).map(|tallies| {
+                let tallies: BTreeMap<&String, &Tally> =
+                    tallies.iter().map(|(version, tally)| (version, tally.as_ref())).collect();
+                postcard::to_allocvec(&tallies)
+            }),
         };
         bytes.transpose().map_err(|error| error.to_string())
     }
@@ -391,6 +441,15 @@ impl State {
             StateKey::Diary(key) => {
                 self.diaries.insert(key, Arc::new(read(bytes)?));
             }
+            StateKey::Registry(key) => {
+                let registry = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+                self.registries.insert(key, Arc::new(registry));
+            }
+            StateKey::Tallies(key) => {
+                let tallies: BTreeMap<String, Tally> = read(bytes)?;
+                let tallies = tallies.into_iter().map(|(version, tally)| (version, Arc::new(tally)));
+                self.tallies.insert(key, tallies.collect());
+            }
         }
         Ok(())
     }
@@ -418,6 +477,8 @@ impl StateKey {
             Self::Baseline(subject) => (About::Subject(subject.clone()), 4),
             Self::Timelines(subject) => (About::Subject(subject.clone()), 5),
             Self::Diary(subject) => (About::Subject(subject.clone()), 6),
+            Self::Registry(model) => (About::Model(model.clone()), 7),
+            Self::Tallies(model) => (About::Model(model.clone()), 8),
         }
     }
 
@@ -430,6 +491,8 @@ impl StateKey {
             (About::Subject(subject), 4) => Some(Self::Baseline(subject)),
             (About::Subject(subject), 5) => Some(Self::Timelines(subject)),
             (About::Subject(subject), 6) => Some(Self::Diary(subject)),
+            (About::Model(model), 7) => Some(Self::Registry(model)),
+            (About::Model(model), 8) => Some(Self::Tallies(model)),
             _ => None,
         }
     }
@@ -438,7 +501,7 @@ impl StateKey {
     pub fn model(&self) -> Option<ModelKey> {
         match self {
             Self::Global => None,
-            Self::Model(key) => Some(key.clone()),
+            Self::Model(key) | Self::Registry(key) | Self::Tallies(key) => Some(key.clone()),
             Self::Subject(subject)
             | Self::Baseline(subject)
             | Self::Timelines(subject)
@@ -456,6 +519,8 @@ impl std::fmt::Display for StateKey {
             Self::Baseline(subject) => write!(f, "baseline {subject}"),
             Self::Timelines(subject) => write!(f, "timelines {subject}"),
             Self::Diary(subject) => write!(f, "diary {subject}"),
+            Self::Registry(model) => write!(f, "registry {model}"),
+            Self::Tallies(model) => write!(f, "experiments {model}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use trimtab_stats::Window;
-use trimtab_types::{Estimate, Finding, ModelVersion, Seconds, Severity, Subject, Timestamp, View};
+use trimtab_types::{Estimate, Finding, ModelKey, ModelVersion, Seconds, Severity, Subject, Timestamp, View};
 
 use crate::{
     config::MetricSettings,
@@ -16,6 +16,8 @@ use crate::{
 
 /// What a policy asks for to hold an accuracy against it: what pure chance would have got right of the same rows.
 const CHANCE: &str = "chance";
+/// Resolved predictions over which versions are compared.
+const VERSION_OVER: usize = 200;
 
 /// A subject as of a position.
 pub struct SubjectView {
@@ -24,6 +26,7 @@ pub struct SubjectView {
     now: Timestamp,
     activated: Option<Timestamp>,
     last_retrain: Option<Timestamp>,
+    versions: Vec<ModelVersion>,
     metrics: MetricSettings,
     /// A score from here on predicts the positive class.
     threshold: f64,
@@ -39,6 +42,7 @@ impl SubjectView {
             now: state.now(&subject.model_key()),
             activated: model.and_then(|model| model.activated),
             last_retrain: model.and_then(|model| model.last_retrain),
+            versions: versions(state, &subject.model_key()),
             metrics: state.configuration.metrics.clone(),
             threshold: state.configuration.judging.binary_threshold,
         }
@@ -52,6 +56,20 @@ impl SubjectView {
     fn ago(&self, time: Option<Timestamp>) -> Option<Seconds> {
         time.map(|time| Seconds::try_from(self.now.since(time)).unwrap_or(Seconds::MAX))
     }
+}
+
+/// The versions of a model that are registered, newest first, with what is known of each from its newest rows.
+pub fn versions(state: &State, model: &ModelKey) -> Vec<ModelVersion> {
+    let Some(registry) = state.registries.get(model) else { return Vec::new() };
+    registry.seen(state.now(model), |version| {
+        let ModelKey { tenant, model } = model.clone();
+        let subject = Subject { tenant, model, version: version.to_owned(), segment: String::new() };
+        let accuracy = state.subjects.get(&subject).and_then(|known| known.accuracy(VERSION_OVER));
+        accuracy
+            .map(|estimate| trimtab_types::Metric { name: "accuracy".to_owned(), estimate })
+            .into_iter()
+            .collect()
+    })
 }
 
 impl View for SubjectView {
@@ -121,9 +139,8 @@ impl View for SubjectView {
         self.diary.drift_counts.get(detector).copied().unwrap_or(0)
     }
 
-    /// Empty: this build keeps no registry of versions yet.
     fn versions(&self) -> Vec<ModelVersion> {
-        Vec::new()
+        self.versions.clone()
     }
 
     fn since_activation(&self) -> Option<Seconds> {

@@ -172,6 +172,8 @@ impl Entry {
                     | Act::ClearExposure { .. }
                     | Act::MinimumConfidence { .. }
                     | Act::Ask { .. }
+                    | Act::Review { .. }
+                    | Act::PlanRetrains { .. }
                     | Act::Resume { .. }
                     | Act::Acknowledge { .. } => Kind::Act,
                     Act::Silence { model: None, .. } | Act::LeaveAlone { .. } | Act::StopPolicy { .. } => {
@@ -183,7 +185,7 @@ impl Entry {
                 E::Redaction(_) => Kind::Redaction,
                 E::Approval(_) => Kind::Approval,
                 E::TrainerResult(_) => Kind::TrainerResult,
-                E::VersionTransition(_) => Kind::VersionChange,
+                E::VersionChange(_) => Kind::VersionChange,
                 E::Experiment(_) => Kind::Experiment,
             },
         }
@@ -216,11 +218,11 @@ impl Entry {
                 E::JobStart(job) => Some(job.due),
                 E::OperatorAct(act) => Some(act.at),
                 E::Approval(approval) => Some(approval.at),
-                E::VersionTransition(change) => Some(change.at),
+                E::VersionChange(change) => Some(change.at),
+                E::Experiment(change) => Some(change.at),
                 E::Baseline(_)
                 | E::Configuration(_)
                 | E::Reset(_)
-                | E::Experiment(_)
                 | E::TrainerResult(_)
                 | E::Redaction(_) => None,
             },

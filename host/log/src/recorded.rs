@@ -124,6 +124,9 @@ fn told(record: &DecisionRecord) -> ([u8; 16], [u8; 16]) {
         Answer::Decision(decision) => said.part(b"decision").part(decision.reason.as_bytes()),
         Answer::Message(message) => said.part(b"message").part(format!("{message:?}").as_bytes()),
         Answer::Failed(failure) => said.part(b"failed").part(failure.to_string().as_bytes()),
+        answer @ (Answer::Judgement(_) | Answer::Review(_) | Answer::Schedule(_) | Answer::Ruled(_)) => {
+            said.part(b"answer").part(format!("{answer:?}").as_bytes())
+        }
     };
     (short(&did.finish()), short(&said.finish()))
 }

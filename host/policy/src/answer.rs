@@ -26,14 +26,16 @@ pub(crate) fn check_decision(decision: &Decision, most: usize) -> Result<(), Str
 /// Checks one action and returns the bytes of its text.
 fn check_action(action: &Action) -> Result<usize, String> {
     match action {
-        Action::ScaleExposure(fraction) | Action::MinimumConfidence(fraction) => {
+        Action::ScaleExposure(fraction)
+        | Action::MinimumConfidence(fraction)
+        | Action::SetFraction(fraction) => {
             if (0.0..=1.0).contains(fraction) {
                 Ok(0)
             } else {
                 Err(format!("has {}({fraction}); a fraction must lie in 0..1", action.name()))
             }
         }
-        Action::RollbackTo(name) | Action::ResetDetector(name) => {
+        Action::RollbackTo(name) | Action::ResetDetector(name) | Action::Promote(name) => {
             if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
                 return Err(format!(
                     "has {} with a name that is empty, longer than {LONGEST_NAME} bytes or not printable",
@@ -42,8 +44,10 @@ fn check_action(action: &Action) -> Result<usize, String> {
             }
             Ok(name.len())
         }
+        Action::Delete(versions) => Ok(versions.iter().map(String::len).sum()),
         Action::Monitor
         | Action::Alert(_)
+        | Action::RetrainEvery(_)
         | Action::ScheduleRetrain(_)
         | Action::RetrainNow
         | Action::KillSwitchOn

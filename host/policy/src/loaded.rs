@@ -67,6 +67,21 @@ impl Ask for Loaded {
             Question::AlertFormat { alert, channel } => {
                 asked(policy.render(asking.at, alert, channel), Answer::Message)
             }
+            Question::CanaryPromotion { experiment } => asked(
+                policy.judge(asking.at, experiment, Arc::clone(&asking.view), asking.notebook),
+                Answer::Judgement,
+            ),
+            Question::Cleanup { inventory } => asked(
+                policy.review(asking.at, inventory, Arc::clone(&asking.view), asking.notebook),
+                Answer::Review,
+            ),
+            Question::RetrainSchedule { conditions } => asked(
+                policy.plan(asking.at, conditions, Arc::clone(&asking.view), asking.notebook),
+                Answer::Schedule,
+            ),
+            Question::Request(_) => {
+                Asked::failed(FailureKind::InvalidAnswer, "a request is the host's to answer".to_owned())
+            }
         }
     }
 }

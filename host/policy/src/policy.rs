@@ -306,8 +306,14 @@ impl Policy {
     /// Asks `canary-promotion`: what should become of this experiment? The view is that of the champion.
     ///
     /// Blocks like [`Policy::decide`].
-    pub fn judge(&self, now: Timestamp, experiment: &Experiment, view: Arc<dyn View>) -> Call<Judgement> {
-        let call = self.call(now, view, &BTreeMap::new(), |store, instance| {
+    pub fn judge(
+        &self,
+        now: Timestamp,
+        experiment: &Experiment,
+        view: Arc<dyn View>,
+        notebook: &BTreeMap<String, String>,
+    ) -> Call<Judgement> {
+        let call = self.call(now, view, notebook, |store, instance| {
             let question = self
                 .questions
                 .canary_promotion
@@ -327,8 +333,9 @@ impl Policy {
         now: Timestamp,
         inventory: &Inventory,
         view: Arc<dyn View>,
+        notebook: &BTreeMap<String, String>,
     ) -> Call<Vec<Recommendation>> {
-        let call = self.call(now, view, &BTreeMap::new(), |store, instance| {
+        let call = self.call(now, view, notebook, |store, instance| {
             let question =
                 self.questions.cleanup.as_ref().ok_or_else(|| self.not_asked(PolicyKind::Cleanup))?;
             let answer = question.load(&mut *store, instance)?.call_review(store, &inventory.into())?;
@@ -340,8 +347,14 @@ impl Policy {
     /// Asks `retrain-schedule`: how often should this model be retrained from here on?
     ///
     /// Blocks like [`Policy::decide`].
-    pub fn plan(&self, now: Timestamp, conditions: &Conditions, view: Arc<dyn View>) -> Call<Schedule> {
-        let call = self.call(now, view, &BTreeMap::new(), |store, instance| {
+    pub fn plan(
+        &self,
+        now: Timestamp,
+        conditions: &Conditions,
+        view: Arc<dyn View>,
+        notebook: &BTreeMap<String, String>,
+    ) -> Call<Schedule> {
+        let call = self.call(now, view, notebook, |store, instance| {
             let question = self
                 .questions
                 .retrain_schedule

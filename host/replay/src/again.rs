@@ -1,7 +1,10 @@
 //! A replay: the log folded again with what is recorded in force, or with something else that is tried out. Nothing is
 //! written, and nothing happens.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use trimtab_core::{
     Configuration, InForce,
@@ -269,6 +272,11 @@ impl Replay {
     }
 
     /// Nothing of the state is going to be stored.
+    /// Models of which experiments are under way: what decides about them is told by rows.
+    pub(crate) fn tried(&self) -> BTreeSet<ModelKey> {
+        self.state.tallies.keys().cloned().collect()
+    }
+
     pub(crate) fn forget_touched(&mut self) {
         self.state.touched.clear();
     }

@@ -1,6 +1,7 @@
 //! An instant dry run: what was lived once more, without the rows that led to it. It comes to what folding comes to, because
 //! the watch reads nothing of what is decided. Where that does not hold for a model, somebody has to fold its rows: the
-//! candidate orders something else of the watch, or asks for rows that nobody noted.
+//! candidate orders something else of the watch, asks for rows that nobody noted, or a version is tried: evidence is made of
+//! rows.
 
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,7 @@ impl<'a> Instant<'a> {
         let ordered = recorded.iter().flat_map(|decision| ordered(decision)).collect();
         let mut rows = told.asked_more();
         rows.extend(of_others(ordered, orders));
+        rows.extend(self.trying.replay.tried());
         self.fold_rows(rows);
         Ok(())
     }
@@ -145,6 +147,7 @@ impl Worker for Instant<'_> {
 
     fn step(&mut self, from: Position, stretch: &Stretch, reader: &dyn Reader) -> Result<bool, PrepareError> {
         let shard = self.trying.task.shard;
+        self.fold_rows(self.trying.replay.tried());
         let mut lived = self.lived(shard, from, stretch.upto, reader)?;
         let recorded: Vec<DecisionRecord> = reader
             .decided(shard, from, stretch.upto)?

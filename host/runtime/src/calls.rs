@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use trimtab_api::{Bucket, PolicyCalls};
-use trimtab_types::{Answer, DecisionRecord, PolicyRef, Question};
+use trimtab_types::{Answer, DecisionRecord, PolicyKind, PolicyRef};
 
 /// Two figures of a duration are kept, up to an hour; longer ones count as an hour.
 const FIGURES: u8 = 2;
@@ -34,10 +34,7 @@ impl CallCounter {
     /// Counts what was asked of a policy.
     pub(crate) fn count(&mut self, decision: &DecisionRecord) {
         let Some(policy) = &decision.policy else { return };
-        let question = match &decision.question {
-            Question::DriftAction { .. } => "drift-action",
-            Question::AlertFormat { .. } => "alert-format",
-        };
+        let Some(question) = decision.question.kind().map(PolicyKind::name) else { return };
         let counted = self.0.entry((policy.clone(), question)).or_insert_with(|| Counted {
             durations: durations(),
             buckets: [0; BOUNDS_US.len() + 1],

@@ -48,7 +48,7 @@ impl Default for Caps {
     }
 }
 
-/// Bytes, written as `64KiB`, `16MiB` or `512B`.
+/// Bytes, written as `64KiB`, `16MiB`, `5GiB` or `512B`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub usize);
 
@@ -58,11 +58,12 @@ pub struct Time(pub Duration);
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
 
 impl Size {
     /// Reads it.
     pub fn parse(text: &str) -> Option<Self> {
-        let (number, unit) = [("KiB", KIB), ("MiB", MIB), ("B", 1)]
+        let (number, unit) = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB), ("B", 1)]
             .into_iter()
             .find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)))?;
         number.parse::<usize>().ok()?.checked_mul(unit).map(Self)
@@ -72,6 +73,7 @@ impl Size {
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
+            b if b >= GIB && b.is_multiple_of(GIB) => write!(f, "{}GiB", b / GIB),
             b if b >= MIB && b.is_multiple_of(MIB) => write!(f, "{}MiB", b / MIB),
             b if b >= KIB && b.is_multiple_of(KIB) => write!(f, "{}KiB", b / KIB),
             b => write!(f, "{b}B"),

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Alert, Digest, Estimate, Finding, Message, ModelVersion, PolicyKind, Position, Seconds, Severity,
-    Subject, Timestamp,
+    Alert, Approval, Conditions, Digest, Estimate, Experiment, ExperimentChange, Finding, Inventory,
+    Judgement, Message, ModelVersion, PolicyKind, Position, Recommendation, Ruled, Schedule, Seconds,
+    Severity, Subject, Timestamp, VersionChange,
 };
 
 /// What a policy proposes. It has no effect of its own: the safeguards answer each action with a [`Verdict`].
@@ -41,6 +42,14 @@ pub enum Action {
     ResetDetector(String),
     /// Mark the version degraded.
     MarkDegraded,
+    /// The challenger of an experiment becomes champion.
+    Promote(String),
+    /// The challenger of an experiment serves this share, 0..1.
+    SetFraction(f64),
+    /// These versions go.
+    Delete(Vec<String>),
+    /// Retrain so often from here on.
+    RetrainEvery(Seconds),
 }
 
 impl Action {
@@ -62,6 +71,10 @@ impl Action {
             Self::MinimumConfidence(_) => "minimum-confidence",
             Self::ResetDetector(_) => "reset-detector",
             Self::MarkDegraded => "mark-degraded",
+            Self::Promote(_) => "promote",
+            Self::SetFraction(_) => "set-fraction",
+            Self::Delete(_) => "delete",
+            Self::RetrainEvery(_) => "retrain-every",
         }
     }
 }
@@ -74,8 +87,10 @@ impl std::fmt::Display for Action {
             Self::ScheduleRetrain(within) => {
                 write!(f, " (within {})", crate::format_duration(u64::from(*within)))
             }
-            Self::RollbackTo(version) => write!(f, " ({version})"),
-            Self::ScaleExposure(factor) | Self::MinimumConfidence(factor) => {
+            Self::RollbackTo(version) | Self::Promote(version) => write!(f, " ({version})"),
+            Self::Delete(versions) => write!(f, " ({})", versions.join(", ")),
+            Self::RetrainEvery(every) => write!(f, " ({})", crate::format_duration(u64::from(*every))),
+            Self::ScaleExposure(factor) | Self::MinimumConfidence(factor) | Self::SetFraction(factor) => {
                 write!(f, " ({})", crate::number(*factor))
             }
             Self::ResetDetector(detector) => write!(f, " ({detector})"),
@@ -214,14 +229,84 @@ pub enum Question {
         /// For which channel.
         channel: String,
     },
+    /// What should become of this experiment?
+    CanaryPromotion {
+        /// The experiment.
+        experiment: Box<Experiment>,
+    },
+    /// Which versions may go?
+    Cleanup {
+        /// The versions.
+        inventory: Box<Inventory>,
+    },
+    /// How often should this model be retrained?
+    RetrainSchedule {
+        /// The circumstances.
+        conditions: Conditions,
+    },
+    /// Somebody wants something done; the host itself answers.
+    Request(Box<Request>),
+}
+
+/// What somebody wants done about the life of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// About a version.
+    Version(VersionChange),
+    /// About an experiment.
+    Experiment(ExperimentChange),
+    /// An answer to a proposal.
+    Answer(Approval),
 }
 
 impl Question {
-    /// Of which kind it is.
-    pub fn kind(&self) -> PolicyKind {
+    /// Of which kind it is; `None`: no policy is asked.
+    pub fn kind(&self) -> Option<PolicyKind> {
         match self {
-            Self::DriftAction { .. } => PolicyKind::DriftAction,
-            Self::AlertFormat { .. } => PolicyKind::AlertFormat,
+            Self::DriftAction { .. } => Some(PolicyKind::DriftAction),
+            Self::AlertFormat { .. } => Some(PolicyKind::AlertFormat),
+            Self::CanaryPromotion { .. } => Some(PolicyKind::CanaryPromotion),
+            Self::Cleanup { .. } => Some(PolicyKind::Cleanup),
+            Self::RetrainSchedule { .. } => Some(PolicyKind::RetrainSchedule),
+            Self::Request(_) => None,
+        }
+    }
+
+    /// The findings that it is about.
+    pub fn findings(&self) -> &[Finding] {
+        match self {
+            Self::DriftAction { findings } => findings,
+            Self::AlertFormat { alert, .. } => &alert.findings,
+            Self::CanaryPromotion { .. }
+            | Self::Cleanup { .. }
+            | Self::RetrainSchedule { .. }
+            | Self::Request(_) => &[],
+        }
+    }
+}
+
+impl Request {
+    /// In a few words, as people read it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Version(change) => {
+                format!("{} {}", change.act.name(), change.version).trim_end().to_owned()
+            }
+            Self::Experiment(change) => format!("experiment {} {}", change.act.name(), change.version),
+            Self::Answer(answer) => {
+                let word = if answer.approved { "approve" } else { "reject" };
+                format!("{word} proposal {}", answer.proposal)
+            }
+        }
+    }
+
+    /// Who wants it.
+    pub fn actor(&self) -> &str {
+        match self {
+            Self::Version(change) => &change.actor,
+            Self::Experiment(change) => &change.actor,
+            Self::Answer(answer) => &answer.actor,
         }
     }
 }
@@ -234,8 +319,39 @@ pub enum Answer {
     Decision(Decision),
     /// To `alert-format`.
     Message(Message),
+    /// To `canary-promotion`.
+    Judgement(Judgement),
+    /// To `cleanup`: one for every version.
+    Review(Vec<Recommendation>),
+    /// To `retrain-schedule`.
+    Schedule(Schedule),
+    /// The host's own, to a request.
+    Ruled(Ruled),
     /// It could not answer.
     Failed(Failure),
+}
+
+impl Answer {
+    /// Its reason, message or failure in one line, as people read it.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Decision(decision) => decision.reason.clone(),
+            Self::Message(message) => message.title.clone(),
+            Self::Judgement(judgement) => format!("{}: {}", judgement.verdict, judgement.reason),
+            Self::Review(review) => {
+                let gone = review.iter().filter(|line| line.fate == crate::Fate::Delete).count();
+                format!("{gone} of {} versions may go", review.len())
+            }
+            Self::Schedule(schedule) => {
+                format!("every {}: {}", crate::format_duration(u64::from(schedule.every)), schedule.reason)
+            }
+            Self::Ruled(Ruled { refusal: Some(refusal), .. }) => {
+                format!("{}: {}", refusal.kind, refusal.problem)
+            }
+            Self::Ruled(ruled) => ruled.says.clone(),
+            Self::Failed(failure) => failure.to_string(),
+        }
+    }
 }
 
 /// Why there is no answer.

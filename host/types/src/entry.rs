@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AlertKind, Baseline, Digest, Mode, ModelKey, Outcome, PolicyRef, Prediction, Seconds, Stage, Subject,
-    Timestamp,
+    AlertKind, Approval, Baseline, Digest, ExperimentChange, Mode, ModelKey, Outcome, PolicyRef, Prediction,
+    Seconds, Subject, Timestamp, VersionChange,
 };
 
 /// A place in the log; the first entry has position 1. Order is position, never time.
@@ -46,9 +46,9 @@ pub enum Entry {
     Approval(Approval),
     /// Detectors start anew.
     Reset(Reset),
-    /// A version changed its stage.
-    VersionTransition(VersionTransition),
-    /// An experiment began, paused or ended.
+    /// A version is registered, or something is done about it.
+    VersionChange(VersionChange),
+    /// An experiment begins, changes or ends.
     Experiment(ExperimentChange),
     /// A trainer reported.
     TrainerResult(TrainerResult),
@@ -70,7 +70,8 @@ impl Entry {
             Self::Outcome(outcome) => Some((&outcome.tenant, &outcome.model)),
             Self::Baseline(baseline) => Some(subject(&baseline.subject)),
             Self::Reset(reset) => Some(subject(&reset.subject)),
-            Self::VersionTransition(transition) => Some(key(&transition.model)),
+            Self::VersionChange(change) => Some(key(&change.model)),
+            Self::Approval(approval) => Some(key(&approval.model)),
             Self::TrainerResult(result) => Some(key(&result.model)),
             Self::Experiment(change) => Some(key(&change.model)),
             Self::Redaction(redaction) => Some(key(&redaction.model)),
@@ -81,14 +82,12 @@ impl Entry {
                 | Act::ClearExposure { model, .. }
                 | Act::MinimumConfidence { model, .. }
                 | Act::Ask { model, .. }
+                | Act::Review { model }
+                | Act::PlanRetrains { model }
                 | Act::Resume { model } => Some(key(model)),
                 Act::LeaveAlone { .. } | Act::StopPolicy { .. } => None,
             },
-            Self::Configuration(_)
-            | Self::PolicySet(_)
-            | Self::Tick(_)
-            | Self::JobStart(_)
-            | Self::Approval(_) => None,
+            Self::Configuration(_) | Self::PolicySet(_) | Self::Tick(_) | Self::JobStart(_) => None,
         }
     }
 
@@ -101,12 +100,12 @@ impl Entry {
             Self::JobStart(start) => Some(start.due),
             Self::OperatorAct(act) => Some(act.at),
             Self::Approval(approval) => Some(approval.at),
-            Self::VersionTransition(transition) => Some(transition.at),
+            Self::VersionChange(change) => Some(change.at),
+            Self::Experiment(change) => Some(change.at),
             Self::Baseline(_)
             | Self::Configuration(_)
             | Self::PolicySet(_)
             | Self::Reset(_)
-            | Self::Experiment(_)
             | Self::TrainerResult(_)
             | Self::Redaction(_) => None,
         }
@@ -276,6 +275,16 @@ pub enum Act {
         /// Which model.
         model: ModelKey,
     },
+    /// Policies are asked which versions of a model may go.
+    Review {
+        /// Which model.
+        model: ModelKey,
+    },
+    /// Policies are asked how often a model is to be retrained.
+    PlanRetrains {
+        /// Which model.
+        model: ModelKey,
+    },
     /// Policies decide about all of a model again.
     Resume {
         /// About which model.
@@ -292,21 +301,6 @@ pub enum Act {
     },
 }
 
-/// A person's answer to a proposal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// The proposal.
-    pub proposal: String,
-    /// Digest of what was shown.
-    pub shown: Digest,
-    /// Who answered.
-    pub actor: String,
-    /// When.
-    pub at: Timestamp,
-    /// Whether it may go ahead.
-    pub approved: bool,
-}
-
 /// Detectors of a subject start anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reset {
@@ -314,30 +308,6 @@ pub struct Reset {
     pub subject: Subject,
     /// Which; `None`: all.
     pub detector: Option<String>,
-}
-
-/// A version changed its stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionTransition {
-    /// Whose.
-    pub model: ModelKey,
-    /// Which version.
-    pub version: String,
-    /// To which stage.
-    pub to: Stage,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// An experiment changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExperimentChange {
-    /// Which.
-    pub experiment: String,
-    /// Whose.
-    pub model: ModelKey,
-    /// The challenger's share of traffic; `None`: the experiment is over.
-    pub fraction: Option<f64>,
 }
 
 /// What a trainer reported.

@@ -70,6 +70,11 @@ macro_rules! kinds {
         }
 
         impl ErrorKind {
+            /// By its word.
+            pub fn by_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.name() == name)
+            }
+
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
@@ -116,6 +121,28 @@ kinds! {
     Refused = "refused", 409, No;
     /// Another host has the data directory.
     Locked = "locked", 409, Locked;
+    /// The stage that a version is in does not allow it.
+    WrongStage = "wrong-stage", 409, No;
+    /// A version is in use.
+    InUse = "in-use", 409, No;
+    /// A version is protected.
+    Protected = "protected", 409, No;
+    /// There is no version to go back to.
+    NoPrevious = "no-previous", 409, No;
+    /// The place is taken.
+    Occupied = "occupied", 409, No;
+    /// What was shown is not what there is any more.
+    Stale = "stale", 409, No;
+    /// Somebody has answered already.
+    Answered = "answered", 409, No;
+    /// The plan does not say so.
+    NotInPlan = "not-in-plan", 409, No;
+    /// A version that is only tried would act on the one that serves.
+    OtherArm = "other-arm", 409, No;
+    /// The files of a version are not what they were.
+    ArtifactChanged = "artifact-changed", 409, No;
+    /// The files of a version are not there.
+    ArtifactMissing = "artifact-missing", 409, No;
     /// What it is about has gone for good.
     Gone = "gone", 410, Missing;
     /// What was shown is not what there is.

@@ -33,7 +33,9 @@ mod supply;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod time;
+mod trial;
 mod trust;
+mod version;
 mod view;
 
 pub use about::About;
@@ -45,13 +47,13 @@ pub use counts::Counts;
 pub use decimal::{decimals, number};
 pub use decision::{
     Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
-    Question, Read, StateChange, Verdict,
+    Question, Read, Request, StateChange, Verdict,
 };
 pub use digest::{Digest, DigestBuilder};
 pub use effect::Effect;
 pub use entry::{
-    Act, Approval, Change, Entry, ExperimentChange, JobStart, OperatorAct, PolicyInForce, PolicySetEntry,
-    Position, Redaction, Reset, Rollout, Signed, TrainerResult, VersionTransition,
+    Act, Change, Entry, JobStart, OperatorAct, PolicyInForce, PolicySetEntry, Position, Redaction, Reset,
+    Rollout, Signed, TrainerResult,
 };
 pub use error::{ErrorKind, ExitCode, HasKind};
 pub use escape::{shown, shown_lines, steers};
@@ -74,7 +76,11 @@ pub use shard::{Place, Shard};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use supply::{Bounds, Names, QuantityKind, Share, Supply};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};
+pub use trial::{
+    Approval, ExperimentAct, ExperimentChange, Plan, PlanLine, Proposal, ProposalState, Proposed,
+};
 pub use trust::{Trust, TrustedKey, key_id};
+pub use version::{Artifact, Move, Refusal, Registration, Ruled, VersionAct, VersionChange};
 pub use view::{NoHistory, View};
 
 /// A value that is not allowed: what it is called, what it was, why it is refused and what would be accepted.

@@ -34,11 +34,13 @@ pub enum MomentKind {
     Act,
     /// Time passed, and that changed findings.
     Tick,
+    /// Experiments of a model were looked at.
+    Look,
 }
 
 impl MomentKind {
     /// All.
-    pub const ALL: [Self; 4] = [Self::Found, Self::Ordered, Self::Act, Self::Tick];
+    pub const ALL: [Self; 5] = [Self::Found, Self::Ordered, Self::Act, Self::Tick, Self::Look];
 
     /// As it is stored. Numbers are never used again.
     pub fn number(self) -> u8 {
@@ -47,6 +49,7 @@ impl MomentKind {
             Self::Ordered => 2,
             Self::Act => 3,
             Self::Tick => 4,
+            Self::Look => 5,
         }
     }
 

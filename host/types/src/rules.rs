@@ -1,7 +1,7 @@
 //! What a policy's manifest says about when it is asked and what follows. Who decides needs no more of a manifest than
 //! this; grants, limits and settings are the sandbox's.
 
-use crate::{Action, Alert, Finding, Globs, Mode, Seconds, Severity, Subject};
+use crate::{Action, Alert, Finding, Globs, Mode, ModelKey, Seconds, Severity, Subject};
 
 /// A question that a policy answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +61,11 @@ impl AppliesTo {
         self.tenant.matches(&subject.tenant)
             && self.model.matches(&subject.model)
             && self.segment.matches(&subject.segment)
+    }
+
+    /// Whether the policy is asked about a model's life: its experiments, its versions, its retraining.
+    pub fn model(&self, model: &ModelKey) -> bool {
+        self.tenant.matches(&model.tenant) && self.model.matches(&model.model)
     }
 
     /// Whether the policy is asked about this finding.

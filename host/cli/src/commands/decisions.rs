@@ -79,7 +79,7 @@ pub(crate) fn detail(decision: &DecisionRecord, output: &mut Output) -> Result<(
             output.line("asked      what to do about")?;
             output.table(&show::findings(findings))?;
         }
-        Question::AlertFormat { .. } => output.line(format!("asked      {}", show::asked(decision)))?,
+        _ => output.line(format!("asked      {}", show::asked(decision)))?,
     }
     show::reads(&decision.reads, output)?;
     match &decision.answer {
@@ -89,6 +89,9 @@ pub(crate) fn detail(decision: &DecisionRecord, output: &mut Output) -> Result<(
             for line in message.body.lines() {
                 output.line(format!("           {line}"))?;
             }
+        }
+        Answer::Judgement(_) | Answer::Review(_) | Answer::Schedule(_) | Answer::Ruled(_) => {
+            output.line(format!("answered   {}", decision.answer.words()))?;
         }
         Answer::Failed(failure) => output.line(output.paint(&format!("failed     {failure}"), Tone::Bad))?,
     }

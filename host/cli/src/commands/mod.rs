@@ -9,6 +9,7 @@ pub(crate) mod decisions;
 pub(crate) mod findings;
 pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod life;
 pub(crate) mod policy;
 pub(crate) mod serve;
 mod show;
@@ -16,6 +17,7 @@ pub(crate) mod status;
 pub(crate) mod terms;
 pub(crate) mod trade;
 pub(crate) mod verify;
+pub(crate) mod versions;
 
 use crate::args::FilterArgs;
 

@@ -3,7 +3,7 @@
 use trimtab_core::fold::Fleet;
 use trimtab_replay::words::{self, evidence, figure};
 use trimtab_server::{Failure, Health, SubjectStatus};
-use trimtab_types::{Answer, DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange};
+use trimtab_types::{DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange};
 
 use crate::output::{Output, Table, Tone, cell, count, percent};
 
@@ -155,11 +155,7 @@ pub(crate) fn findings(findings: &[Finding]) -> Table {
 
 /// What was decided, in one line.
 pub(crate) fn decided(decision: &DecisionRecord) -> String {
-    match &decision.answer {
-        Answer::Decision(answer) => answer.reason.clone(),
-        Answer::Message(message) => message.title.clone(),
-        Answer::Failed(failure) => failure.to_string(),
-    }
+    decision.answer.words()
 }
 
 /// Which question was asked.
@@ -173,7 +169,18 @@ pub(crate) fn asked(decision: &DecisionRecord) -> String {
             findings.join(", ")
         }
         Question::AlertFormat { alert, channel } => format!("{} alert for {channel}", alert.occasion.name()),
+        Question::CanaryPromotion { experiment } => {
+            format!("experiment with {} after {} blocks", experiment.challenger.version, blocks(experiment))
+        }
+        Question::Cleanup { inventory } => format!("which of {} versions may go", inventory.versions.len()),
+        Question::RetrainSchedule { .. } => "how often to retrain".to_owned(),
+        Question::Request(request) => format!("{} by {}", request.name(), request.actor()),
     }
+}
+
+/// Blocks of evidence of an experiment, of the metric that has most.
+fn blocks(experiment: &trimtab_types::Experiment) -> u32 {
+    experiment.differences.iter().map(|difference| difference.estimate.samples).max().unwrap_or(0)
 }
 
 /// What a policy read before it answered.

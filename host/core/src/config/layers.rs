@@ -44,6 +44,7 @@ impl Configuration {
         add(&mut all, "fleet", &self.fleet);
         add(&mut all, "decisions", &self.decisions);
         add(&mut all, "breaker", &self.breaker);
+        add(&mut all, "cleanup", &self.cleanup);
         add(&mut all, "limits", &self.limits);
         add(&mut all, "trust", &self.trust);
         add(&mut all["alerts"], "group-by", &self.alerts.group_by);

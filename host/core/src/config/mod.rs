@@ -14,6 +14,7 @@ pub use trimtab_types::Glob;
 mod alerts;
 mod before;
 mod check;
+mod cleanup;
 mod detectors;
 mod distributions;
 mod e_process;
@@ -28,6 +29,7 @@ mod rules;
 mod span;
 
 pub use alerts::*;
+pub use cleanup::*;
 pub use detectors::*;
 pub use distributions::*;
 pub use e_process::*;
@@ -73,6 +75,9 @@ pub struct Configuration {
     /// When a policy that fails again and again is left alone.
     #[serde(skip_serializing_if = "is_default")]
     pub breaker: BreakerRules,
+    /// What versions may take up.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cleanup: CleanupRules,
     /// What policies may cost at most.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Caps,

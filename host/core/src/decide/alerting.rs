@@ -341,7 +341,7 @@ impl Turn<'_> {
         let result = match &asked.answer {
             Answer::Message(message) => (Some(message.clone()), None),
             Answer::Failed(failure) => (None, Some(failure.clone())),
-            Answer::Decision(_) => (None, None),
+            _ => (None, None),
         };
         let record = self.record(id, &alert.subject, Some(reference), formatter.mode, question, asked);
         self.output.decisions.push(record);

@@ -22,7 +22,10 @@ impl Turn<'_> {
         let Some(version) = version else {
             return Asked::failed(FailureKind::Load, "no policy applies to this".to_owned());
         };
-        let (model, kind) = (subject.model_key(), question.kind());
+        let Some(kind) = question.kind() else {
+            return Asked::failed(FailureKind::Load, "no policy is asked this".to_owned());
+        };
+        let model = subject.model_key();
         let at = self.state.now(&model);
         if let Some(until) = self.state.left_alone_until(&model, version.reference, kind) {
             // Neither a success nor another failure: the policy was not asked.
@@ -58,7 +61,16 @@ impl Turn<'_> {
                 let notebook = known.and_then(|diary| diary.notebooks.get(&version.reference.name)).cloned();
                 (notebook.unwrap_or_default(), Arc::new(SubjectView::of(self.state, subject)))
             }
-            Question::AlertFormat { .. } => (BTreeMap::new(), Arc::new(NoHistory)),
+            Question::AlertFormat { .. } | Question::Request(_) => (BTreeMap::new(), Arc::new(NoHistory)),
+            // Where the question names only a model, the subject is its champion over all segments.
+            Question::CanaryPromotion { .. }
+            | Question::Cleanup { .. }
+            | Question::RetrainSchedule { .. } => {
+                let known = self.state.diaries.get(subject);
+                let notebook = known.and_then(|diary| diary.notebooks.get(&version.reference.name)).cloned();
+                let champion = self.champion_of(&subject.model_key());
+                (notebook.unwrap_or_default(), Arc::new(SubjectView::of(self.state, &champion)))
+            }
         }
     }
 
@@ -123,6 +135,10 @@ pub(super) fn decision_id(
             findings.iter().map(|finding| finding.id.as_str()).collect::<Vec<_>>().join(",")
         }
         Question::AlertFormat { alert, channel } => format!("{} {channel}", alert.id),
+        Question::CanaryPromotion { experiment } => format!("experiment {}", experiment.id),
+        Question::Cleanup { .. } => "cleanup".to_owned(),
+        Question::RetrainSchedule { .. } => "retrain-schedule".to_owned(),
+        Question::Request(request) => request.name(),
     };
     let builder = DigestBuilder::new("decision")
         .number(position.0)

@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use trimtab_types::{
-    Action, Answer, DecisionRecord, Finding, Mode, MomentKind, Phase, PolicyKind, Question, Severity,
-    Subject, Verdict,
+    Action, Answer, DecisionRecord, Finding, Mode, MomentKind, Phase, PolicyKind, Proposed, Question,
+    Severity, Subject, Verdict,
 };
 
 use super::{ask::decision_id, moments::moment, output::Order, turn::Turn};
@@ -101,7 +101,7 @@ impl Turn<'_> {
             (Answer::Decision(decision), ..) => (decision.actions.clone(), decision.reason.clone()),
             (_, None, Question::DriftAction { findings }) => host_default(findings),
             (answer, Some(version), _) => fail_safe(version, answer),
-            (_, None, Question::AlertFormat { .. }) => (Vec::new(), String::new()),
+            (_, None, _) => (Vec::new(), String::new()),
         };
         let mode = version.map_or(Mode::Enforce, |version| version.mode);
         let record = self.record(id, subject, reference, mode, question, asked);
@@ -125,22 +125,27 @@ impl Turn<'_> {
         self.send_alerts(record, &reason);
     }
 
-    fn judge_and_apply(&mut self, action: &Action, record: &DecisionRecord) -> Verdict {
+    pub(super) fn judge_and_apply(&mut self, action: &Action, record: &DecisionRecord) -> Verdict {
         let key = record.subject.model_key();
-        let Question::DriftAction { findings } = &record.question else {
-            return Verdict::Refused { reasons: vec!["only a drift-action policy may act".to_owned()] };
-        };
+        let findings = record.question.findings();
         let model = self.state.models.get(&key).cloned().unwrap_or_default();
         let configuration = Arc::clone(&self.state.configuration);
+        let registry = self.state.registries.get(&key).cloned();
         let case = Case {
             configuration: &configuration,
             subject: &record.subject,
             model: &model,
+            registry: registry.as_deref(),
             findings,
             by: record.decided_by(),
             now: self.state.now(&key),
         };
         let (verdict, plan) = safeguards::judge(action, &case);
+        if let Plan::Propose(action) = plan {
+            let version = record.subject.version.clone();
+            let reason = record.answer.words();
+            return self.put_before_a_person(&key, Proposed::Act { version, action }, record, &reason);
+        }
         self.carry_out(plan, record);
         verdict
     }
@@ -197,7 +202,7 @@ impl Turn<'_> {
                     .map_or_else(|| "host".to_owned(), |p| format!("policy {}", p.name));
                 let reason = match &record.answer {
                     Answer::Decision(decision) => decision.reason.clone(),
-                    Answer::Message(_) | Answer::Failed(_) => "fail-safe".to_owned(),
+                    _ => "fail-safe".to_owned(),
                 };
                 self.state.model_mut(&key).killed_by_policy = Some(KillNote { by, at: clock, reason });
             }
@@ -211,15 +216,16 @@ impl Turn<'_> {
             Plan::Pause(paused) => self.pause(subject, paused),
             Plan::ResetDetector(name) => {
                 // What this closes is recorded and not put to a policy again: a decision must not lead to itself.
-                let closed = self.state.order_reset(subject, &name);
+                let closed = self.state.order_reset(subject, Some(&name));
                 let moment = moment(self.state, MomentKind::Ordered, subject, closed);
                 self.state.live(&moment);
                 self.output.moments.push(moment);
                 self.output.orders.push(Order { subject: subject.clone(), reset: name });
             }
-            Plan::MarkDegraded => {
-                self.state.model_mut(&key).degraded.insert(subject.version.clone());
-            }
+            Plan::MarkDegraded => self.mark_degraded(subject, &record.answer.words()),
+            Plan::StopExperiment => self.stop_experiment(&key, &subject.version, &record.answer.words()),
+            // Put before a person where it was judged.
+            Plan::Propose(_) => {}
         }
     }
 }
@@ -253,7 +259,7 @@ fn share_out<'a>(
 fn fail_safe(version: Version<'_>, answer: &Answer) -> (Vec<Action>, String) {
     let problem = match answer {
         Answer::Failed(failure) => failure.to_string(),
-        Answer::Decision(_) | Answer::Message(_) => "it answered another question".to_owned(),
+        _ => "it answered another question".to_owned(),
     };
     let reason =
         format!("policy `{}` could not decide ({problem}); its fail-safe applies", version.reference.name);

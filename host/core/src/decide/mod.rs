@@ -12,6 +12,7 @@ mod alerts;
 mod ask;
 mod compose;
 mod findings;
+mod life;
 mod moments;
 mod output;
 pub mod safeguards;
@@ -20,5 +21,7 @@ mod step;
 mod tests;
 mod turn;
 
+pub use crate::view::versions;
+pub use life::experiment;
 pub use output::{Note, Order, Output};
 pub use step::{Lived, Prepared, relive, resume, step, try_out};

@@ -4,6 +4,7 @@ use trimtab_types::{
     About, Entry, Facts, Finding, Metric, ModelKey, Moment, MomentKind, Recent, Subject, View as _,
 };
 
+use super::life;
 use crate::{
     fold::{self, State},
     view::SubjectView,
@@ -43,7 +44,27 @@ pub(super) fn moments(state: &State, entry: &Entry, findings: Vec<Finding>) -> V
             }
         }
     }
+    moments.extend(looks(state, entry));
     moments
+}
+
+/// Experiments that are to be looked at now.
+fn looks(state: &State, entry: &Entry) -> Vec<Moment> {
+    if state.tallies.is_empty() {
+        return Vec::new();
+    }
+    let models = match (entry, entry.model()) {
+        (Entry::Tick(_), _) => state.tallies.keys().cloned().collect(),
+        (_, Some((tenant, model))) => vec![ModelKey { tenant: tenant.to_owned(), model: model.to_owned() }],
+        _ => Vec::new(),
+    };
+    let look = |model: ModelKey| {
+        let at = state.clock(&model);
+        let facts = Facts { resolved: resolved(state, &model), ..Facts::default() };
+        let (position, about) = (state.position, About::Model(model));
+        Moment { position, about, kind: MomentKind::Look, at, facts, findings: Vec::new() }
+    };
+    models.into_iter().filter(|model| life::is_due(state, model)).map(look).collect()
 }
 
 /// A moment of a subject, here and now.

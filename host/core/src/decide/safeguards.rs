@@ -7,6 +7,7 @@ use crate::{
     Configuration,
     config::ReleaseStage,
     fold::{DetectorKind, Exposure, ModelState},
+    lifecycle::Registry,
 };
 
 /// The circumstances of a proposal.
@@ -18,6 +19,8 @@ pub struct Case<'a> {
     pub subject: &'a Subject,
     /// The model's state.
     pub model: &'a ModelState,
+    /// The registry of its versions, if it has one.
+    pub registry: Option<&'a Registry>,
     /// The findings that led to it.
     pub findings: &'a [Finding],
     /// Who proposes: a policy, or `host`.
@@ -49,6 +52,10 @@ pub enum Plan {
     ResetDetector(String),
     /// The version is marked degraded.
     MarkDegraded,
+    /// A person is asked.
+    Propose(Action),
+    /// The experiment with the subject's version is over.
+    StopExperiment,
 }
 
 /// Judges any action except an alert, which has rules of its own.
@@ -62,8 +69,19 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
     let unstaged = (!is_enough).then(|| {
         format!("the stage of `{model}` is not `act`; set `stage = \"act\"` under [[models]] once its decisions are trusted")
     });
+    if let Some(reason) = other_arm(action, case) {
+        return (refused(reason), Plan::Nothing);
+    }
     if *action == Action::RetrainNow {
         return retrain(case, &model, unstaged);
+    }
+    if let Some(registry) = case.registry
+        && matches!(
+            action,
+            Action::Rollback | Action::RollbackTo(_) | Action::StopCanary | Action::MarkDegraded
+        )
+    {
+        return of_version(action, case, registry, unstaged.is_none());
     }
     if let Some(reason) = unstaged {
         return (refused(reason), Plan::Nothing);
@@ -125,10 +143,76 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
         Action::MarkDegraded => {
             (done(format!("version `{}` is marked degraded", case.subject.version)), Plan::MarkDegraded)
         }
+        // What only life-cycle policies and people bring about.
+        Action::Promote(_) | Action::SetFraction(_) | Action::Delete(_) | Action::RetrainEvery(_) => {
+            (refused(format!("{action} is not for a drift policy to do")), Plan::Nothing)
+        }
         Action::Rollback | Action::RollbackTo(_) | Action::StopCanary => (
-            refused("this host keeps no registry of versions, so there is nothing to switch".to_owned()),
+            refused(format!(
+                "no version of `{model}` is registered, so there is nothing to switch; `trimtab model register` does it"
+            )),
             Plan::Nothing,
         ),
+    }
+}
+
+/// Why a finding of a version that does not serve cannot do this: it would change what serves.
+fn other_arm(action: &Action, case: &Case<'_>) -> Option<String> {
+    let registry = case.registry?;
+    let (version, champion) = (&case.subject.version, registry.champion()?);
+    let of_the_model = match action {
+        Action::KillSwitchOn
+        | Action::KillSwitchOff
+        | Action::ScaleExposure(_)
+        | Action::MinimumConfidence(_)
+        | Action::ScheduleRetrain(_)
+        | Action::RetrainNow
+        | Action::Rollback
+        | Action::RollbackTo(_) => true,
+        Action::Monitor
+        | Action::Alert(_)
+        | Action::Pause
+        | Action::Resume
+        | Action::StopCanary
+        | Action::ResetDetector(_)
+        | Action::MarkDegraded
+        | Action::Promote(_)
+        | Action::SetFraction(_)
+        | Action::Delete(_)
+        | Action::RetrainEvery(_) => false,
+    };
+    let stage = registry.versions.get(version).filter(|_| version != champion)?.stage;
+    of_the_model.then(|| {
+        format!(
+            "other-arm: `{version}` is {stage} and `{champion}` serves; {} would touch what serves",
+            action.name()
+        )
+    })
+}
+
+/// What is done about a version that is registered: from the stage `protect` on what tightens, else a person is asked.
+fn of_version(action: &Action, case: &Case<'_>, registry: &Registry, is_enough: bool) -> (Verdict, Plan) {
+    let version = &case.subject.version;
+    let waits = || (Verdict::Waits { why: String::new() }, Plan::Propose(action.clone()));
+    match action {
+        Action::StopCanary if !registry.trials.contains_key(version) => {
+            (refused(format!("no experiment is under way with `{version}`")), Plan::Nothing)
+        }
+        Action::StopCanary if is_enough => (
+            done(format!("the experiment with `{version}` is over; everything goes to the champion")),
+            Plan::StopExperiment,
+        ),
+        Action::MarkDegraded if is_enough => {
+            (done(format!("version `{version}` is marked degraded")), Plan::MarkDegraded)
+        }
+        Action::Rollback if registry.previous().is_none() => (
+            refused("no-previous: no version that served before is left to go back to".to_owned()),
+            Plan::Nothing,
+        ),
+        Action::RollbackTo(to) if !registry.versions.contains_key(to) => {
+            (refused(format!("there is no version `{to}` of this model")), Plan::Nothing)
+        }
+        _ => waits(),
     }
 }
 
@@ -206,6 +290,10 @@ fn tightens(action: &Action) -> bool {
         | Action::Rollback
         | Action::RollbackTo(_)
         | Action::Resume
+        | Action::Promote(_)
+        | Action::SetFraction(_)
+        | Action::Delete(_)
+        | Action::RetrainEvery(_)
         | Action::ResetDetector(_) => false,
     }
 }
@@ -253,6 +341,7 @@ mod tests {
             configuration: &configuration,
             subject: &subject(),
             model: &model,
+            registry: None,
             findings: &findings,
             by: "ladder",
             now,

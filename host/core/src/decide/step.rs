@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use trimtab_types::{
-    About, Act, Ask, Digest, Entry, Finding, Moment, MomentKind, OperatorAct, Position, Record,
+    About, Act, Ask, Digest, Entry, Finding, Moment, MomentKind, OperatorAct, Position, Record, Request,
 };
 
 use super::{again::Before, moments::moments, output::Output, turn::Turn};
@@ -103,14 +103,28 @@ fn follow(
     for moment in moments.iter().filter(|moment| moment.kind != MomentKind::Act) {
         state.live(moment);
     }
+    let looked: Vec<_> = moments
+        .iter()
+        .filter(|moment| moment.kind == MomentKind::Look)
+        .filter_map(|moment| moment.about.model_key())
+        .collect();
     let mut turn = Turn::new(state, ask);
     turn.found(moments);
+    turn.look(&looked);
     turn.ask_where_more_may_be_done(before);
     match entry {
         Some(Entry::Tick(_)) => {
             turn.end_pauses();
             turn.reconsider();
             turn.tell_what_is_due();
+            turn.lives_go_on();
+        }
+        Some(Entry::VersionChange(change)) => turn.request(Request::Version(change.clone())),
+        Some(Entry::Experiment(change)) => turn.request(Request::Experiment(change.clone())),
+        Some(Entry::Approval(answer)) => turn.request(Request::Answer(answer.clone())),
+        Some(Entry::OperatorAct(OperatorAct { act: Act::Review { model }, .. })) => turn.review(model),
+        Some(Entry::OperatorAct(OperatorAct { act: Act::PlanRetrains { model }, .. })) => {
+            turn.plan_retrains(model);
         }
         Some(Entry::OperatorAct(OperatorAct { act: Act::Ask { policy, model }, .. })) => {
             turn.ask_one(policy, model);

@@ -225,7 +225,7 @@ fn answers(output: &Output, model: &str) -> Vec<&'static str> {
         .map(|decision| match &decision.answer {
             Answer::Failed(failure) => failure.kind.name(),
             Answer::Decision(_) => "decided",
-            Answer::Message(_) => "said",
+            _ => "said",
         })
         .collect()
 }
@@ -314,7 +314,7 @@ fn then(
     asked
         .flat_map(|decision| match &decision.question {
             trimtab_types::Question::DriftAction { findings } => findings.clone(),
-            trimtab_types::Question::AlertFormat { .. } => Vec::new(),
+            _ => Vec::new(),
         })
         .map(|finding| finding.phase)
         .collect()

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{
-    AlertKind, OperatorAct, PolicyKind, PolicyRef, Stage, Timestamp, TrainerResult, VersionTransition,
-};
+use trimtab_types::{AlertKind, OperatorAct, PolicyKind, PolicyRef, Stage, Timestamp, TrainerResult};
+
+use crate::lifecycle::{Registry, Version};
 
 use super::{
     alerts::{AlertGroup, GroupKey, Silence},
@@ -118,18 +118,15 @@ impl ModelState {
         }
     }
 
-    pub(crate) fn transition(&mut self, transition: &VersionTransition) {
-        match transition.to {
-            Stage::Production => {
-                self.champion = Some(transition.version.clone());
-                self.activated = Some(transition.at);
-                self.degraded.remove(&transition.version);
-            }
-            Stage::Degraded => {
-                self.degraded.insert(transition.version.clone());
-            }
-            Stage::Candidate | Stage::Shadow | Stage::Canary | Stage::Archived | Stage::Deleted => {}
+    /// As the registry of versions says from here on.
+    pub(crate) fn follow(&mut self, registry: &Registry) {
+        if let Some(reign) = registry.reigns.last() {
+            self.champion = Some(reign.version.clone());
+            self.activated = Some(reign.from);
         }
+        let is_degraded = |known: &Version| known.stage == Stage::Degraded || known.marked;
+        let degraded = registry.versions.iter().filter(|(_, known)| is_degraded(known));
+        self.degraded = degraded.map(|(name, _)| name.clone()).collect();
     }
 
     /// A retrain was decided. It has not begun: only what a trainer reports restarts the cooldown.

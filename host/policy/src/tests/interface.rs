@@ -472,7 +472,8 @@ fn a_policy_built_against_0_1_0_answers_every_question() {
         challenger: arm("v8"),
         differences: Vec::new(),
     };
-    let judgement = policy.judge(noon(), &experiment, Arc::new(NoHistory)).answer.expect("a judgement");
+    let judgement =
+        policy.judge(noon(), &experiment, Arc::new(NoHistory), &BTreeMap::new()).answer.expect("a judgement");
     assert_eq!(judgement.verdict, Ruling::ExtendBy(3600));
 
     let inventory = Inventory {
@@ -481,7 +482,10 @@ fn a_policy_built_against_0_1_0_answers_every_question() {
         versions: Vec::new(),
         budget: Budget::default(),
     };
-    assert_eq!(policy.review(noon(), &inventory, Arc::new(NoHistory)).answer.expect("a review"), []);
+    assert_eq!(
+        policy.review(noon(), &inventory, Arc::new(NoHistory), &BTreeMap::new()).answer.expect("a review"),
+        []
+    );
 
     let conditions = Conditions {
         tenant: "acme".into(),
@@ -490,6 +494,7 @@ fn a_policy_built_against_0_1_0_answers_every_question() {
         since_retrain: None,
         drifts_last_week: 1,
     };
-    let schedule = policy.plan(noon(), &conditions, Arc::new(NoHistory)).answer.expect("a schedule");
+    let schedule =
+        policy.plan(noon(), &conditions, Arc::new(NoHistory), &BTreeMap::new()).answer.expect("a schedule");
     assert_eq!((schedule.every, schedule.immediately), (3600, true));
 }

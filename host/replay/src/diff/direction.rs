@@ -67,6 +67,8 @@ struct Hold {
     retrain: f64,
     /// Versions that are left, experiments that are ended, versions that are marked.
     left: f64,
+    /// What is tried and gets more of the traffic.
+    served: f64,
     /// 1 decisions are taken up again, -1 they are paused.
     deciding: f64,
 }
@@ -80,6 +82,7 @@ impl Hold {
             told: None,
             retrain: 0.0,
             left: 0.0,
+            served: 0.0,
             deciding: 0.0,
         };
         let actions = decisions.iter().flat_map(|decision| said(decision).actions);
@@ -106,16 +109,20 @@ impl Hold {
             Action::Rollback | Action::RollbackTo(_) | Action::StopCanary | Action::MarkDegraded => {
                 self.left += 1.0;
             }
+            Action::Promote(_) => self.served += 1.0,
+            Action::SetFraction(fraction) => self.served += fraction,
+            // More goes, or more is retrained: neither is stricter.
+            Action::Delete(_) | Action::RetrainEvery(_) => {}
             Action::Pause => self.deciding = -1.0,
             Action::Resume => self.deciding = 1.0,
         }
     }
 
-    fn axes(&self) -> [f64; 7] {
+    fn axes(&self) -> [f64; 8] {
         let told = self.told.map_or(0.0, |severity| 1.0 + f64::from(severity as u8));
         // Nothing is traded where trading is stopped.
         let reduced = if self.stopped > 0.0 { 1.0 } else { self.reduced };
-        [self.stopped, reduced, self.confidence, told, self.retrain, self.left, self.deciding]
+        [self.stopped, reduced, self.confidence, told, self.retrain, self.left, -self.served, self.deciding]
     }
 }
 

@@ -74,8 +74,8 @@ fn moments<'a>(
     let mut moments: BTreeMap<Key<'a>, Vec<_>> = BTreeMap::new();
     for decision in decisions {
         let channel = match &decision.question {
-            Question::DriftAction { .. } => None,
             Question::AlertFormat { channel, .. } => Some(channel.as_str()),
+            _ => None,
         };
         moments.entry((decision.position, &decision.subject, channel)).or_default().push(decision);
     }
@@ -83,10 +83,7 @@ fn moments<'a>(
 }
 
 pub(super) fn findings(decision: &DecisionRecord) -> &[Finding] {
-    match &decision.question {
-        Question::DriftAction { findings } => findings,
-        Question::AlertFormat { alert, .. } => &alert.findings,
-    }
+    decision.question.findings()
 }
 
 /// The names of the actions that were proposed, and whether something held each back.
@@ -104,7 +101,7 @@ pub(super) fn said(decision: &DecisionRecord) -> Said {
     let (proposed, words) = match &decision.answer {
         Answer::Decision(answer) => (answer.actions.as_slice(), answer.reason.clone()),
         Answer::Message(message) => (&[][..], format!("{}\n{}", message.title, message.body)),
-        Answer::Failed(failure) => (&[][..], failure.to_string()),
+        answer => (&[][..], answer.words()),
     };
     let actions = if decision.verdicts.is_empty() {
         proposed.iter().map(|action| (action.clone(), None)).collect()

@@ -100,7 +100,7 @@ fn events(decision: &DecisionRecord) -> Vec<AlertEvent> {
     let reason = match &decision.answer {
         Answer::Decision(answer) => answer.reason.clone(),
         Answer::Failed(failure) => failure.to_string(),
-        Answer::Message(_) => String::new(),
+        _ => String::new(),
     };
     let event = |(action, verdict): &(Action, Verdict)| {
         let Action::Alert(severity) = action else { return None };

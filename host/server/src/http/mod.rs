@@ -5,6 +5,7 @@ mod baselines;
 mod check;
 mod error;
 mod exposition;
+mod life;
 mod lists;
 mod metrics;
 mod policies;
@@ -54,6 +55,14 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/exposure", get(trade::exposure))
         .route("/v1/acts", post(trade::act))
         .route("/v1/kill-switch", post(trade::kill_switch))
+        .route("/v1/versions", get(life::versions).post(life::change_version))
+        .route("/v1/versions/history", get(life::history))
+        .route("/v1/experiments", get(life::experiments).post(life::change_experiment))
+        .route("/v1/proposals", get(life::proposals))
+        .route("/v1/proposals/answer", post(life::answer))
+        .route("/v1/route", get(life::route))
+        .route("/v1/routes", get(life::routes))
+        .route("/v1/schedule", get(life::schedule))
         .route("/v1/status", get(status::status))
         .route("/v1/check", get(check::check))
         .route("/v1/findings", get(lists::findings))

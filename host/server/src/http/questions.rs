@@ -4,9 +4,11 @@ use axum::{body::Bytes, extract::rejection::BytesRejection, http::StatusCode};
 use serde::Deserialize;
 use trimtab_api::Failure;
 use trimtab_log::Listing;
-use trimtab_types::{ErrorKind, ModelKey, Subject};
+use trimtab_runtime::Snapshot;
+use trimtab_types::{ErrorKind, ModelKey, Subject, Timestamp};
 
 use super::{LARGEST_BODY, service::Service};
+use crate::clock;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST_LISTED: u32 = 10_000;
@@ -56,6 +58,14 @@ pub(super) fn require_actor(actor: &str) -> Result<(), Failure> {
         return Err(Failure::invalid("actor: is empty; say who does this"));
     }
     Ok(())
+}
+
+/// The time at which somebody does something about a model. Where no host has served the directory yet, its rows are history,
+/// and it is the time of the newest of them.
+pub(super) fn now_of(snapshot: &Snapshot, model: &ModelKey) -> Timestamp {
+    let own =
+        snapshot.log_of(model).filter(|state| state.tick == Timestamp::MIN).map(|state| state.clock(model));
+    own.filter(|own| *own > Timestamp::MIN).unwrap_or_else(clock::now)
 }
 
 #[derive(Deserialize, Default)]

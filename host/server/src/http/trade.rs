@@ -8,7 +8,7 @@ use trimtab_api::{ActRequest, ExposureStatus, Failure, KillRequest, MayTrade, Mo
 use trimtab_types::Act;
 
 use super::{
-    questions::{ModelQuery, model_key, require_actor, text},
+    questions::{ModelQuery, model_key, now_of, require_actor, text},
     service::{Answer, Query, Reply, Shared, blocking},
 };
 use crate::clock;
@@ -52,6 +52,8 @@ pub(super) async fn act(
             let confidence = confidence.map(|confidence| share("confidence", confidence)).transpose()?;
             Act::MinimumConfidence { model: key.clone(), confidence }
         }
+        ModelAct::Review => Act::Review { model: key.clone() },
+        ModelAct::PlanRetrains => Act::PlanRetrains { model: key.clone() },
         ModelAct::Resume => Act::Resume { model: key.clone() },
         ModelAct::Ask(policy) => Act::Ask { policy, model: key.clone() },
     };
@@ -75,7 +77,7 @@ pub(super) async fn act(
                 "there is no policy `{policy}` in force; `trimtab policy list` shows those that are"
             )));
         }
-        let recorded = service.host.act(act, actor, reason, clock::now())?;
+        let recorded = service.host.act(act, actor, reason, now_of(&snapshot, &key))?;
         service.host.settle()?;
         Ok(recorded)
     })

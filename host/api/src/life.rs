@@ -1,0 +1,229 @@
+//! The life of a model as callers see it: versions, experiments, what waits for a person, and who serves what.
+
+use serde::{Deserialize, Serialize};
+use trimtab_types::{
+    Digest, Experiment, ExperimentAct, ModelKey, ModelVersion, Plan, Proposal, Schedule, Timestamp,
+    VersionAct,
+};
+
+/// Somebody does something about a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionRequest {
+    /// Owner of the model.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Which model.
+    pub model: String,
+    /// Which version; empty for a rollback to the previous champion.
+    #[serde(default)]
+    pub version: String,
+    /// What.
+    pub act: VersionAct,
+    /// The revision that was seen; with another one nothing is done.
+    #[serde(default)]
+    pub seen: Option<u64>,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// When it happened; now where nothing is said.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+}
+
+/// Somebody does something about the experiment in which a version is tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentRequest {
+    /// Owner of the model.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Which model.
+    pub model: String,
+    /// The version that is tried.
+    pub version: String,
+    /// What.
+    pub act: ExperimentAct,
+    /// The revision that was seen; with another one nothing is done.
+    #[serde(default)]
+    pub seen: Option<u64>,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// When it happened; now where nothing is said.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+}
+
+/// Somebody answers a proposal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// The proposal.
+    pub proposal: String,
+    /// The hash of what was shown.
+    pub shown: Digest,
+    /// Whether it may go ahead.
+    pub approved: bool,
+    /// Of a cleanup: only these versions; empty: all that were proposed.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// When; now where nothing is said.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+}
+
+/// The versions of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Of which model.
+    pub model: ModelKey,
+    /// Rises with each change.
+    pub revision: u64,
+    /// The version that serves.
+    pub champion: Option<String>,
+    /// The version that serves a share beside it.
+    pub challenger: Option<String>,
+    /// The version that a rollback goes to.
+    pub previous: Option<String>,
+    /// All, newest first.
+    pub versions: Vec<ModelVersion>,
+    /// Versions that send predictions and are not registered.
+    pub unregistered: Vec<String>,
+}
+
+/// Which version served when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionHistory {
+    /// Of which model.
+    pub model: ModelKey,
+    /// The version that served at the time that was asked about.
+    pub served: Option<ReignStatus>,
+    /// All, oldest first.
+    pub reigns: Vec<ReignStatus>,
+    /// What was done, newest first.
+    pub events: Vec<VersionEvent>,
+}
+
+/// A version served from a time on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReignStatus {
+    /// Which.
+    pub version: String,
+    /// Since when.
+    pub from: Timestamp,
+    /// From which revision on.
+    pub revision: u64,
+}
+
+/// Something was done about versions or experiments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionEvent {
+    /// When.
+    pub at: Timestamp,
+    /// What was asked for.
+    pub what: String,
+    /// Who.
+    pub by: String,
+    /// What came of it.
+    pub says: String,
+    /// The decision.
+    pub decision: String,
+}
+
+/// Experiments of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Experiments {
+    /// Under way.
+    pub running: Vec<ExperimentStatus>,
+    /// Over, newest first.
+    pub ended: Vec<EndedStatus>,
+}
+
+/// An experiment that is under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentStatus {
+    /// As it was planned.
+    pub plan: Plan,
+    /// Since when, without pauses.
+    pub started: Timestamp,
+    /// Whether everything goes to the champion for now.
+    pub paused: bool,
+    /// Whether the arms are compared row by row.
+    pub paired: bool,
+    /// Correlation of a block with the next; above 0.2, longer blocks are wanted.
+    pub correlation: Option<f64>,
+    /// As policies see it.
+    pub experiment: Experiment,
+}
+
+/// An experiment that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndedStatus {
+    /// Its id.
+    pub id: String,
+    /// The version that was tried.
+    pub version: String,
+    /// The version that it was held against.
+    pub champion: String,
+    /// Since when.
+    pub started: Timestamp,
+    /// Until when.
+    pub ended: Timestamp,
+    /// `promoted`, `stopped` or `inconclusive`.
+    pub outcome: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What waits for a person, and what did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposals {
+    /// Newest first.
+    pub proposals: Vec<Proposal>,
+}
+
+/// Which version serves a unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteAnswer {
+    /// The version; `None`: nobody is to serve it.
+    pub version: Option<String>,
+    /// `champion` or `challenger`.
+    pub arm: Option<String>,
+    /// The experiment that shares the traffic out.
+    pub experiment: Option<String>,
+    /// The challenger's share.
+    pub fraction: f64,
+    /// Where the key lies in 0..2^53.
+    pub unit: Option<u64>,
+    /// Predictions below this confidence are not to be served.
+    pub minimum_confidence: Option<f64>,
+    /// Share of the usual exposure.
+    pub exposure: f64,
+    /// Of the registry.
+    pub revision: u64,
+    /// Why nobody is to serve, or why only the champion does.
+    pub reason: Option<String>,
+}
+
+/// How often a model is to be retrained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleStatus {
+    /// As a policy said last; `None`: none has.
+    pub schedule: Option<Schedule>,
+    /// When.
+    pub planned: Option<Timestamp>,
+    /// The same for a Kubernetes CronJob, as a merge patch.
+    pub cronjob: Option<serde_json::Value>,
+    /// Where the interval is not one of cron's.
+    pub note: Option<String>,
+}

@@ -1,0 +1,292 @@
+//! The life of a model, from a version's registration to its deletion: what policies propose, what people answer, what is
+//! refused, and that all of it can be replayed.
+
+use serde_json::{Value, json};
+
+use crate::support::{Scratch, Seeded, at, lines};
+
+const HALF_HOUR: u32 = 1_800;
+
+/// Rows `from..until`, one each half hour, of versions with an accuracy each; their scores say how sure they are. `v2` serves
+/// one row in ten.
+fn rows(from: u32, until: u32, arms: &[(&str, f64)]) -> String {
+    let mut rows = Vec::new();
+    for n in from..until {
+        let up = Seeded(u64::from(n)).share() < 0.5;
+        let to_challenger = arms.len() > 1 && Seeded(u64::from(n) + 1_000_000).share() < 0.1;
+        for (place, (version, accuracy)) in arms.iter().enumerate() {
+            let right = Seeded(u64::from(n) * 31 + 7 * place as u64 + 5).share() < *accuracy;
+            let score = if up == right { *accuracy } else { 1.0 - accuracy };
+            let (id, time) = (format!("{version}-{n}"), at(n * HALF_HOUR));
+            let served = (place == 0) != to_challenger;
+            let prediction = json!({ "id": id, "model": "m", "version": version, "time": time, "score": score, "served": served });
+            rows.push(json!({ "prediction": prediction }));
+            rows.push(json!({ "outcome": { "id": id, "model": "m", "time": time, "label": i64::from(up) } }));
+        }
+    }
+    lines(&rows)
+}
+
+/// A directory in which `v1` serves `m`, and `v2` is a candidate.
+fn two_versions(config: &str) -> Scratch {
+    let scratch = Scratch::with_config(config);
+    import(&scratch, 0, 300, &[("v1", 0.7)]);
+    scratch.run(&["model", "register", "m", "v1", "--champion", "--metric", "accuracy=0.7"]).expect(0);
+    scratch.run(&["model", "register", "m", "v2", "--metric", "accuracy=0.8", "--samples", "300"]).expect(0);
+    scratch
+}
+
+#[track_caller]
+fn import(scratch: &Scratch, from: u32, until: u32, arms: &[(&str, f64)]) {
+    let file = scratch.file("rows.ndjson", rows(from, until, arms));
+    scratch.run(&["import", &file]).expect(0);
+}
+
+/// The proposals that wait.
+fn open(scratch: &Scratch) -> Vec<Value> {
+    let run = scratch.run(&["proposals", "--json"]);
+    let proposals = run.json()["proposals"].as_array().cloned().unwrap_or_default();
+    assert_eq!(run.code, Some(i32::from(!proposals.is_empty())), "1: something waits");
+    proposals
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("{key}: {value}"))
+}
+
+#[test]
+fn versions_are_registered_promoted_and_gone_back_from() {
+    let scratch = two_versions("");
+    let serves = |name: &str| {
+        let versions = scratch.json(&["model", "list", "m"]);
+        assert_eq!(versions["champion"], name, "{versions}");
+    };
+    serves("v1");
+    scratch
+        .run(&["model", "register", "m", "v2", "--metric", "accuracy=0.9"])
+        .expect(65)
+        .says(&["other content"]);
+    scratch.run(&["model", "register", "m", "v3", "--champion"]).expect(4).says(&["`v1` serves"]);
+    scratch.run(&["model", "promote", "m", "nosuch"]).expect(66).says(&["nosuch", "model list"]);
+    scratch.run(&["model", "promote", "nosuch", "v1"]).expect(66);
+    scratch.run(&["model", "archive", "m", "v1"]).expect(4).says(&["production", "another version first"]);
+    scratch.run(&["model", "promote", "m", "v2", "--expect", "1"]).expect(4).says(&["revision 1", "at 2"]);
+    scratch.run(&["model", "promote", "m", "v2", "--expect", "2", "--reason", "better"]).expect(0);
+    serves("v2");
+    scratch.run(&["model", "rollback", "m", "--reason", "worse after all"]).expect(0);
+    serves("v1");
+    scratch.run(&["model", "rollback", "m"]).expect(4).says(&["neither degraded nor deleted"]);
+    scratch.run(&["model", "promote", "m", "v2"]).expect(4).says(&["degraded", "--again"]);
+    scratch.run(&["model", "promote", "m", "v2", "--again", "--reason", "mended"]).expect(0);
+    scratch.run(&["model", "history", "m", "--at", "2024-01-01"]).expect(0).prints(&["no version"]);
+    let history = scratch.run(&["model", "history", "m"]).expect(0);
+    history.prints(&["tester", "rollback", "promote v2", "register v1", "`v1` serves again"]);
+    // What was refused was written nowhere: two registrations, two promotions and a rollback were done.
+    let events =
+        scratch.json(&["model", "history", "m", "--limit", "100"])["events"].as_array().map_or(0, Vec::len);
+    assert_eq!(events, 5);
+    scratch.verify();
+}
+
+/// The story of the mission: a better version is tried, a policy finds it shown, a person lets it go ahead. A margin that it
+/// does not reach would not have promoted it.
+#[test]
+fn a_canary_is_promoted_by_evidence_and_a_person() {
+    let scratch = two_versions("");
+    let start = [
+        "experiment",
+        "start",
+        "m",
+        "v2",
+        "--canary",
+        "--fraction",
+        "0.1",
+        "--margin",
+        "0.01",
+        "--end",
+        "150d",
+    ];
+    scratch.run(&start).expect(0).prints(&["canary with 10 %"]);
+    scratch.run(&start).expect(4);
+    import(&scratch, 300, 2_800, &[("v1", 0.7), ("v2", 0.85)]);
+
+    let experiment = &scratch.json(&["experiment", "report", "m"])["running"][0]["experiment"];
+    assert_eq!(experiment["concerns"], json!([]), "{experiment}");
+    let accuracy =
+        experiment["differences"].as_array().expect("differences").iter().find(|d| d["name"] == "accuracy");
+    assert!(accuracy.is_some_and(|found| found["better"].as_f64() > Some(20.0)), "{experiment}");
+
+    let proposals = open(&scratch);
+    assert_eq!(proposals.len(), 1, "looking again makes no second one: {proposals:#?}");
+    let (id, hash) = (text(&proposals[0], "id"), text(&proposals[0], "shown"));
+    assert_eq!(proposals[0]["what"], json!({ "promote": { "version": "v2" } }));
+    scratch.run(&["proposals", "show", id]).expect(0).prints(&[hash, "canary-evidence", "promote v2"]);
+    scratch.run(&["proposals", "approve", id, "--hash", &"0".repeat(64)]).expect(4).says(&["hash"]);
+    scratch.run(&["proposals", "approve", id, "--hash", "short"]).expect(65).says(&["64 digits"]);
+    scratch.run(&["proposals", "reject", id, "--hash", hash]).expect(64).says(&["--reason"]);
+    scratch.run(&["proposals", "approve", id, "--hash", hash]).expect(0).prints(&["`v2` serves since"]);
+    scratch
+        .run(&["proposals", "approve", id, "--hash", hash, "--actor", "bob"])
+        .expect(4)
+        .says(&["tester", "approved"]);
+    assert!(open(&scratch).is_empty());
+    let ended = &scratch.json(&["experiment", "report", "m"])["ended"][0];
+    assert_eq!((text(ended, "outcome"), text(ended, "version")), ("promoted", "v2"));
+    scratch.run(&["route", "m", "anybody"]).expect(0).prints(&["v2 (champion)"]);
+    scratch.verify();
+
+    let other = scratch
+        .run(&["policy", "dry-run", "canary-evidence", "--set", "canary-evidence.margin=0.5"])
+        .expect(3);
+    other.prints(&["promote"]);
+    scratch.run(&["policy", "dry-run", "--set", "canary-evidence.margin=0.01"]).expect(0);
+    assert_eq!(scratch.json(&["model", "list", "m"])["champion"], "v2", "a dry run changes nothing");
+}
+
+/// What tightens is done by a policy alone from `protect` on; below, a person is asked, and nothing has happened.
+#[test]
+fn a_worse_canary_is_stopped_as_far_as_the_stage_allows() {
+    for (stage, is_stopped) in [("protect", true), ("alert", false)] {
+        let scratch = two_versions(&format!("[[models]]\nmodel = \"m\"\nstage = \"{stage}\"\n"));
+        scratch.run(&["experiment", "start", "m", "v2", "--canary"]).expect(0);
+        import(&scratch, 300, 1_500, &[("v1", 0.75), ("v2", 0.55)]);
+        let report = scratch.json(&["experiment", "report", "m"]);
+        assert_eq!(report["running"].as_array().is_some_and(Vec::is_empty), is_stopped, "{stage}: {report}");
+        assert_eq!(report["ended"][0]["outcome"], if is_stopped { json!("stopped") } else { Value::Null });
+        assert_eq!(open(&scratch).len(), usize::from(!is_stopped), "{stage}");
+        let versions = scratch.json(&["model", "list", "m"]);
+        let stage_of_v2 = &versions["versions"][0]["stage"];
+        assert_eq!(
+            (&versions["champion"], stage_of_v2),
+            (&json!("v1"), &json!(if is_stopped { "archived" } else { "canary" }))
+        );
+        scratch.verify();
+    }
+}
+
+/// Who gets the challenger stays with it when the share grows and after a restart; a pause sends everybody to the champion.
+#[test]
+fn routes_are_sticky() {
+    let scratch = two_versions("");
+    scratch.run(&["experiment", "start", "m", "v2", "--ab", "--fraction", "0.3"]).expect(0);
+    let routed = || {
+        let serving = scratch.serve();
+        let route = |n: u32| serving.socket().get(&format!("/v1/route?model=m&key=unit-{n}")).json();
+        (0..300).map(|n| route(n)["version"] == "v2").collect::<Vec<bool>>()
+    };
+    let before = routed();
+    let share = before.iter().filter(|it| **it).count();
+    // Four standard deviations around 90 of 300.
+    assert!((58..=122).contains(&share), "{share}");
+    assert_eq!(routed(), before, "a restart changes nothing");
+    scratch.run(&["experiment", "fraction", "m", "v2", "0.6"]).expect(0);
+    assert!(before.iter().zip(routed()).all(|(before, now)| !before || now), "nobody leaves when it grows");
+    scratch.run(&["experiment", "fraction", "m", "v2", "1.5"]).expect(65).says(&["between 0 and 1"]);
+    scratch.run(&["experiment", "fraction", "m", "v2", "0.3"]).expect(0);
+    scratch.run(&["experiment", "pause", "m", "v2"]).expect(0);
+    scratch.run(&["route", "m", "unit-1"]).expect(0).prints(&["v1 (champion)", "paused"]);
+    scratch.run(&["experiment", "resume", "m", "v2"]).expect(0);
+    assert_eq!(routed(), before, "the same units as before the pause");
+    scratch.run(&["kill", "on", "m", "--reason", "test"]).expect(0);
+    scratch.run(&["route", "m", "unit-1"]).expect(4).prints(&["nobody", "test"]);
+    scratch.verify();
+}
+
+/// A client that serves more of one arm than it was told to makes all numbers worthless, and is seen.
+#[test]
+fn traffic_that_is_not_shared_out_as_it_should_be_is_seen() {
+    let scratch = two_versions("");
+    scratch.run(&["experiment", "start", "m", "v2", "--canary", "--fraction", "0.3"]).expect(0);
+    // One row in ten goes to the challenger, and not three.
+    import(&scratch, 300, 1_300, &[("v1", 0.7), ("v2", 0.9)]);
+    let experiment = &scratch.json(&["experiment", "report", "m"])["running"][0]["experiment"];
+    assert_eq!(experiment["concerns"], json!(["sample-ratio-mismatch"]));
+    assert!(open(&scratch).is_empty(), "however good the numbers are");
+}
+
+/// An end never promotes: what was not shown is not shown.
+#[test]
+fn an_experiment_that_shows_nothing_is_inconclusive() {
+    let scratch = two_versions("");
+    scratch.run(&["experiment", "start", "m", "v2", "--canary", "--end", "10d"]).expect(0);
+    import(&scratch, 300, 1_300, &[("v1", 0.7), ("v2", 0.7)]);
+    let report = scratch.json(&["experiment", "report", "m"]);
+    assert_eq!((&report["running"], &report["ended"][0]["outcome"]), (&json!([]), &json!("inconclusive")));
+    assert_eq!(scratch.json(&["model", "list", "m"])["champion"], "v1");
+    scratch.verify();
+}
+
+/// A version that is tried in shadow may be as bad as it likes: what serves is not touched.
+#[test]
+fn findings_of_a_version_that_does_not_serve_touch_nothing_that_serves() {
+    let scratch = two_versions("[[models]]\nmodel = \"m\"\nstage = \"act\"\n");
+    let set =
+        ["baseline", "set", "--model", "m", "--version", "v2", "--samples", "2000", "--accuracy", "0.9"];
+    scratch.run(&set).expect(0);
+    scratch.run(&["experiment", "start", "m", "v2", "--shadow"]).expect(0);
+    import(&scratch, 300, 900, &[("v1", 0.7), ("v2", 0.4)]);
+    let findings = scratch.json(&["findings", "--model", "m", "--open"]);
+    let grave = findings["findings"].as_array().expect("findings").iter();
+    assert!(grave.clone().any(|finding| finding["subject"]["version"] == "v2"), "{findings}");
+    let may = scratch.json(&["may-trade", "m"]);
+    assert_eq!((&may["allowed"], &may["exposure"]), (&json!(true), &json!(1.0)), "{may}");
+    let decisions = scratch.json(&["decisions", "--model", "m", "--limit", "1000"]);
+    assert!(decisions.to_string().contains("other-arm"), "the ladder wanted more");
+    scratch.verify();
+}
+
+/// What goes is planned by a policy, protected by the host and approved by a person.
+#[test]
+fn a_cleanup_takes_what_a_person_approved() {
+    let scratch = two_versions("");
+    for n in 1..=8 {
+        let accuracy = format!("accuracy=0.5{n}");
+        scratch.run(&["model", "register", "m", &format!("c{n}"), "--metric", &accuracy]).expect(0);
+    }
+    scratch.run(&["cleanup", "plan", "m"]).expect(1).prints(&[
+        "keep 8 versions",
+        "delete 2 versions",
+        "approve",
+    ]);
+    let plan = &open(&scratch)[0];
+    let (id, hash) = (text(plan, "id").to_owned(), text(plan, "shown").to_owned());
+    let gone: Vec<String> = plan["what"]["cleanup"]["plan"]
+        .as_array()
+        .expect("a plan")
+        .iter()
+        .filter(|line| line["fate"] == "delete")
+        .map(|line| text(line, "version").to_owned())
+        .collect();
+    assert_eq!(gone, ["c2", "c1"], "the worst by accuracy");
+    scratch
+        .run(&["proposals", "approve", &id, "--hash", &hash, "--only", "v1"])
+        .expect(4)
+        .says(&["`v1`", "nothing was done"]);
+    scratch.run(&["model", "pin", "m", "c1"]).expect(0);
+    scratch.run(&["proposals", "approve", &id, "--hash", &hash]).expect(4).says(&["`c1` is pinned"]);
+    scratch.run(&["cleanup", "plan", "m"]).expect(1);
+    let plan = &open(&scratch)[0];
+    let (id, hash) = (text(plan, "id").to_owned(), text(plan, "shown").to_owned());
+    scratch.run(&["proposals", "approve", &id, "--hash", &hash]).expect(0).prints(&["1 deleted"]);
+    let stage = |name: &str| {
+        let list = scratch.json(&["model", "list", "m"]);
+        let versions = list["versions"].as_array().expect("versions").clone();
+        versions.iter().find(|version| version["version"] == name).map(|version| version["stage"].clone())
+    };
+    assert_eq!((stage("c2"), stage("c1")), (Some(json!("deleted")), Some(json!("candidate"))));
+    scratch.run(&["model", "restore", "m", "c2"]).expect(0);
+    assert_eq!(stage("c2"), Some(json!("candidate")));
+    scratch.verify();
+}
+
+/// How often to retrain is a policy's answer, published where a scheduler can take it.
+#[test]
+fn a_schedule_is_what_a_policy_says() {
+    let scratch = two_versions("");
+    scratch.run(&["schedule", "show", "m"]).expect(66).says(&["schedule plan m"]);
+    scratch.run(&["schedule", "plan", "m"]).expect(0).prints(&["every 7d", "volatility is not known"]);
+    let patch = scratch.run(&["schedule", "show", "m", "--cronjob"]).expect(0);
+    let patch: Value = serde_json::from_str(&patch.stdout).expect("a patch");
+    assert_eq!(patch, json!({ "spec": { "schedule": "0 2 * * 0", "concurrencyPolicy": "Forbid" } }));
+    scratch.verify();
+}
