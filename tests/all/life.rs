@@ -279,6 +279,78 @@ fn a_cleanup_takes_what_a_person_approved() {
     scratch.verify();
 }
 
+/// Files of versions: measured when they are registered, held against that before they serve, put aside when a person lets
+/// them go, and gone for good only when the grace is over.
+#[test]
+fn files_of_versions_follow_the_registry() {
+    let scratch = two_versions("[cleanup]\ngrace = \"1s\"\n");
+    let root = scratch.data().join("artifacts");
+    std::fs::create_dir_all(root.join("c1/sub")).expect("makes");
+    std::fs::write(root.join("c1/sub/model.bin"), vec![1; 100_000]).expect("writes");
+    std::fs::write(root.join("c2.bin"), b"two").expect("writes");
+    std::os::unix::fs::symlink("/etc", root.join("etc")).expect("links");
+    let register =
+        |version: &str, path: &str| scratch.run(&["model", "register", "m", version, "--artifact", path]);
+    register("c1", "c1").expect(0);
+    register("c2", "c2.bin").expect(0);
+    register("c2", "c2.bin").expect(0).prints(&["already"]);
+    for (path, exit, words) in [
+        ("../trimtab.toml", 65, "without `..`"),
+        ("/etc/passwd", 65, "without `..`"),
+        ("etc/passwd", 74, "link"),
+        ("etc", 74, "link"),
+        ("nosuch", 74, "nosuch"),
+    ] {
+        register("c9", path).expect(exit).says(&[words]);
+    }
+    let size = |version: &str| {
+        let list = scratch.json(&["model", "list", "m"]);
+        let versions = list["versions"].as_array().expect("versions").clone();
+        versions.iter().find(|known| known["version"] == version).map(|known| known["size_bytes"].clone())
+    };
+    assert_eq!((size("c1"), size("c9")), (Some(json!(100_000)), None));
+
+    // What is not what was registered does not serve.
+    std::fs::write(root.join("c2.bin"), b"other").expect("writes");
+    scratch
+        .run(&["model", "promote", "m", "c2"])
+        .expect(4)
+        .says(&["`c2`", "register them as another version"]);
+    scratch.run(&["experiment", "start", "m", "c2", "--canary"]).expect(4).says(&["`c2`"]);
+    std::fs::remove_file(root.join("c2.bin")).expect("removes");
+    scratch.run(&["model", "promote", "m", "c2"]).expect(4).says(&["not there"]);
+    std::fs::write(root.join("c2.bin"), b"two").expect("writes");
+
+    // Eight better ones, so that the two may go.
+    for n in 1..=8 {
+        let accuracy = format!("accuracy=0.6{n}");
+        scratch.run(&["model", "register", "m", &format!("d{n}"), "--metric", &accuracy]).expect(0);
+    }
+    import(&scratch, 2_500, 2_502, &[("v1", 0.7)]);
+    scratch.run(&["cleanup", "plan", "m"]).expect(1).prints(&["c1", "100000"]);
+    let plan = &open(&scratch)[0];
+    let (id, hash) = (text(plan, "id").to_owned(), text(plan, "shown").to_owned());
+    let approve = ["proposals", "approve", &id, "--hash", &hash, "--only", "c1"];
+    scratch.run(&approve).expect(0).prints(&["1 deleted, 100000 bytes predicted"]);
+    assert!(!root.join("c1").exists() && root.join("c2.bin").exists(), "put aside, and nothing else");
+    scratch.run(&["model", "restore", "m", "c1"]).expect(0);
+    assert_eq!(std::fs::read(root.join("c1/sub/model.bin")).expect("back").len(), 100_000);
+
+    scratch.run(&["cleanup", "plan", "m"]).expect(1);
+    let plan = &open(&scratch)[0];
+    let (id, hash) = (text(plan, "id").to_owned(), text(plan, "shown").to_owned());
+    scratch.run(&["proposals", "approve", &id, "--hash", &hash, "--only", "c1"]).expect(0);
+    // Time passes, and somebody does something: the grace is over.
+    import(&scratch, 2_502, 2_504, &[("v1", 0.7)]);
+    scratch.run(&["model", "pin", "m", "d1"]).expect(0);
+    assert_eq!(std::fs::read_dir(root.join(".trash")).expect("a folder").count(), 0, "gone for good");
+    let history = scratch.run(&["model", "history", "m"]).expect(0);
+    history.prints(&["purged c1", "bytes freed, 100000 predicted"]);
+    scratch.run(&["model", "restore", "m", "c1"]).expect(66).says(&["for good"]);
+    register("c1", "c2.bin").expect(66).says(&["not used again"]);
+    scratch.verify();
+}
+
 /// How often to retrain is a policy's answer, published where a scheduler can take it.
 #[test]
 fn a_schedule_is_what_a_policy_says() {

@@ -57,6 +57,7 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
     let sandbox = sandbox(Some(data.join("cache")), &configuration.host)?;
     let host = Host::open(HostOptions {
         directory: data.to_owned(),
+        artifacts: data.join(configuration.host.artifacts.as_deref().unwrap_or("artifacts")),
         policies,
         configuration,
         sandbox,

@@ -242,8 +242,7 @@ impl State {
     pub(crate) fn live(&mut self, moment: &Moment) {
         if let Some(model) = moment.about.model_key() {
             let known = self.model_mut(&model);
-            // Where the rows were folded it is so already.
-            (known.at, known.resolved) = (moment.at, moment.facts.resolved);
+            (known.at, known.samples) = (moment.at, moment.facts.resolved);
         }
         let About::Subject(subject) = &moment.about else { return };
         let diary = self.diary_mut(subject);

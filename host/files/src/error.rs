@@ -24,6 +24,14 @@ pub enum FilesError {
         /// Which.
         path: PathBuf,
     },
+    /// A path leads out of the root of artifacts.
+    #[error("`{path}` does not lead to something beneath `{}`; write it relative to that, without `..`", root.display())]
+    Elsewhere {
+        /// The root.
+        root: PathBuf,
+        /// What was given.
+        path: String,
+    },
     /// It is something else than a file.
     #[error("`{}` is not a plain file but {what}", path.display())]
     NoFile {
@@ -85,6 +93,7 @@ impl HasKind for FilesError {
         match self {
             Self::OtherOwner { .. } | Self::Writable { .. } => ErrorKind::Forbidden,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Elsewhere { .. } => ErrorKind::Invalid,
             Self::Io { .. } | Self::Link { .. } | Self::NoFile { .. } | Self::TooMany { .. } => {
                 ErrorKind::Files
             }

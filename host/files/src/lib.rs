@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod artifact;
 mod error;
 mod private;
 

@@ -37,6 +37,8 @@ pub struct HostOptions {
     pub directory: PathBuf,
     /// The policies directory; nothing is loaded from one that does not exist.
     pub policies: PathBuf,
+    /// The root of artifacts; nothing is there where it does not exist.
+    pub artifacts: PathBuf,
     /// The configuration.
     pub configuration: Configuration,
     /// Where policies run.
@@ -51,6 +53,7 @@ pub struct HostOptions {
 pub struct Host {
     directory: PathBuf,
     pub(crate) policies_directory: PathBuf,
+    pub(crate) artifacts: PathBuf,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) problems: Mutex<Vec<PolicyProblem>>,
@@ -65,7 +68,7 @@ impl Host {
     /// Opens a data directory: takes its lock and its logs, says which build folds from here on, restores what was folded,
     /// folds the rest, and puts configuration and policies in force.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { directory, policies, configuration, sandbox, build, started } = options;
+        let HostOptions { directory, policies, artifacts, configuration, sandbox, build, started } = options;
         let lock = DirectoryLock::take(&directory)?;
         let writer = LogsWriter::open(&directory)?;
         let log = Log::start(Box::new(writer))
@@ -105,6 +108,7 @@ impl Host {
         let host = Self {
             directory,
             policies_directory: policies,
+            artifacts,
             sandbox,
             shared,
             problems: Mutex::default(),

@@ -1,6 +1,7 @@
 //! A host at work: the one owner of a data directory. It appends what callers send, takes the log through the core, puts
 //! policies in force, and answers. It knows no HTTP and decides nothing.
 
+mod artifacts;
 pub mod baseline;
 mod calls;
 mod error;
@@ -15,6 +16,7 @@ mod runner;
 mod snapshot;
 mod stopped;
 
+pub use artifacts::Untidy;
 pub use error::HostError;
 pub use host::{Host, HostOptions, note_act};
 pub use policies::would_serve;

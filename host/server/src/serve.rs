@@ -110,6 +110,7 @@ pub async fn serve(
     let (stop, stopped) = watch::channel(false);
     let background = [
         tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
+        tokio::spawn(tidying(Arc::clone(&service), stopped.clone())),
         tokio::spawn(deliveries(Arc::clone(&service), stopped.clone())),
         tokio::spawn(reloads(Arc::clone(&service), hangup, stopped.clone())),
         tokio::spawn(watch_policies(Arc::clone(&service), stopped.clone())),
@@ -218,6 +219,11 @@ async fn ticks(service: Arc<Service>, stopped: watch::Receiver<bool>) {
     every(TICK, service, stopped, tick, "tick").await;
 }
 
+/// Has files of versions follow the registry.
+async fn tidying(service: Arc<Service>, stopped: watch::Receiver<bool>) {
+    every(TICK, service, stopped, Service::tidy, "artifacts").await;
+}
+
 async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
     every(DELIVERY, service, stopped, |service| queue_file::deliver(service.host()).map(drop), "delivery")
         .await;
@@ -263,6 +269,15 @@ async fn reloads(service: Arc<Service>, mut hangup: Signal, stopped: watch::Rece
 }
 
 impl Service {
+    /// Has files of versions follow the registry; what cannot be done is said, and tried again the next time.
+    pub fn tidy(&self) -> Result<(), Failure> {
+        for untidy in self.host().tidy()? {
+            let (model, version) = (untidy.model.to_string(), untidy.version);
+            tracing::error!(model, version, "files left alone: {}", untidy.problem);
+        }
+        Ok(())
+    }
+
     /// Delivers what waits; for commands that open a directory themselves and then end.
     pub fn deliver(&self) -> Result<usize, Failure> {
         queue_file::deliver(self.host())

@@ -51,7 +51,7 @@ pub mod windowed;
 pub use adwin::{Adwin, AdwinConfig, AdwinVariant};
 pub use anytime::{Arm, ArmComparison, ArmConfig, ConfidenceSequence, Verdict};
 pub use betting::{Bets, Betting, MAX_E_VALUE};
-pub use blocks::{BlockEvidence, ShareTest, block_evidence};
+pub use blocks::{BlockComparison, BlockEvidence, ShareTest};
 pub use categorical::{ChiSquare, ShareDistance};
 pub use ddm::{Ddm, DdmConfig, Eddm, EddmConfig};
 pub use detector::{Alarm, Direction, Estimate, OnlineDetector, Signal};

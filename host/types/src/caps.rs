@@ -128,13 +128,13 @@ mod tests {
 
     #[test]
     fn sizes_and_times_are_written_as_they_are_read() {
-        for text in ["512B", "64KiB", "16MiB", "1500B", "0B"] {
+        for text in ["512B", "64KiB", "16MiB", "5GiB", "1500B", "0B"] {
             assert_eq!(Size::parse(text).expect(text).to_string(), text);
         }
         for text in ["100ms", "2s", "1500ms", "0ms"] {
             assert_eq!(Time::parse(text).expect(text).to_string(), text);
         }
-        for text in ["", "5", "1 MiB", "-1B", "1GiB", "99999999999999999999B", "18446744073709551615MiB"] {
+        for text in ["", "5", "1 MiB", "-1B", "1TiB", "99999999999999999999B", "18446744073709551615MiB"] {
             assert_eq!(Size::parse(text), None, "{text}");
         }
         for text in ["", "5", "1m", "-1s", "18446744073709551615s"] {

@@ -57,6 +57,11 @@ pub enum VersionAct {
     Unpin,
     /// What was deleted comes back, while its files are still there.
     Restore,
+    /// The host: the files of what was deleted are gone for good.
+    Purged {
+        /// Bytes on disk that this freed.
+        freed_bytes: u64,
+    },
 }
 
 impl VersionAct {
@@ -72,6 +77,7 @@ impl VersionAct {
             Self::Pin => "pin",
             Self::Unpin => "unpin",
             Self::Restore => "restore",
+            Self::Purged { .. } => "purged",
         }
     }
 }

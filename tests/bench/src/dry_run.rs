@@ -43,6 +43,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let sandbox = Sandbox::new(&SandboxOptions::default())?;
     let host = Host::open(HostOptions {
         directory: directory.path().to_owned(),
+        artifacts: directory.path().join("artifacts"),
         policies,
         configuration: Configuration::parse(NERVOUS, "bench")?,
         sandbox: Arc::clone(&sandbox),

@@ -67,6 +67,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let host = Host::open(HostOptions {
         directory: directory.path().to_owned(),
+        artifacts: directory.path().join("artifacts"),
         policies: directory.path().join("policies"),
         configuration: Configuration::default(),
         sandbox: Sandbox::new(&SandboxOptions::default())?,

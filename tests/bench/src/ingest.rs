@@ -154,6 +154,7 @@ fn over_http(predictions: &[Prediction], batch: usize) -> Result<f64, Box<dyn Er
 fn open(directory: &Path) -> Result<Host, Box<dyn Error>> {
     Ok(Host::open(HostOptions {
         directory: directory.to_owned(),
+        artifacts: directory.join("artifacts"),
         policies: directory.join("policies"),
         configuration: Configuration::default(),
         sandbox: Sandbox::new(&SandboxOptions::default())?,

@@ -151,6 +151,7 @@ fn open(
     trimtab_server::replace_file(&path, kept.as_bytes())?;
     let sandbox = connect::sandbox(Some(directory.join("cache")), &configuration.host)?;
     let host = Host::open(HostOptions {
+        artifacts: directory.join("artifacts"),
         directory,
         policies,
         configuration,

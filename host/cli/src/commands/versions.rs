@@ -2,7 +2,7 @@
 
 use trimtab_api::{VersionHistory, VersionRequest, Versions};
 use trimtab_server::{ExitCode, Failure};
-use trimtab_types::{Estimate, Metric, Registration, Ruled, Stage, Timestamp, VersionAct};
+use trimtab_types::{Artifact, Digest, Estimate, Metric, Registration, Ruled, Stage, Timestamp, VersionAct};
 
 use super::{actor, life::protections, query};
 use crate::{
@@ -55,7 +55,12 @@ fn registration(args: &RegisterArgs) -> Result<Registration, Failure> {
         Ok(Metric { name: name.to_owned(), estimate })
     };
     Ok(Registration {
-        artifact: None,
+        // The host measures what is there.
+        artifact: args.artifact.as_ref().map(|path| Artifact {
+            path: path.clone(),
+            size_bytes: 0,
+            digest: Digest::of(b""),
+        }),
         metrics: args.metrics.iter().map(metric).collect::<Result<_, Failure>>()?,
         tags: args.tags.clone(),
         champion: args.champion,

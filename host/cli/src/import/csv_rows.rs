@@ -12,7 +12,7 @@ use trimtab_types::{Timestamp, parse_duration};
 use super::{
     FileRow,
     kinds::Kinds,
-    map::{Map, OutcomeMap, PredictionMap, fill},
+    map::{Map, OutcomeMap, PredictionMap, Served, fill},
     order::At,
     records::{Problem, Record, Records},
     tasks::{self, Task},
@@ -256,6 +256,8 @@ impl Line<'_> {
         let time = self.time(&map.time, times)?;
         let mut row =
             FileRow { line: self.record.line, at: Some(At::Prediction(time)), ..FileRow::default() };
+        let versions: Vec<String> =
+            map.predictions.iter().map(|prediction| self.text(&prediction.version)).collect();
         for prediction in &map.predictions {
             let Some(mut predicted) = self.prediction(prediction, time)? else {
                 let column = prediction.predicted();
@@ -264,6 +266,7 @@ impl Line<'_> {
                 row.left_out.extend(known.then(|| format!("outcome of a prediction without `{column}`")));
                 continue;
             };
+            predicted.served = Some(self.served(&prediction.served, &predicted.version, &versions)?);
             predicted.features = self.features(prediction, kinds, &mut row.remarks)?;
             let outcome = match &map.outcome {
                 Some(outcome) => self.outcome(outcome, prediction.task(), &predicted, time, times)?,
@@ -304,12 +307,28 @@ impl Line<'_> {
             side: self.whole(map.side.as_deref(), "-1 or 1")?,
             size: self.number(map.size.as_deref())?,
             fee: self.number(map.fee.as_deref())?,
-            served: Some(map.served),
+            served: None,
             horizon: map.horizon.clone(),
         };
         let predicted =
             row.direction.is_some() || row.score.is_some() || row.class.is_some() || row.value.is_some();
         Ok(predicted.then_some(row))
+    }
+
+    /// Whether somebody acted on the prediction of a version, of those that the line has.
+    fn served(&self, served: &Served, version: &str, versions: &[String]) -> Result<bool, Failure> {
+        let column = match served {
+            Served::Always(served) => return Ok(*served),
+            Served::Column(column) => column,
+        };
+        // An empty cell: nobody acted on any.
+        let Some(cell) = self.cell(column) else { return Ok(false) };
+        match cell.to_lowercase().as_str() {
+            "true" | "yes" | "1" => Ok(true),
+            "false" | "no" | "0" => Ok(false),
+            _ if versions.iter().any(|known| known == cell) => Ok(cell == version),
+            _ => Err(self.wrong(column, cell, "is neither yes nor no, nor a version of the line")),
+        }
     }
 
     fn outcome(

@@ -98,13 +98,25 @@ pub(crate) struct PredictionMap {
     /// Columns of features that are categories, whatever they look like.
     #[serde(default)]
     pub(crate) categories: Vec<String>,
-    #[serde(default = "yes")]
-    pub(crate) served: bool,
+    #[serde(default)]
+    pub(crate) served: Served,
     pub(crate) horizon: Option<String>,
 }
 
-fn yes() -> bool {
-    true
+/// Whether somebody acted on a prediction.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Served {
+    /// On all of them, or on none.
+    Always(bool),
+    /// A column says so: yes or no, or the version that was served.
+    Column(String),
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        Self::Always(true)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -303,6 +315,9 @@ impl Map {
                 ("fee", &p.fee),
             ];
             columns.extend(numbers.into_iter().filter_map(|(key, column)| Some((key, column.as_deref()?))));
+            if let Served::Column(column) = &p.served {
+                columns.push(("served", column));
+            }
             for (key, list) in
                 [("features", &p.features), ("numbers", &p.numbers), ("categories", &p.categories)]
             {

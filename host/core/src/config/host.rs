@@ -13,6 +13,8 @@ use super::check::Need;
 pub struct HostSettings {
     /// The policies directory, relative to the data directory; `policies` in it where nothing is said.
     pub policies: Option<String>,
+    /// The root of artifacts of versions, relative to the data directory; `artifacts` in it where nothing is said.
+    pub artifacts: Option<String>,
     /// Address on loopback to serve HTTP on, besides the local socket.
     pub listen: Option<String>,
     /// Processor time that compiling one policy may take, in whole seconds; it counts from the next start.
@@ -26,6 +28,7 @@ impl Default for HostSettings {
     fn default() -> Self {
         Self {
             policies: None,
+            artifacts: None,
             listen: None,
             compile_time: Time(Duration::from_secs(60)),
             compile_memory: Size(1 << 30),

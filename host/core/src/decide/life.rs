@@ -472,7 +472,7 @@ pub fn experiment(state: &State, model: &ModelKey, trial: &Trial, tally: &Tally)
         concerns: tally.concerns(trial),
         champion: arm(state, model, &trial.champion, champion),
         challenger: arm(state, model, &trial.version, challenger),
-        differences: tally.differences(trial.plan.margin),
+        differences: tally.differences(),
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn moment(state: &State, kind: MomentKind, subject: &Subject, finding
     let resolved = resolved(state, &model);
     let facts = match kind {
         // What is known of the rows was said by the moment at which it was decided.
-        MomentKind::Ordered => Facts { resolved, ..Facts::default() },
+        MomentKind::Ordered => Facts { resolved: samples(state, &model), ..Facts::default() },
         _ => facts(state, subject, resolved),
     };
     Moment { position: state.position, about: About::Subject(subject.clone()), kind, at, facts, findings }
@@ -82,6 +82,11 @@ pub(super) fn moment(state: &State, kind: MomentKind, subject: &Subject, finding
 
 fn resolved(state: &State, model: &ModelKey) -> u64 {
     state.models.get(model).map_or(0, |model| model.resolved)
+}
+
+/// The same as of the newest moment.
+fn samples(state: &State, model: &ModelKey) -> u64 {
+    state.models.get(model).map_or(0, |model| model.samples)
 }
 
 fn facts(state: &State, subject: &Subject, resolved: u64) -> Facts {

@@ -243,7 +243,7 @@ fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verd
             trimtab_types::format_duration(cooldown)
         )
     });
-    let samples = case.model.resolved - case.model.resolved_at_retrain;
+    let samples = case.model.samples - case.model.resolved_at_retrain;
     unless(samples >= rules.minimum_samples, &|| {
         format!("{samples} resolved predictions since the last retrain; it takes {}", rules.minimum_samples)
     });
@@ -333,7 +333,7 @@ mod tests {
         action: &Action,
     ) -> (String, Plan) {
         let configuration = Configuration::parse(config, "test").expect("valid");
-        let mut model = ModelState { resolved: 1_000, ..ModelState::default() };
+        let mut model = ModelState { samples: 1_000, ..ModelState::default() };
         change(&mut model);
         let findings = [finding(severity, trimtab_types::Phase::Opened)];
         let now = Timestamp::EPOCH.plus(100 * 86_400);

@@ -52,6 +52,8 @@ pub struct ModelState {
     pub predictions: u64,
     /// Resolved predictions, over all subjects.
     pub resolved: u64,
+    /// Resolved predictions, as whoever decides knows of them: when something was last found, done or reported about it.
+    pub samples: u64,
     /// How many of them the last retrain had seen.
     pub resolved_at_retrain: u64,
     /// The version that serves.
@@ -88,6 +90,7 @@ impl Default for ModelState {
             active_job: None,
             predictions: 0,
             resolved: 0,
+            samples: 0,
             resolved_at_retrain: 0,
             champion: None,
             activated: None,
@@ -142,7 +145,7 @@ impl ModelState {
         if result.version.is_some() {
             self.retrain_planned = None;
             self.last_retrain = Some(at);
-            self.resolved_at_retrain = self.resolved;
+            self.resolved_at_retrain = self.samples;
         }
     }
 

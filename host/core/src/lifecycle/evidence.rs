@@ -1,13 +1,10 @@
 //! What rows say about an experiment: how many each arm has, and blocks of differences. Changed by rows alone; nothing that
 //! is decided changes it but the beginning and the end of the experiment.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use trimtab_stats::{ShareTest, block_evidence};
+use trimtab_stats::{BlockComparison, ShareTest};
 use trimtab_types::{
     Actual, Concern, Difference, Estimate, Interval, Judged, Outcome, Predicted, Prediction, Timestamp,
 };
@@ -16,8 +13,8 @@ use super::trials::Trial;
 
 /// Predictions that wait for that of the other arm at most.
 const MOST_WAITING: usize = 10_000;
-/// Blocks that are kept; after them an experiment says nothing new.
-const MOST_BLOCKS: usize = 50_000;
+/// Confidence of the intervals.
+const CONFIDENCE: f64 = 0.95;
 /// Resolved predictions of an arm under which nothing is said of it.
 const ENOUGH: u64 = 100;
 /// Share of outcomes that may be missing in one arm more than in the other.
@@ -62,21 +59,31 @@ struct Half {
     values: [Option<f64>; 3],
 }
 
-/// Means of blocks, in their order.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// Blocks of one metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Blocks {
-    means: Arc<Vec<f64>>,
+    /// `None`: the margin is out of range, and nothing is compared.
+    full: Option<BlockComparison>,
     /// Of the block that is not full: rows and sum, of each arm where they are not paired.
     rows: [u32; 2],
     sums: [f64; 2],
 }
 
 impl Blocks {
+    fn new(margin: f64) -> Self {
+        Self { full: BlockComparison::new(margin, CONFIDENCE).ok(), rows: [0; 2], sums: [0.0; 2] }
+    }
+
     fn close(&mut self, mean: f64) {
-        if self.means.len() < MOST_BLOCKS {
-            Arc::make_mut(&mut self.means).push(mean.clamp(-1.0, 1.0));
+        if let Some(full) = &mut self.full {
+            // A mean of values in 0..1 is finite.
+            full.add(mean).ok();
         }
         (self.rows, self.sums) = ([0; 2], [0.0; 2]);
+    }
+
+    fn len(&self) -> usize {
+        self.full.as_ref().map_or(0, BlockComparison::blocks)
     }
 
     /// A difference of a pair.
@@ -107,7 +114,7 @@ impl Tally {
             challenger: TallyArm::default(),
             waiting: BTreeMap::new(),
             order: VecDeque::new(),
-            blocks: Default::default(),
+            blocks: std::array::from_fn(|_| Blocks::new(trial.plan.margin)),
             shares: ShareTest::new(trial.share()).ok(),
         }
     }
@@ -128,7 +135,7 @@ impl Tally {
 
     /// Blocks of evidence, of the metric that has most.
     pub fn blocks(&self) -> u64 {
-        self.blocks.iter().map(|blocks| blocks.means.len() as u64).max().unwrap_or(0)
+        self.blocks.iter().map(|blocks| blocks.len() as u64).max().unwrap_or(0)
     }
 
     fn arm(&mut self, of_challenger: bool) -> &mut TallyArm {
@@ -207,9 +214,9 @@ impl Tally {
     }
 
     /// Challenger minus champion, for each metric that has a block.
-    pub fn differences(&self, margin: f64) -> Vec<Difference> {
+    pub fn differences(&self) -> Vec<Difference> {
         let of = |(name, blocks): (&&str, &Blocks)| {
-            let evidence = block_evidence(&blocks.means, margin, 0.95).ok()??;
+            let evidence = blocks.full.as_ref()?.evidence()?;
             let interval = Interval { lower: evidence.interval.low, upper: evidence.interval.high };
             let samples = u32::try_from(evidence.blocks).unwrap_or(u32::MAX);
             Some(Difference {
@@ -229,8 +236,7 @@ impl Tally {
 
     /// Correlation of a block with the next, of the metric that has most blocks.
     pub fn correlation(&self) -> Option<f64> {
-        let most = self.blocks.iter().max_by_key(|blocks| blocks.means.len())?;
-        block_evidence(&most.means, 0.0, 0.95).ok()??.correlation
+        self.blocks.iter().max_by_key(|blocks| blocks.len())?.full.as_ref()?.correlation()
     }
 
     /// Why the numbers should not be trusted yet.

@@ -31,7 +31,8 @@ impl Registry {
             VersionAct::ClearDegraded => self.clear_degraded(version),
             VersionAct::Pin => self.pin(version, true),
             VersionAct::Unpin => self.pin(version, false),
-            VersionAct::Restore => self.restore(version, now),
+            VersionAct::Restore => self.restore(version),
+            VersionAct::Purged { freed_bytes } => self.purged(version, *freed_bytes),
         }
     }
 
@@ -255,7 +256,7 @@ impl Registry {
         Ok(Done::of(Vec::new(), format!("`{name}` {says}")))
     }
 
-    fn restore(&mut self, name: &str, _now: Timestamp) -> Result<Done, Refusal> {
+    fn restore(&mut self, name: &str) -> Result<Done, Refusal> {
         self.led(name, Event::Restore)?;
         let before = self
             .versions
@@ -267,6 +268,19 @@ impl Registry {
         }
         let moved = self.set_stage(name, before);
         Ok(Done::of(moved.into_iter().collect(), format!("`{name}` is {before} again")))
+    }
+
+    /// The files of a deleted version are gone.
+    fn purged(&mut self, name: &str, freed_bytes: u64) -> Result<Done, Refusal> {
+        if self.known(name)?.stage != Stage::Deleted {
+            return no(ErrorKind::WrongStage, format!("`{name}` is not deleted"));
+        }
+        let size = self.versions.get_mut(name).map_or(0, |known| {
+            known.purged = true;
+            known.registration.artifact.as_ref().map_or(0, |artifact| artifact.size_bytes)
+        });
+        let says = format!("the files of `{name}` are gone: {freed_bytes} bytes freed, {size} predicted");
+        Ok(Done::of(Vec::new(), says))
     }
 
     /// A version is deleted: its files may go once the grace is over.

@@ -10,10 +10,10 @@ use trimtab_api::{
 use trimtab_core::fold::{AlertGroup, GroupKey, Line, Silence};
 use trimtab_log::{Listing, LogError, Reader, decision_of};
 use trimtab_runtime::Snapshot;
-use trimtab_types::{Act, Action, Answer, DecisionRecord, ModelKey, Timestamp, Verdict};
+use trimtab_types::{Act, Action, Answer, DecisionRecord, ModelKey, Verdict};
 
 use super::{
-    questions::{ListQuery, model_key, require_actor, text},
+    questions::{ListQuery, model_key, now_of, require_actor, text},
     service::{Answer as Reply, Query, Reply as Body, Shared, blocking},
 };
 use crate::clock;
@@ -59,7 +59,8 @@ pub(super) async fn acknowledge(
                 "no alert{of} about `{model}` is firing; `trimtab alerts` lists those that are"
             )));
         }
-        Ok(service.host.act(Act::Acknowledge { model, kind }, actor, reason, clock::now())?)
+        let at = now_of(&snapshot, &model);
+        Ok(service.host.act(Act::Acknowledge { model, kind }, actor, reason, at)?)
     })
     .await?;
     Ok(Body(serde_json::json!({ "recorded": recorded })))
@@ -83,12 +84,15 @@ pub(super) async fn silence(
         service.host.settle()?;
         // A silence ends by the clock of the models that it is about, which may be fed last month's rows.
         let snapshot = service.host.snapshot();
-        let now = match &model {
-            Some(model) => snapshot.log_of(model).map_or(Timestamp::MIN, |state| state.clock(model)),
-            None => snapshot.newest(),
+        let (at, now) = match &model {
+            Some(model) => {
+                let at = now_of(&snapshot, model);
+                (at, snapshot.log_of(model).map_or(at, |state| state.clock(model).max(at)))
+            }
+            None => (clock::now(), snapshot.newest().max(clock::now())),
         };
-        let until = seconds.map(|seconds| now.max(clock::now()).plus(u64::from(seconds)));
-        let recorded = service.host.act(Act::Silence { model, kind, until }, actor, reason, clock::now())?;
+        let until = seconds.map(|seconds| now.plus(u64::from(seconds)));
+        let recorded = service.host.act(Act::Silence { model, kind, until }, actor, reason, at)?;
         Ok(serde_json::json!({ "recorded": recorded, "until": until }))
     })
     .await?;

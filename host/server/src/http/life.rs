@@ -20,8 +20,8 @@ use trimtab_log::{Listing, Reader as _, decision_of};
 use trimtab_route::{Share, Table};
 use trimtab_runtime::Snapshot;
 use trimtab_types::{
-    Approval, DecisionRecord, Entry, ErrorKind, ExperimentChange, ModelKey, ProposalState, Question, Request,
-    Ruled, Seconds, Timestamp, VersionChange,
+    Approval, DecisionRecord, Entry, ErrorKind, ExperimentChange, ModelKey, ProposalState, Question, Refusal,
+    Request, Ruled, Seconds, Stage, Timestamp, VersionAct, VersionChange,
 };
 
 use super::{
@@ -44,6 +44,21 @@ pub(super) async fn change_version(
     let model = model_key(tenant, model);
     blocking(service, move |service| {
         service.host.settle()?;
+        let act = match act {
+            // What is at the path now is what the version is.
+            VersionAct::Register(mut registration) => {
+                if let Some(artifact) = &mut registration.artifact {
+                    *artifact = service.host.measure(&artifact.path)?;
+                }
+                VersionAct::Register(registration)
+            }
+            VersionAct::Purged { .. } => {
+                let problem =
+                    "only the host says that files are gone; `trimtab cleanup plan` begins a cleanup";
+                return Err(Failure::new(ErrorKind::Forbidden, problem));
+            }
+            other => other,
+        };
         let at = at.unwrap_or_else(|| now_of(&service.host.snapshot(), &model));
         let change = VersionChange { model: model.clone(), version, act, seen, actor, at, reason };
         change.validate()?;
@@ -105,6 +120,14 @@ fn done(service: &Service, model: &ModelKey, request: &Request, entry: Entry) ->
     if ruled.revision == before {
         return Ok(ruled);
     }
+    // What begins to serve is what was registered, or it does not.
+    let begins = ruled.moves.iter().filter(|moved| matches!(moved.to, Stage::Production | Stage::Canary));
+    for version in begins.map(|moved| &moved.version) {
+        let artifact = registry.versions.get(version).and_then(|known| known.registration.artifact.as_ref());
+        if let Some(artifact) = artifact {
+            service.host.verify_artifact(version, artifact).map_err(refused)?;
+        }
+    }
     let appended = service.host.append_and_wait(vec![entry])?;
     service.host.settle()?;
     let Some(place) = appended.first().and_then(|appended| appended.places().first().copied()) else {
@@ -122,7 +145,10 @@ fn done(service: &Service, model: &ModelKey, request: &Request, entry: Entry) ->
         (Question::Request(_), trimtab_types::Answer::Ruled(ruled)) => Some(ruled),
         _ => None,
     });
-    ruled_of(answer)
+    let answer = ruled_of(answer)?;
+    // Files follow at once, also where no host serves.
+    service.tidy()?;
+    Ok(answer)
 }
 
 fn ruled_of(answer: Option<Ruled>) -> Result<Ruled, Failure> {
@@ -135,12 +161,13 @@ fn ruled_of(answer: Option<Ruled>) -> Result<Ruled, Failure> {
 /// What the host said, or its refusal as a failure.
 fn ruled(ruled: Ruled) -> Result<Ruled, Failure> {
     match ruled.refusal {
-        Some(refusal) => Err(Failure::new(
-            ErrorKind::by_name(&refusal.kind).unwrap_or(ErrorKind::Refused),
-            refusal.problem,
-        )),
+        Some(refusal) => Err(refused(refusal)),
         None => Ok(ruled),
     }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::new(ErrorKind::by_name(&refusal.kind).unwrap_or(ErrorKind::Refused), refusal.problem)
 }
 
 fn registry<'a>(snapshot: &'a Snapshot, model: &ModelKey) -> Option<&'a Registry> {

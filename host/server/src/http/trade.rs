@@ -104,7 +104,8 @@ pub(super) async fn kill_switch(
     };
     require_actor(&request.actor)?;
     let recorded = blocking(service, move |service| {
-        Ok(service.host.kill_switch(model, request.on, request.actor, request.reason, clock::now())?)
+        let at = model.as_ref().map_or_else(clock::now, |model| now_of(&service.host.snapshot(), model));
+        Ok(service.host.kill_switch(model, request.on, request.actor, request.reason, at)?)
     })
     .await?;
     Ok(Reply(serde_json::json!({ "recorded": recorded })))
