@@ -160,3 +160,58 @@ fn a_dry_run_of_a_stricter_ladder_says_what_would_change_and_why() {
     }
     scratch.verify();
 }
+
+/// A canary on the real input. A prototype in another language, written before this build, saw the evidence that v2 is better
+/// than v1 by more than one point pass 20 at file row 28,540, begun at 24,000, in blocks of twenty.
+#[test]
+fn a_canary_is_shown_better_where_a_prototype_saw_it() {
+    const BEGINS: usize = 24_000;
+    const SHOWN: u64 = 28_540;
+    let Some(data) = data() else { return };
+    let scratch = Scratch::with_config("");
+    let rows = std::fs::read_to_string(data).expect("text");
+    let mut rows = rows.lines();
+    let head = rows.next().expect("a header");
+    // One row in ten is served by v2; which ones, a multiplicative hash says.
+    let by = |n: usize| if (n * 2_654_435_761) % 1_000 < 100 { "v2" } else { "v1" };
+    let rows: Vec<String> = rows.enumerate().map(|(n, row)| format!("{row},{}\n", by(n))).collect();
+    let part = |name: &str, range: std::ops::Range<usize>| {
+        scratch.file(name, format!("{head},by\n{}", rows[range].concat()))
+    };
+    let map = std::fs::read_to_string(repository().join("tests/maps/elec2.toml")).expect("a map");
+    let map =
+        scratch.file("map.toml", map.replace("horizon = \"30m\"", "horizon = \"30m\"\nserved = \"by\""));
+    scratch.run(&["import", &part("before.csv", 0..BEGINS), "--map", &map]).expect(0);
+    scratch.run(&["model", "register", "elec2", "v1", "--champion"]).expect(0);
+    scratch.run(&["model", "register", "elec2", "v2"]).expect(0);
+    let start = ["experiment", "start", "elec2", "v2", "--canary", "--fraction", "0.1", "--margin", "0.01"];
+    scratch.run(&[&start[..], &["--end", "150d"]].concat()).expect(0);
+    scratch.run(&["import", &part("after.csv", BEGINS..31_100), "--map", &map]).expect(0);
+
+    let decisions = scratch.json(&["decisions", "--model", "elec2", "--limit", "10000"]);
+    let mut evidence: Vec<(u64, f64)> = Vec::new();
+    let mut promotes = Vec::new();
+    for decision in decisions["decisions"].as_array().expect("decisions") {
+        let Some(question) = decision["question"].get("canary-promotion") else { continue };
+        assert_eq!(
+            question["experiment"]["concerns"].as_array().map(|c| c.len() <= 1),
+            Some(true),
+            "{decision}"
+        );
+        let differences = question["experiment"]["differences"].as_array().expect("differences");
+        for found in differences.iter().filter(|found| found["name"] == "accuracy") {
+            let blocks = found["estimate"]["samples"].as_u64().expect("blocks");
+            evidence.push((blocks, found["better"].as_f64().expect("an e-value")));
+        }
+        if decision["answer"]["judgement"]["verdict"] == "promote" {
+            promotes.push(row(&decision["at"]));
+        }
+    }
+    evidence.sort_by_key(|(blocks, _)| *blocks);
+    let shown =
+        evidence.iter().find(|(_, better)| *better >= 20.0).map(|(blocks, _)| BEGINS as u64 + 20 * blocks);
+    assert_eq!(shown, Some(SHOWN));
+    let first = promotes.into_iter().min();
+    assert!(first.is_some_and(|row| (25_000..=31_200).contains(&row)), "{first:?}");
+    scratch.verify();
+}
