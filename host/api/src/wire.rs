@@ -199,6 +199,9 @@ pub struct Status {
     pub clock: Timestamp,
     /// Rows of each kind.
     pub counts: Counts,
+    /// Proposals that wait for a person, of the models that the answer is about.
+    #[serde(default)]
+    pub waiting: u64,
     /// Digest of the configuration in force.
     pub configuration: Option<String>,
     /// How policies run: the fast path, or why not.

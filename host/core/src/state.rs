@@ -203,6 +203,19 @@ impl State {
         of_model(&self.subjects, key)
     }
 
+    /// What is known of each segment of a version.
+    pub(crate) fn subjects_of_version(&self, version: &Subject) -> impl Iterator<Item = &Arc<SubjectState>> {
+        let first = Subject { segment: String::new(), ..version.clone() };
+        let is_same = {
+            let first = first.clone();
+            move |subject: &Subject| {
+                (&subject.tenant, &subject.model, &subject.version)
+                    == (&first.tenant, &first.model, &first.version)
+            }
+        };
+        self.subjects.range(first..).take_while(move |(subject, _)| is_same(subject)).map(|(_, known)| known)
+    }
+
     /// Until when a policy is not asked this kind of question about a model, if it is not asked now.
     pub(crate) fn left_alone_until(
         &self,

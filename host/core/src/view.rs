@@ -58,13 +58,23 @@ impl SubjectView {
     }
 }
 
+/// What is known of a version over all segments: where all its rows are of one segment, that is it.
+pub(crate) fn whole<'a>(state: &'a State, subject: &Subject) -> Option<&'a Arc<SubjectState>> {
+    let known = state.subjects.get(subject);
+    known.or_else(|| {
+        let mut of_it = state.subjects_of_version(subject);
+        let only = of_it.next();
+        if of_it.next().is_none() { only } else { None }
+    })
+}
+
 /// The versions of a model that are registered, newest first, with what is known of each from its newest rows.
 pub fn versions(state: &State, model: &ModelKey) -> Vec<ModelVersion> {
     let Some(registry) = state.registries.get(model) else { return Vec::new() };
     registry.seen(state.now(model), |version| {
         let ModelKey { tenant, model } = model.clone();
         let subject = Subject { tenant, model, version: version.to_owned(), segment: String::new() };
-        let accuracy = state.subjects.get(&subject).and_then(|known| known.accuracy(VERSION_OVER));
+        let accuracy = whole(state, &subject).and_then(|known| known.accuracy(VERSION_OVER));
         accuracy
             .map(|estimate| trimtab_types::Metric { name: "accuracy".to_owned(), estimate })
             .into_iter()

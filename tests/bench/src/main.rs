@@ -12,6 +12,7 @@ mod peers;
 mod policy;
 mod promises;
 mod report;
+mod route;
 mod rows;
 mod rules;
 mod run_lengths;
@@ -22,7 +23,7 @@ use std::{error::Error, path::PathBuf};
 use report::Report;
 use run_lengths::RunLengths;
 
-const GROUPS: [&str; 6] = ["stats", "policy", "fold", "ingest", "log", "run-lengths"];
+const GROUPS: [&str; 7] = ["stats", "policy", "fold", "ingest", "log", "route", "run-lengths"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, wanted): (Vec<String>, Vec<String>) =
@@ -47,6 +48,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if is_wanted("log") {
         log::measure(&mut report)?;
+    }
+    if is_wanted("route") {
+        route::measure(&mut report);
     }
     if is_wanted("run-lengths") {
         report.run_lengths = Some(RunLengths::simulate()?);

@@ -46,6 +46,11 @@ pub(crate) async fn run(
         count(counts.effects, "alert")
     ))?;
     output.line(format!("health     {summary}"))?;
+    if status.waiting > 0 {
+        let waits =
+            format!("waits      {} for a person; see `trimtab proposals`", count(status.waiting, "proposal"));
+        output.line(output.paint(&waits, Tone::Warning))?;
+    }
     output.line(format!("sandbox    {}", status.sandbox))?;
     if let Some(trouble) = &status.trouble {
         output.line(output.paint(&format!("trouble    {trouble}"), Tone::Bad))?;

@@ -16,7 +16,7 @@ use crate::{
     lifecycle::{Event, Outcome, Put, Running, Tally, TallyArm, Trial, cell, protected},
     measure,
     metric::Metric,
-    view::{SubjectView, versions},
+    view::{SubjectView, versions, whole},
 };
 
 /// The host looks at an experiment no more often than this, in seconds, unless a policy said when.
@@ -490,7 +490,7 @@ fn arm(state: &State, model: &ModelKey, version: &str, counted: &TallyArm) -> Ar
             },
         })
         .collect();
-    if let Some(known) = state.subjects.get(&subject) {
+    if let Some(known) = whole(state, &subject) {
         let rows = known.rows.newest(known.rows.len());
         metrics.extend(MEASURED.into_iter().filter_map(|metric| {
             let estimate = measure::of(metric, &rows, &state.configuration.metrics)?;
@@ -512,7 +512,7 @@ fn arm(state: &State, model: &ModelKey, version: &str, counted: &TallyArm) -> Ar
 
 fn conditions(state: &State, model: &ModelKey, champion: &Subject) -> Conditions {
     let now = state.now(model);
-    let known = state.subjects.get(champion);
+    let known = whole(state, champion);
     let volatility = known.and_then(|known| {
         let rows = known.rows.newest(known.rows.len());
         measure::of(Metric::DailyVolatility, &rows, &state.configuration.metrics)

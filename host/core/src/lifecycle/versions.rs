@@ -12,6 +12,9 @@ use super::{
     trials::Outcome,
 };
 
+/// Versions of a model that are remembered at most, the deleted ones too: their names are not used again.
+const MOST_VERSIONS: usize = 50_000;
+
 /// What becomes of a champion that leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Leaves {
@@ -53,6 +56,14 @@ impl Registry {
                     ),
                 ),
             };
+        }
+        if self.versions.len() >= MOST_VERSIONS {
+            return no(
+                ErrorKind::Occupied,
+                format!(
+                    "{MOST_VERSIONS} versions are registered already, which is the most; a model name of its own helps"
+                ),
+            );
         }
         if given.champion
             && let Some(champion) = self.champion()

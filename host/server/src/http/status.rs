@@ -3,6 +3,7 @@
 use axum::extract::State;
 use trimtab_api::{Failure, ModelStatus, PolicyStatus, Status};
 use trimtab_log::Reader;
+use trimtab_types::{Proposal, ProposalState};
 
 use super::{
     error::Refusal,
@@ -45,6 +46,10 @@ pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery
             .collect();
         let mut fleet = trimtab_core::fleets(snapshot.states(), &standing.configuration);
         fleet.retain(|fleet| query.tenant.as_ref().is_none_or(|tenant| *tenant == fleet.tenant));
+        let registries = snapshot.states().flat_map(|state| &state.registries);
+        let about = registries.filter(|(key, _)| query.is_about(&key.tenant, &key.model));
+        let is_open = |proposal: &&Proposal| proposal.state == ProposalState::Open;
+        let waiting = about.flat_map(|(_, registry)| registry.proposals.iter()).filter(is_open).count();
         let differences = service.host.differences().iter().map(|difference| {
             format!("{} {} at {}: {}", difference.what, difference.id, difference.place, difference.problem)
         });
@@ -56,6 +61,7 @@ pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery
             differences: differences.collect(),
             clock: snapshot.newest(),
             counts,
+            waiting: waiting as u64,
             configuration: standing.configuration_digest.map(|digest| digest.to_string()),
             sandbox: service.host.sandbox().call_path().to_string(),
             models,
