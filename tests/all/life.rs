@@ -78,6 +78,9 @@ fn versions_are_registered_promoted_and_gone_back_from() {
     scratch.run(&["model", "rollback", "m"]).expect(4).says(&["neither degraded nor deleted"]);
     scratch.run(&["model", "promote", "m", "v2"]).expect(4).says(&["degraded", "--again"]);
     scratch.run(&["model", "promote", "m", "v2", "--again", "--reason", "mended"]).expect(0);
+    scratch.run(&["model", "pin", "m", "v1", "--at", "2099-01-01"]).expect(65).says(&["has not come yet"]);
+    scratch.run(&["model", "pin", "m", "v1", "--reason", &"x".repeat(5_000)]).expect(65).says(&["4096"]);
+    scratch.run(&["model", "register", "m", "a\nb"]).expect(65).says(&["control character"]);
     scratch.run(&["model", "history", "m", "--at", "2024-01-01"]).expect(0).prints(&["no version"]);
     let history = scratch.run(&["model", "history", "m"]).expect(0);
     history.prints(&["tester", "rollback", "promote v2", "register v1", "`v1` serves again"]);

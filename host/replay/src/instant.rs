@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use trimtab_core::decide::{Lived, Order};
 use trimtab_log::{Reader, Scope, decision_of, moment_of};
 use trimtab_types::{
-    About, Action, DecisionRecord, Entry, ModelKey, Moment, MomentKind, Position, Record, Shard, Verdict,
+    About, Action, Answer, DecisionRecord, Entry, ModelKey, Moment, MomentKind, Position, Record, Shard,
+    Stage, Verdict,
 };
 
 use crate::{
@@ -77,6 +78,7 @@ impl<'a> Instant<'a> {
             }
         }
         for decision in recorded {
+            told.asked(&decision.question, &decision.subject);
             told.read(&decision.subject, &decision.reads);
         }
         let orders = self.trying.replay.relive(Lived { position, entry, moments }, &told, reader)?;
@@ -111,7 +113,14 @@ fn ordered(decision: &DecisionRecord) -> Vec<Order> {
         }
         _ => None,
     };
-    decision.verdicts.iter().filter_map(reset).collect()
+    let promoted = match &decision.answer {
+        Answer::Ruled(ruled) if ruled.moves.iter().any(|moved| moved.from == Some(Stage::Production)) => {
+            ruled.moves.iter().find(|moved| moved.to == Stage::Production)
+        }
+        _ => None,
+    };
+    let promotion = promoted.map(|moved| Order::promotion(&decision.subject.model_key(), &moved.version));
+    decision.verdicts.iter().filter_map(reset).chain(promotion).collect()
 }
 
 /// The models of which something else is ordered than was.

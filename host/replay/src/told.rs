@@ -7,8 +7,8 @@ use std::{
 };
 
 use trimtab_types::{
-    Ask, Asked, Asking, Estimate, Facts, Finding, ModelKey, ModelVersion, Read, Seconds, Severity, Subject,
-    View,
+    Ask, Asked, Asking, Estimate, Facts, Finding, ModelKey, ModelVersion, Question, Read, Seconds, Severity,
+    Subject, View,
 };
 
 use crate::again::Recall;
@@ -60,6 +60,19 @@ impl Told {
         }
     }
 
+    /// A question was put: one about the life of a model says itself what its rows are like.
+    pub(crate) fn asked(&self, question: &Question, subject: &Subject) {
+        let of_rows = match question {
+            Question::CanaryPromotion { .. }
+            | Question::Cleanup { .. }
+            | Question::RetrainSchedule { .. } => true,
+            Question::DriftAction { .. } | Question::AlertFormat { .. } | Question::Request(_) => false,
+        };
+        if of_rows && !self.folded {
+            self.asked_more.lock().unwrap_or_else(PoisonError::into_inner).insert(subject.model_key());
+        }
+    }
+
     fn rows(&mut self, subject: &Subject) -> &mut Rows {
         // Nobody has it yet.
         Arc::make_mut(self.subjects.entry(subject.clone()).or_default())
@@ -98,6 +111,7 @@ pub(crate) struct ToldOfRows<'a> {
 
 impl Ask for ToldOfRows<'_> {
     fn ask(&mut self, asking: &Asking<'_>) -> Asked {
+        self.told.asked(asking.question, asking.subject);
         self.recall.ask(&Asking { view: self.told.view(asking), ..*asking })
     }
 
@@ -149,7 +163,12 @@ impl View for ToldView {
     }
 
     fn versions(&self) -> Vec<ModelVersion> {
-        self.rest.versions()
+        let versions = self.rest.versions();
+        if !versions.is_empty() {
+            // They state the accuracy of the newest rows.
+            self.told(None);
+        }
+        versions
     }
 
     fn since_activation(&self) -> Option<Seconds> {

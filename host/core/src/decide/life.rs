@@ -9,7 +9,7 @@ use trimtab_types::{
     Severity, Stage, Subject, Verdict, View as _,
 };
 
-use super::{ask::decision_id, moments::moment, turn::Turn};
+use super::{ask::decision_id, moments::moment, output::Order, turn::Turn};
 use crate::{
     config::ReleaseStage,
     fold::State,
@@ -115,6 +115,7 @@ impl Turn<'_> {
 
     /// The detectors of a version that serves from here on start anew: what was found in shadow is no news of what serves.
     fn start_anew(&mut self, model: &ModelKey, version: &str) {
+        self.output.orders.push(Order::promotion(model, version));
         let of_it = |subject: &&Subject| subject.version == version;
         let mut subjects: Vec<Subject> =
             self.state.diaries_of(model).map(|(subject, _)| subject).filter(of_it).cloned().collect();

@@ -17,13 +17,25 @@ pub struct Output {
     pub notes: Vec<Note>,
 }
 
-/// A change of the watch that a decision carries: a detector of a subject starts anew.
+/// A change of the watch that a decision carries: a detector of a subject starts anew, or all of a version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Order {
     /// Of whom.
     pub subject: Subject,
-    /// Which.
+    /// Which; [`Order::ALL`]: all, of all segments of the version.
     pub reset: String,
+}
+
+impl Order {
+    /// All detectors of a version.
+    pub const ALL: &str = "*";
+
+    /// What a promotion orders: the detectors of what serves from now on start anew.
+    pub fn promotion(model: &ModelKey, version: &str) -> Self {
+        let ModelKey { tenant, model } = model.clone();
+        let subject = Subject { tenant, model, version: version.to_owned(), segment: String::new() };
+        Self { subject, reset: Self::ALL.to_owned() }
+    }
 }
 
 /// Something for the host's own log.

@@ -12,8 +12,8 @@ use trimtab_core::{
 use trimtab_types::{
     Act, Actual, Answer, AppliesTo, Asked, Asking, Baseline, Decision, Digest, DigestBuilder, FailureKind,
     Features, Globs, Mode, OperatorAct, Outcome, PolicyInForce, PolicyKind, PolicyRef, PolicySetEntry,
-    Predicted, Prediction, Question, Read, Reset, Resolution, Rules, Severity, StateChange, Subject,
-    Timestamp, Trade, TrainerResult,
+    Predicted, Prediction, Question, Read, Registration, Reset, Resolution, Rules, Severity, StateChange,
+    Subject, Timestamp, Trade, TrainerResult, VersionAct, VersionChange,
 };
 
 use super::*;
@@ -119,6 +119,7 @@ enum Event {
     Trained(usize, bool),
     Reset(usize),
     Baseline(usize),
+    Version(usize, u8),
 }
 
 fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
@@ -131,6 +132,7 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
         1 => (model(), any::<bool>()).prop_map(|(model, well)| Event::Trained(model, well)),
         1 => model().prop_map(Event::Reset),
         1 => model().prop_map(Event::Baseline),
+        2 => (model(), 0_u8..7).prop_map(|(model, what)| Event::Version(model, what)),
     ];
     let after = prop_oneof![8 => 0_u64..600, 1 => 1_000_u64..3_000];
     proptest::collection::vec((after, event), 10..120)
@@ -149,6 +151,30 @@ fn act(model: &str, what: u8, at: Timestamp) -> Entry {
         _ => Act::Silence { model: Some(model), kind: None, until: Some(at.plus(40_000)) },
     };
     Entry::OperatorAct(OperatorAct { actor: "ada".into(), at, act, reason: "a test".into() })
+}
+
+/// Something is done about a version: `v1`, whose rows there are, or `v2`.
+fn version(model: &str, what: u8, at: Timestamp) -> Entry {
+    let register =
+        |champion| VersionAct::Register(Box::new(Registration { champion, ..Registration::default() }));
+    let (version, act) = match what {
+        0 => ("v1", register(true)),
+        1 => ("v2", register(false)),
+        2 => ("v1", VersionAct::Promote { again: true }),
+        3 => ("v2", VersionAct::Promote { again: true }),
+        4 => ("", VersionAct::Rollback),
+        5 => ("v2", VersionAct::Archive),
+        _ => ("v1", VersionAct::MarkDegraded),
+    };
+    Entry::VersionChange(VersionChange {
+        model: subject(model).model_key(),
+        version: version.into(),
+        act,
+        seen: None,
+        actor: "ada".into(),
+        at,
+        reason: String::new(),
+    })
 }
 
 /// The story as records. A row is a prediction whose outcome came first.
@@ -187,6 +213,7 @@ fn story(events: &[(u64, Event)]) -> Vec<Record> {
                 entries.push((Entry::Reset(reset), None));
             }
             Event::Baseline(model) => entries.push((baseline(MODELS[*model]), None)),
+            Event::Version(model, what) => entries.push((version(MODELS[*model], *what, at), None)),
         }
     }
     let record = |(place, (entry, resolves))| Record { position: Position(place), entry, resolves };

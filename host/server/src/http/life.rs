@@ -32,6 +32,8 @@ use crate::clock;
 
 /// Events that a history shows at most.
 const MOST_EVENTS: u32 = 10_000;
+/// Longest reason, in bytes.
+const LONGEST_REASON: usize = 4_096;
 const HOUR: u32 = 3_600;
 const DAY: u32 = 86_400;
 
@@ -41,6 +43,7 @@ pub(super) async fn change_version(
 ) -> Answer<Ruled> {
     let VersionRequest { tenant, model, version, act, seen, actor, reason, at } = parse_row(1, &text(body)?)?;
     require_actor(&actor)?;
+    brief(&reason)?;
     let model = model_key(tenant, model);
     blocking(service, move |service| {
         service.host.settle()?;
@@ -59,7 +62,7 @@ pub(super) async fn change_version(
             }
             other => other,
         };
-        let at = at.unwrap_or_else(|| now_of(&service.host.snapshot(), &model));
+        let at = when(at, &service.host.snapshot(), &model)?;
         let change = VersionChange { model: model.clone(), version, act, seen, actor, at, reason };
         change.validate()?;
         let entry = Entry::VersionChange(change.clone());
@@ -75,10 +78,11 @@ pub(super) async fn change_experiment(
     let ExperimentRequest { tenant, model, version, act, seen, actor, reason, at } =
         parse_row(1, &text(body)?)?;
     require_actor(&actor)?;
+    brief(&reason)?;
     let model = model_key(tenant, model);
     blocking(service, move |service| {
         service.host.settle()?;
-        let at = at.unwrap_or_else(|| now_of(&service.host.snapshot(), &model));
+        let at = when(at, &service.host.snapshot(), &model)?;
         let change = ExperimentChange { model: model.clone(), version, act, seen, actor, at, reason };
         change.validate()?;
         let entry = Entry::Experiment(change.clone());
@@ -90,6 +94,7 @@ pub(super) async fn change_experiment(
 pub(super) async fn answer(State(service): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Ruled> {
     let AnswerRequest { proposal, shown, approved, only, actor, reason, at } = parse_row(1, &text(body)?)?;
     require_actor(&actor)?;
+    brief(&reason)?;
     blocking(service, move |service| {
         service.host.settle()?;
         let snapshot = service.host.snapshot();
@@ -101,12 +106,32 @@ pub(super) async fn answer(State(service): Shared, body: Result<Bytes, BytesReje
             )));
         };
         let model = model.clone();
-        let at = at.unwrap_or_else(|| now_of(&snapshot, &model));
+        let at = when(at, &snapshot, &model)?;
         let answer = Approval { model: model.clone(), proposal, shown, approved, only, actor, at, reason };
         let entry = Entry::Approval(answer.clone());
         Ok(Reply(done(service, &model, &Request::Answer(answer), entry)?))
     })
     .await
+}
+
+/// When somebody does something: as was said, or now. What has not happened yet cannot be told.
+fn when(said: Option<Timestamp>, snapshot: &Snapshot, model: &ModelKey) -> Result<Timestamp, Failure> {
+    let now = now_of(snapshot, model);
+    match said {
+        Some(said) if said > now.max(clock::now()) => {
+            Err(Failure::invalid(format!("at: {said} has not come yet; leave it out, and it is now")))
+        }
+        said => Ok(said.unwrap_or(now)),
+    }
+}
+
+/// A reason is kept with everything that comes of it, so it is bounded.
+fn brief(reason: &str) -> Result<(), Failure> {
+    if reason.len() > LONGEST_REASON {
+        let problem = format!("reason: has {} bytes; at most {LONGEST_REASON} are kept", reason.len());
+        return Err(Failure::invalid(problem));
+    }
+    Ok(())
 }
 
 /// Has something done, unless the registry refuses it as it is now. Says what came of it.
