@@ -354,6 +354,15 @@ fn files_of_versions_follow_the_registry() {
     scratch.verify();
 }
 
+/// Where nobody answers, that is said, and not that there is nothing to do.
+#[test]
+fn without_a_policy_nothing_is_planned() {
+    let scratch = two_versions("[policies.version-cleanup]\nmode = \"off\"\n");
+    scratch.run(&["cleanup", "plan", "m"]).expect(66).says(&["no policy in force answers `cleanup`"]);
+    assert!(open(&scratch).is_empty());
+    scratch.verify();
+}
+
 /// How often to retrain is a policy's answer, published where a scheduler can take it.
 #[test]
 fn a_schedule_is_what_a_policy_says() {

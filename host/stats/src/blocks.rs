@@ -181,6 +181,11 @@ impl ShareTest {
         Ok(Self { share, hits: 0, all: 0, before: 0.0, expected_before: 0.0, hits_before: 0, all_before: 0 })
     }
 
+    /// The share that is meant now.
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+
     /// One more came, and belongs to the share or not.
     pub fn add(&mut self, hit: bool) {
         self.all += 1;

@@ -7,8 +7,8 @@ use trimtab_api::{
 use trimtab_replay::words::figure;
 use trimtab_server::{ExitCode, Failure};
 use trimtab_types::{
-    Arm, Concern, Design, Digest, ExperimentAct, Fate, Plan, Proposal, ProposalState, Proposed, Protection,
-    Ruled, parse_duration,
+    Answer, Arm, Concern, DecisionRecord, Design, Digest, ErrorKind, ExperimentAct, Fate, Mode, Plan,
+    Proposal, ProposalState, Proposed, Protection, Question, Ruled, parse_duration,
 };
 
 use super::{
@@ -438,8 +438,30 @@ async fn ask(global: &Global, model: &ModelArgs, act: ModelAct, who: &WhoArgs) -
         actor: actor(who.actor.as_ref()),
         reason: who.reason.clone(),
     };
-    let _: serde_json::Value = connect::connect(global).await?.post("/v1/acts", &request).await?;
-    Ok(())
+    let client = connect::connect(global).await?;
+    let _: serde_json::Value = client.post("/v1/acts", &request).await?;
+    // What was asked last is answered first: a policy that could not answer has not said that there is nothing to do.
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        decisions: Vec<DecisionRecord>,
+    }
+    let parts = [
+        ("tenant", model.tenant.clone()),
+        ("model", Some(model.model.clone())),
+        ("limit", Some("20".to_owned())),
+    ];
+    let listed: Listed = client.get(&query("/v1/decisions", &parts)).await?;
+    let enforced = listed.decisions.iter().filter(|decision| decision.mode == Mode::Enforce);
+    let mut of_it = enforced.filter(|decision| {
+        matches!(decision.question, Question::Cleanup { .. } | Question::RetrainSchedule { .. })
+    });
+    match of_it.next().map(|decision| &decision.answer) {
+        Some(Answer::Failed(failure)) => Err(Failure::new(ErrorKind::Prerequisite, failure.to_string())),
+        Some(Answer::Ruled(Ruled { refusal: Some(refusal), .. })) => {
+            Err(Failure::new(ErrorKind::NotFound, refusal.problem.clone()))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) async fn schedule(

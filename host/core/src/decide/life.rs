@@ -142,7 +142,7 @@ impl Turn<'_> {
             let expired = registry.proposals.iter().any(|proposal| {
                 proposal.state == trimtab_types::ProposalState::Open && now > proposal.expires
             });
-            let planned = registry.schedule.as_ref().map(|(at, _)| *at);
+            let planned = registry.planned;
             if expired {
                 self.state.registry_mut(&model).expire_proposals(now);
             }
@@ -436,6 +436,8 @@ impl Turn<'_> {
         let subject = self.champion_of(model);
         let question = Question::RetrainSchedule { conditions: conditions(self.state, model, &subject) };
         let Some(mut record) = self.put_of_model(&subject, &question) else { return };
+        // Also where it fails: it is asked again tomorrow, and not at every tick.
+        self.state.registry_mut(model).planned = Some(now);
         if let Answer::Schedule(schedule) = &record.answer {
             let schedule = schedule.clone();
             let every = trimtab_types::format_duration(u64::from(schedule.every));
@@ -449,12 +451,6 @@ impl Turn<'_> {
                 record.verdicts.push((action, verdict));
             }
             self.state.registry_mut(model).schedule = Some((now, schedule));
-        } else {
-            // Asked again tomorrow, and not at every tick.
-            let kept = self.state.registries.get(model).and_then(|registry| registry.schedule.clone());
-            if let Some((_, schedule)) = kept {
-                self.state.registry_mut(model).schedule = Some((now, schedule));
-            }
         }
         self.output.decisions.push(record);
     }

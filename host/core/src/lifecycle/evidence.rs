@@ -122,6 +122,7 @@ impl Tally {
     /// The challenger's share of the traffic is another from here on.
     pub(crate) fn share_out(&mut self, share: f64) {
         match &mut self.shares {
+            Some(shares) if shares.share() == share => {}
             // Paused, or everything: what comes meanwhile says nothing about shares.
             Some(shares) => drop(shares.change(share)),
             none => *none = ShareTest::new(share).ok(),

@@ -28,6 +28,8 @@ pub struct Registry {
     pub proposals: Vec<Proposal>,
     /// How often it is to be retrained, as a policy said last, and when.
     pub schedule: Option<(Timestamp, Schedule)>,
+    /// When policies were last asked that.
+    pub planned: Option<Timestamp>,
     /// When policies were last asked which versions may go.
     pub reviewed: Option<Timestamp>,
 }
