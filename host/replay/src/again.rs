@@ -274,7 +274,8 @@ impl Replay {
     /// Nothing of the state is going to be stored.
     /// Models of which experiments are under way: what decides about them is told by rows.
     pub(crate) fn tried(&self) -> BTreeSet<ModelKey> {
-        self.state.tallies.keys().cloned().collect()
+        let under_way = self.state.tallies.iter().filter(|(_, tallies)| !tallies.is_empty());
+        under_way.map(|(model, _)| model.clone()).collect()
     }
 
     pub(crate) fn forget_touched(&mut self) {

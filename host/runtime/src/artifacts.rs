@@ -11,7 +11,7 @@ use trimtab_types::{
     VersionChange,
 };
 
-use crate::{Host, HostError};
+use crate::{Host, HostError, progress::lock};
 
 /// Something that could not be done about the files of a version.
 #[derive(Debug)]
@@ -56,6 +56,9 @@ impl Host {
     /// Has the files of all versions follow the registry as it is known now. Returns what could not be done; it is tried again
     /// the next time.
     pub fn tidy(&self) -> Result<Vec<Untidy>, HostError> {
+        // Nobody restores a version between what is looked at here and what is done.
+        let _held = lock(&self.versions);
+        self.settle()?;
         let snapshot = self.snapshot();
         let grace = u64::from(snapshot.standing().configuration.cleanup.grace.0);
         let registries = || {
@@ -82,9 +85,15 @@ impl Host {
                     }
                     (None, ..) => {}
                     (Some((since, _)), path, root) => {
+                        // Only what was registered goes: other files that lie there by now are somebody else's.
+                        let is_registered = |root: &Directory, path: &str| {
+                            let found = root.measure(path).ok();
+                            found.as_ref() == known.registration.artifact.as_ref()
+                        };
                         if let (Some(root), Some(path)) = (root, path.filter(|path| !kept.contains(path)))
+                            && !aside.contains(&name)
+                            && is_registered(root, path)
                             && let Err(problem) = root.set_aside(path, &name)
-                            && !problem.is_missing()
                         {
                             note(problem);
                             continue;

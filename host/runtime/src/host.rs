@@ -57,6 +57,8 @@ pub struct Host {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) problems: Mutex<Vec<PolicyProblem>>,
+    /// Held while something is done about versions, and while their files follow.
+    pub(crate) versions: Mutex<()>,
     /// Held while what is in force is being changed.
     pub(crate) swap: Mutex<()>,
     thread: Option<JoinHandle<()>>,
@@ -112,6 +114,7 @@ impl Host {
             sandbox,
             shared,
             problems: Mutex::default(),
+            versions: Mutex::default(),
             swap: Mutex::default(),
             thread: Some(thread),
             log,
@@ -161,6 +164,11 @@ impl Host {
         let appended = self.log.append_and_wait(batch, Lane::Urgent)?;
         self.shared.progress.advanced(&appended);
         Ok(appended)
+    }
+
+    /// Keeps everybody else from doing something about versions, and their files as they are.
+    pub fn hold_versions(&self) -> std::sync::MutexGuard<'_, ()> {
+        lock(&self.versions)
     }
 
     /// Records tries to carry out effects.

@@ -100,13 +100,11 @@ impl Turn<'_> {
         tallies.retain(|version, _| registry.trials.contains_key(version));
         for (version, trial) in &registry.trials {
             match tallies.get_mut(version) {
-                Some(tally) => Arc::make_mut(tally).share_out(trial.share()),
-                None => drop(tallies.insert(version.clone(), Arc::new(Tally::new(trial)))),
+                Some(tally) if tally.is_of(trial) => Arc::make_mut(tally).share_out(trial.share()),
+                _ => drop(tallies.insert(version.clone(), Arc::new(Tally::new(trial)))),
             }
         }
-        if tallies.is_empty() {
-            self.state.tallies.remove(model);
-        }
+        // Where none is left, that is stored, too: what was stored before must not come back.
         let champion = registry.champion();
         if let Some(champion) = champion.filter(|champion| before.is_some_and(|before| before != *champion)) {
             self.start_anew(model, champion);

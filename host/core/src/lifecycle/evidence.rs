@@ -28,6 +28,8 @@ const METRICS: [&str; 3] = ["accuracy", "win-rate", "brier"];
 /// What has come in of both arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
+    /// Of which experiment.
+    trial: String,
     champion: TallyArm,
     challenger: TallyArm,
     /// By segment and time: the first of a pair.
@@ -110,6 +112,7 @@ impl Tally {
     /// Nothing has come yet.
     pub(crate) fn new(trial: &Trial) -> Self {
         Self {
+            trial: trial.id.clone(),
             champion: TallyArm::default(),
             challenger: TallyArm::default(),
             waiting: BTreeMap::new(),
@@ -127,6 +130,11 @@ impl Tally {
             Some(shares) => drop(shares.change(share)),
             none => *none = ShareTest::new(share).ok(),
         }
+    }
+
+    /// Whether it is of this experiment, and not of an earlier one with the same version.
+    pub(crate) fn is_of(&self, trial: &Trial) -> bool {
+        self.trial == trial.id
     }
 
     /// The arms: the champion's, then the challenger's.

@@ -153,8 +153,10 @@ fn done(service: &Service, model: &ModelKey, request: &Request, entry: Entry) ->
             service.host.verify_artifact(version, artifact).map_err(refused)?;
         }
     }
+    let held = service.host.hold_versions();
     let appended = service.host.append_and_wait(vec![entry])?;
     service.host.settle()?;
+    drop(held);
     let Some(place) = appended.first().and_then(|appended| appended.places().first().copied()) else {
         return Err(Failure::new(ErrorKind::Bug, "the log gave the entry no place"));
     };
