@@ -14,9 +14,11 @@ fn alerts_say_what_was_told_and_what_was_held_back_and_take_an_answer() {
     let events = alerts["events"].as_array().expect("events");
     let of = |told: bool| events.iter().filter(move |event| event["told"] == told).collect::<Vec<_>>();
     let sent = scratch.serve().socket().get("/v1/effects").json();
+    // The host's first tick may remind of what is open since the story's time, which is long ago.
+    let is_of_the_story = |effect: &&serde_json::Value| effect["body"]["alert"]["occasion"] != "repeated";
     assert_eq!(
         of(true).len(),
-        sent["effects"].as_array().expect("effects").len(),
+        sent["effects"].as_array().expect("effects").iter().filter(is_of_the_story).count(),
         "what was told is what was sent: {events:#?}"
     );
     for event in of(false) {

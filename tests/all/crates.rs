@@ -16,8 +16,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["types", "files"]),
     ("api", &["types"]),
     ("route", &[]),
+    ("trainer", &["types", "files"]),
     ("replay", &["types", "core", "log", "policy"]),
-    ("runtime", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay"]),
+    ("runtime", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay", "trainer"]),
     ("server", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay", "route", "runtime"]),
     ("author", &["types"]),
 ];

@@ -63,10 +63,6 @@ pub(crate) fn enter(state: &mut State, entry: &Entry) {
     match entry {
         Entry::OperatorAct(act) => operator_act(state, act),
         Entry::Reset(reset) => state.forget_counts(&reset.subject, reset.detector.as_deref()),
-        Entry::TrainerResult(result) => {
-            let now = state.now(&result.model);
-            state.model_mut(&result.model).reported(result, now);
-        }
         // Rows, baselines and ticks are the watch's. The others are in the format from the first build on; what they change
         // comes with the features that write them. Configuration and policy set are those of `decide::step`.
         Entry::Prediction(_)
@@ -77,8 +73,12 @@ pub(crate) fn enter(state: &mut State, entry: &Entry) {
         | Entry::PolicySet(_)
         | Entry::JobStart(_)
         | Entry::Redaction(_) => {}
-        // What is asked for about versions and experiments is judged first: see `decide`.
-        Entry::VersionChange(_) | Entry::Experiment(_) | Entry::Approval(_) => {}
+        // What is asked for about versions, experiments and retrains is judged first: see `decide`.
+        Entry::VersionChange(_)
+        | Entry::Experiment(_)
+        | Entry::Approval(_)
+        | Entry::Retrain(_)
+        | Entry::Trainer(_) => {}
     }
 }
 
@@ -90,7 +90,8 @@ pub(crate) fn acted_on(entry: &Entry) -> Option<ModelKey> {
         | Entry::VersionChange(_)
         | Entry::Experiment(_)
         | Entry::Approval(_)
-        | Entry::TrainerResult(_) => {
+        | Entry::Retrain(_)
+        | Entry::Trainer(_) => {
             let (tenant, model) = entry.model()?;
             Some(ModelKey { tenant: tenant.to_owned(), model: model.to_owned() })
         }

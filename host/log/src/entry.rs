@@ -184,7 +184,8 @@ impl Entry {
                 E::Reset(_) => Kind::Reset,
                 E::Redaction(_) => Kind::Redaction,
                 E::Approval(_) => Kind::Approval,
-                E::TrainerResult(_) => Kind::TrainerResult,
+                E::Trainer(_) => Kind::TrainerResult,
+                E::Retrain(_) => Kind::Retrain,
                 E::VersionChange(_) => Kind::VersionChange,
                 E::Experiment(_) => Kind::Experiment,
             },
@@ -220,10 +221,11 @@ impl Entry {
                 E::Approval(approval) => Some(approval.at),
                 E::VersionChange(change) => Some(change.at),
                 E::Experiment(change) => Some(change.at),
+                E::Retrain(change) => Some(change.at),
+                E::Trainer(report) => Some(report.at),
                 E::Baseline(_)
                 | E::Configuration(_)
                 | E::Reset(_)
-                | E::TrainerResult(_)
                 | E::Redaction(_) => None,
             },
         }

@@ -48,11 +48,13 @@ pub enum Kind {
     OutcomesPulled = 26,
     /// What became of an effect.
     EffectResult = 27,
+    /// A person wants something done about retrains.
+    Retrain = 28,
 }
 
 impl Kind {
     /// All kinds by number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Prediction,
         Self::Outcome,
         Self::Correction,
@@ -75,6 +77,7 @@ impl Kind {
         Self::Experiment,
         Self::OutcomesPulled,
         Self::EffectResult,
+        Self::Retrain,
     ];
 
     /// The first number of those that are neither rows nor ticks.
@@ -125,6 +128,7 @@ impl Kind {
             Self::Experiment => "experiment",
             Self::OutcomesPulled => "outcomes-pulled",
             Self::EffectResult => "effect-result",
+            Self::Retrain => "retrain",
         }
     }
 }
@@ -137,7 +141,7 @@ mod tests {
     #[test]
     fn numbers_never_change() {
         let numbers: Vec<u8> = Kind::ALL.into_iter().map(Kind::number).collect();
-        let expected: Vec<u8> = (1..=3).chain(5..=11).chain(16..=27).collect();
+        let expected: Vec<u8> = (1..=3).chain(5..=11).chain(16..=28).collect();
         assert_eq!(numbers, expected);
         assert!(Kind::ALL.into_iter().all(|kind| Kind::from_number(kind.number()) == Some(kind)));
         for free in [0, 4, 12, 15, 28, 255] {

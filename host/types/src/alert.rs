@@ -48,11 +48,13 @@ pub enum AlertKind {
     Feed,
     /// A policy failed.
     Policy,
+    /// A retrain began, failed, or brought a version.
+    Retrain,
 }
 
 impl AlertKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Performance, Self::Data, Self::Feed, Self::Policy];
+    pub const ALL: [Self; 5] = [Self::Performance, Self::Data, Self::Feed, Self::Policy, Self::Retrain];
 
     /// The name that people read and write.
     pub fn name(self) -> &'static str {
@@ -61,6 +63,7 @@ impl AlertKind {
             Self::Data => "data",
             Self::Feed => "feed",
             Self::Policy => "policy",
+            Self::Retrain => "retrain",
         }
     }
 }

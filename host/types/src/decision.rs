@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Alert, Approval, Conditions, Digest, Estimate, Experiment, ExperimentChange, Finding, Inventory,
-    Judgement, Message, ModelVersion, PolicyKind, Position, Recommendation, Ruled, Schedule, Seconds,
-    Severity, Subject, Timestamp, VersionChange,
+    Judgement, Message, ModelVersion, PolicyKind, Position, Recommendation, RetrainChange, Ruled, Schedule,
+    Seconds, Severity, Subject, Timestamp, TrainerEvent, TrainerReport, VersionChange,
 };
 
 /// What a policy proposes. It has no effect of its own: the safeguards answer each action with a [`Verdict`].
@@ -258,6 +258,10 @@ pub enum Request {
     Experiment(ExperimentChange),
     /// An answer to a proposal.
     Answer(Approval),
+    /// About retrains.
+    Retrain(RetrainChange),
+    /// What a trainer reports.
+    Trainer(TrainerReport),
 }
 
 impl Question {
@@ -298,6 +302,11 @@ impl Request {
                 let word = if answer.approved { "approve" } else { "reject" };
                 format!("{word} proposal {}", answer.proposal)
             }
+            Self::Retrain(change) => format!("retrain {}", change.act.name()),
+            Self::Trainer(report) => match report.event {
+                TrainerEvent::Started => format!("trainer of run {} started", report.run),
+                TrainerEvent::Ended { .. } => format!("trainer of run {} ended", report.run),
+            },
         }
     }
 
@@ -307,6 +316,8 @@ impl Request {
             Self::Version(change) => &change.actor,
             Self::Experiment(change) => &change.actor,
             Self::Answer(answer) => &answer.actor,
+            Self::Retrain(change) => &change.actor,
+            Self::Trainer(_) => "trainer",
         }
     }
 }

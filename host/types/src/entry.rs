@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AlertKind, Approval, Baseline, Digest, ExperimentChange, Mode, ModelKey, Outcome, PolicyRef, Prediction,
-    Seconds, Subject, Timestamp, VersionChange,
+    RetrainChange, Subject, Timestamp, TrainerReport, VersionChange,
 };
 
 /// A place in the log; the first entry has position 1. Order is position, never time.
@@ -51,7 +51,9 @@ pub enum Entry {
     /// An experiment begins, changes or ends.
     Experiment(ExperimentChange),
     /// A trainer reported.
-    TrainerResult(TrainerResult),
+    Trainer(TrainerReport),
+    /// A person wants something done about retrains.
+    Retrain(RetrainChange),
     /// A person's data were redacted.
     Redaction(Redaction),
 }
@@ -72,7 +74,8 @@ impl Entry {
             Self::Reset(reset) => Some(subject(&reset.subject)),
             Self::VersionChange(change) => Some(key(&change.model)),
             Self::Approval(approval) => Some(key(&approval.model)),
-            Self::TrainerResult(result) => Some(key(&result.model)),
+            Self::Trainer(report) => Some(key(&report.model)),
+            Self::Retrain(change) => Some(key(&change.model)),
             Self::Experiment(change) => Some(key(&change.model)),
             Self::Redaction(redaction) => Some(key(&redaction.model)),
             Self::OperatorAct(act) => match &act.act {
@@ -102,11 +105,12 @@ impl Entry {
             Self::Approval(approval) => Some(approval.at),
             Self::VersionChange(change) => Some(change.at),
             Self::Experiment(change) => Some(change.at),
+            Self::Retrain(change) => Some(change.at),
+            Self::Trainer(report) => Some(report.at),
             Self::Baseline(_)
             | Self::Configuration(_)
             | Self::PolicySet(_)
             | Self::Reset(_)
-            | Self::TrainerResult(_)
             | Self::Redaction(_) => None,
         }
     }
@@ -308,19 +312,6 @@ pub struct Reset {
     pub subject: Subject,
     /// Which; `None`: all.
     pub detector: Option<String>,
-}
-
-/// What a trainer reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrainerResult {
-    /// Whose.
-    pub model: ModelKey,
-    /// The job.
-    pub job: String,
-    /// The new version; `None`: it failed.
-    pub version: Option<String>,
-    /// How long it took.
-    pub took: Seconds,
 }
 
 /// A redaction of features.

@@ -26,6 +26,7 @@ mod moment;
 mod prediction;
 mod record;
 mod release;
+mod retrain;
 mod rules;
 mod shard;
 mod subject;
@@ -53,7 +54,7 @@ pub use digest::{Digest, DigestBuilder};
 pub use effect::Effect;
 pub use entry::{
     Act, Change, Entry, JobStart, OperatorAct, PolicyInForce, PolicySetEntry, Position, Redaction, Reset,
-    Rollout, Signed, TrainerResult,
+    Rollout, Signed,
 };
 pub use error::{ErrorKind, ExitCode, HasKind};
 pub use escape::{shown, shown_lines, steers};
@@ -71,6 +72,10 @@ pub use moment::{Facts, Moment, MomentKind, Recent};
 pub use prediction::{Actual, Feature, Features, Outcome, Predicted, Prediction, Trade};
 pub use record::{Record, Resolution};
 pub use release::ReleaseStage;
+pub use retrain::{
+    MOST_SAID, RetrainAct, RetrainCause, RetrainChange, RetrainMode, Run, RunState, TrainerEnd, TrainerEvent,
+    TrainerReport,
+};
 pub use rules::{AppliesTo, PolicyKind, Rules};
 pub use shard::{Place, Shard};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, Design, Digest, Fate, Invalid, ModelKey, PolicyRef, Seconds, Timestamp, subject::check_name,
+    Action, Design, Digest, Fate, Invalid, ModelKey, PolicyRef, RetrainCause, Seconds, Timestamp,
+    subject::check_name,
 };
 
 /// Something is done about the experiment in which a version is tried.
@@ -215,6 +216,11 @@ pub enum Proposed {
         /// Every version with what is to become of it, newest first.
         plan: Vec<PlanLine>,
     },
+    /// The model is retrained now.
+    Retrain {
+        /// What led to it.
+        cause: RetrainCause,
+    },
 }
 
 /// What is to become of a version.
@@ -284,6 +290,7 @@ impl std::fmt::Display for Proposed {
                 let gone: Vec<_> = plan.iter().filter(|line| line.fate == Fate::Delete).collect();
                 write!(f, "delete {} of {} versions", gone.len(), plan.len())
             }
+            Self::Retrain { cause } => write!(f, "{} retrain", cause.mode),
         }
     }
 }

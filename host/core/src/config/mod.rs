@@ -27,6 +27,7 @@ mod looks;
 mod metrics;
 mod rules;
 mod span;
+mod trainers;
 
 pub use alerts::*;
 pub use cleanup::*;
@@ -40,6 +41,7 @@ pub use looks::*;
 pub use metrics::*;
 pub use rules::*;
 pub use span::*;
+pub use trainers::*;
 
 use check::{is_default, is_level};
 
@@ -75,6 +77,9 @@ pub struct Configuration {
     /// When a policy that fails again and again is left alone.
     #[serde(skip_serializing_if = "is_default")]
     pub breaker: BreakerRules,
+    /// What retrains models; the first rule that matches counts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub trainers: Vec<TrainerRule>,
     /// What versions may take up.
     #[serde(skip_serializing_if = "is_default")]
     pub cleanup: CleanupRules,
@@ -227,6 +232,9 @@ impl Configuration {
                 "must be at least 0 and below 1",
             );
         }
+        for rule in &self.trainers {
+            rule.check(&mut need);
+        }
         limits::check(&self.limits, &mut |ok, key, problem| need(ok, &format!("limits.{key}"), problem));
         need(self.breaker.failures > 0, "breaker.failures", "must be at least 1");
         need(self.breaker.pause.0 > 0, "breaker.pause", "must be at least one second");
@@ -369,6 +377,11 @@ mod tests {
             (
                 "[metrics]\nwindow = 100000\nperiods-per-year = 0",
                 &["metrics.window", "metrics.periods-per-year"],
+            ),
+            ("[[trainers]]\nmodel = \"m\"\ncommand = []", &["trainers.command (of `m`)", "name a program"]),
+            (
+                "[[trainers]]\nmodel = \"m\"\ncommand = [\"t\"]\nattempts = 0\nfraction = 2\nvalidation.below-champion = -1",
+                &["trainers.attempts", "trainers.fraction", "trainers.validation.below-champion"],
             ),
             ("[[models]]\nmodel = \"m\"\ndetectors.kswin.newest = 100", &["models.detectors (of `m`).kswin"]),
         ] {

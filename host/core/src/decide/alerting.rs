@@ -191,6 +191,25 @@ impl Turn<'_> {
         format!("{} on {}", occasion.name(), self.state.configuration.alerts.channels.join(", "))
     }
 
+    /// Tells people something that is no finding, once.
+    pub(super) fn announce(&mut self, subject: &Subject, severity: Severity, reason: String, decision: &str) {
+        let model = subject.model_key();
+        let now = self.state.now(&model);
+        let is_silent =
+            self.state.silence(&model, AlertKind::Retrain).is_some_and(|silence| now < silence.until);
+        let is_observed = self.state.configuration.stage(&model) == ReleaseStage::Observe;
+        if is_silent || is_observed || severity < self.state.configuration.alerts.minimum {
+            return;
+        }
+        let diaries = self.state.diaries_of(&model);
+        let mut findings: Vec<Finding> = diaries.flat_map(|(_, diary)| &diary.open).cloned().collect();
+        findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.subject.cmp(&b.subject)));
+        findings.truncate(FINDINGS_SHOWN);
+        let id = DigestBuilder::new("alert").part(decision.as_bytes()).part(b"retrain").id('a');
+        let occasion = Occasion::Firing;
+        self.tell(Telling { id, subject, occasion, severity, started: now, findings, reason, actions: Vec::new() });
+    }
+
     fn group(&self, model: &ModelKey, key: &GroupKey) -> AlertGroup {
         self.state.models.get(model).and_then(|model| model.alerts.get(key)).cloned().unwrap_or_default()
     }

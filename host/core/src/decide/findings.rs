@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use trimtab_types::{
     Action, Answer, DecisionRecord, Finding, Mode, MomentKind, Phase, PolicyKind, Proposed, Question,
-    Severity, Subject, Verdict,
+    RetrainCause, RetrainMode, Severity, Subject, Verdict,
 };
 
 use super::{ask::decision_id, moments::moment, output::Order, turn::Turn};
@@ -141,6 +141,17 @@ impl Turn<'_> {
             now: self.state.now(&key),
         };
         let (verdict, plan) = safeguards::judge(action, &case);
+        let is_retrain = plan == Plan::Retrain || plan == Plan::Propose(Action::RetrainNow);
+        if is_retrain {
+            let cause = retrain_cause(record);
+            return match plan {
+                Plan::Retrain => self.begin_retrain(&key, cause),
+                _ => {
+                    let reason = cause.reason.clone();
+                    self.put_before_a_person(&key, Proposed::Retrain { cause }, record, &reason)
+                }
+            };
+        }
         if let Plan::Propose(action) = plan {
             let version = record.subject.version.clone();
             let reason = record.answer.words();
@@ -212,7 +223,7 @@ impl Turn<'_> {
                 self.state.model_mut(&key).minimum_confidence = Some(confidence);
             }
             Plan::PlanRetrain(until) => self.state.model_mut(&key).retrain_planned = Some(until),
-            Plan::Retrain => self.state.model_mut(&key).ask_for_retrain(clock),
+            Plan::AskForRetrain => self.state.model_mut(&key).ask_for_retrain(clock),
             Plan::Pause(paused) => self.pause(subject, paused),
             Plan::ResetDetector(name) => {
                 // What this closes is recorded and not put to a policy again: a decision must not lead to itself.
@@ -224,9 +235,22 @@ impl Turn<'_> {
             }
             Plan::MarkDegraded => self.mark_degraded(subject, &record.answer.words()),
             Plan::StopExperiment => self.stop_experiment(&key, &subject.version, &record.answer.words()),
-            // Put before a person where it was judged.
-            Plan::Propose(_) => {}
+            // Put before a person, or begun, where it was judged.
+            Plan::Propose(_) | Plan::Retrain => {}
         }
+    }
+}
+
+/// What a drift's retrain is asked for with: the gravest finding says what is to be mended.
+fn retrain_cause(record: &DecisionRecord) -> RetrainCause {
+    let findings = record.question.findings();
+    let gravest = findings.iter().rev().max_by_key(|finding| finding.severity);
+    RetrainCause {
+        mode: RetrainMode::Emergency,
+        by: record.decided_by().to_owned(),
+        reason: record.answer.words(),
+        threshold: gravest.map(|finding| finding.threshold),
+        segment: gravest.map(|finding| finding.subject.segment.clone()).unwrap_or_default(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{ask::decision_id, moments::moment, output::Order, turn::Turn};
 use crate::{
     config::ReleaseStage,
     fold::State,
-    lifecycle::{Event, Outcome, Put, Running, Tally, TallyArm, Trial, cell, protected},
+    lifecycle::{Event, Outcome, Put, Running, Setting, Tally, TallyArm, Trial, cell, protected},
     measure,
     metric::Metric,
     view::{SubjectView, versions, whole},
@@ -75,21 +75,33 @@ impl Turn<'_> {
             Request::Version(change) => (change.model.clone(), change.version.clone()),
             Request::Experiment(change) => (change.model.clone(), change.version.clone()),
             Request::Answer(answer) => (answer.model.clone(), String::new()),
+            Request::Retrain(change) => (change.model.clone(), String::new()),
+            Request::Trainer(report) => (report.model.clone(), String::new()),
         };
         let now = self.state.now(&model);
         let before = self.state.registries.get(&model).and_then(|known| known.champion()).map(str::to_owned);
-        let ruled = self.state.registry_mut(&model).take(&request, now);
+        let configuration = Arc::clone(&self.state.configuration);
+        let setting = Setting::of(&configuration, &model, now);
+        let ruled = self.state.registry_mut(&model).take(&request, setting);
         let subject = of_model(&model, &version);
-        self.ruled(&subject, Question::Request(Box::new(request)), ruled);
+        let taken = ruled.refusal.is_none();
+        let mut record = self.host_record(&subject, Question::Request(Box::new(request.clone())), ruled);
+        if let (Request::Trainer(report), true) = (&request, taken) {
+            self.follow_report(&model, report, &mut record);
+        }
+        self.output.decisions.push(record);
         self.keep_up(&model, before.as_deref());
     }
 
     /// Writes down what the host did by itself.
     fn ruled(&mut self, subject: &Subject, question: Question, ruled: Ruled) {
-        let id = decision_id(self.state.position, subject, &question, None);
-        let asked = Asked::of(Answer::Ruled(ruled));
-        let record = self.record(id, subject, None, Mode::Enforce, question, asked);
+        let record = self.host_record(subject, question, ruled);
         self.output.decisions.push(record);
+    }
+
+    fn host_record(&self, subject: &Subject, question: Question, ruled: Ruled) -> DecisionRecord {
+        let id = decision_id(self.state.position, subject, &question, None);
+        self.record(id, subject, None, Mode::Enforce, question, Asked::of(Answer::Ruled(ruled)))
     }
 
     /// Whatever follows the registry follows it: who serves, what is counted of experiments, which detectors start anew.

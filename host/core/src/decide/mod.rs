@@ -2,8 +2,9 @@
 //! state or becomes an effect. Pure: who is asked is handed in, and what is to happen outside is returned.
 //!
 //! `step` takes a record through, and `relive` what was recorded of one, without the rows that led to it; `moments` says
-//! what changed, with what deciding needs to know of the rows; `findings` puts findings to policies and carries out what follows, `again` puts what is open to them again, `ask` asks one
-//! question, `alerting` tells people. Which alerts go out, which proposals stand and what is allowed are functions of
+//! what changed, with what deciding needs to know of the rows; `findings` puts findings to policies and carries
+//! out what follows, `again` puts what is open to them again, `ask` asks one question, `alerting` tells people; `life` and
+//! `retrains` are about versions and what brings new ones. Which alerts go out, which proposals stand and what is allowed are functions of
 //! their own: `alerts`, `compose`, `safeguards`.
 
 mod again;
@@ -15,6 +16,7 @@ mod findings;
 mod life;
 mod moments;
 mod output;
+mod retrains;
 pub mod safeguards;
 mod step;
 #[cfg(test)]

@@ -44,8 +44,10 @@ pub enum Plan {
     MinimumConfidence(f64),
     /// A retrain is planned to begin until then.
     PlanRetrain(Timestamp),
-    /// A retrain may begin now.
+    /// A retrain begins as soon as a trainer is free.
     Retrain,
+    /// A retrain may begin now, and somebody else begins it.
+    AskForRetrain,
     /// The subject's findings are kept and not decided on.
     Pause(bool),
     /// A detector starts anew.
@@ -219,19 +221,12 @@ fn of_version(action: &Action, case: &Case<'_>, registry: &Registry, is_enough: 
 /// Before a drift-triggered retrain may begin (requirement A3). Every reason against it is named.
 fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verdict, Plan) {
     let rules = &case.configuration.safeguards.retrain;
-    let mut reasons: Vec<String> = unstaged.into_iter().collect();
+    let mut reasons = case.configuration.retrain_switches_off(model);
     let mut unless = |ok: bool, reason: &dyn Fn() -> String| {
         if !ok {
             reasons.push(reason());
         }
     };
-    unless(rules.enabled, &|| "the master switch `safeguards.retrain.enabled` is off".to_owned());
-    unless(rules.tenants.iter().any(|tenant| tenant.matches(&model.tenant)), &|| {
-        format!("tenant `{}` is not in `safeguards.retrain.tenants`", model.tenant)
-    });
-    unless(case.configuration.rule(model).is_some_and(|rule| rule.retrain), &|| {
-        format!("the model's own switch `retrain` under [[models]] is off for `{model}`")
-    });
     let worst = case.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Info);
     unless(worst >= Severity::High, &|| format!("the severity is {worst}; it takes high or critical"));
     let since = case.model.last_retrain.map(|last| case.now.since(last));
@@ -255,22 +250,34 @@ fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verd
             trimtab_types::format_duration(cooldown)
         )
     });
-    unless(case.model.active_job.is_none(), &|| {
-        format!("job `{}` of this model is active", case.model.active_job.as_deref().unwrap_or_default())
+    let run = case.registry.and_then(Registry::active_run);
+    unless(run.is_none(), &|| {
+        run.map_or_else(String::new, |run| format!("run {} of this model is {}", run.id, run.state))
     });
-    if !reasons.is_empty() {
+    unless(!case.registry.is_some_and(Registry::is_retrain_stopped), &|| {
+        "runs failed again and again; `trimtab retrain close-breaker` has them begun again".to_owned()
+    });
+    let is_connected = case.configuration.trainer(model).is_some();
+    if !reasons.is_empty() || (unstaged.is_some() && !is_connected) {
+        // What can be approved waits for a person; what cannot is refused with every reason.
+        let reasons = unstaged.into_iter().chain(reasons).collect();
         return (Verdict::Refused { reasons }, Plan::Nothing);
     }
-    if rules.approval {
-        return (
-            Verdict::Waits { why: "`safeguards.retrain.approval` asks for a person".to_owned() },
-            Plan::Nothing,
-        );
+    let waits = unstaged.or_else(|| {
+        rules.approval.then(|| "`safeguards.retrain.approval` asks for a person".to_owned())
+    });
+    match waits {
+        Some(why) if is_connected => (Verdict::Waits { why }, Plan::Propose(Action::RetrainNow)),
+        Some(why) => (Verdict::Waits { why: format!("{why}; no trainer is configured") }, Plan::Nothing),
+        None if is_connected => (Verdict::Allowed { what: "an emergency retrain".to_owned() }, Plan::Retrain),
+        None => (
+            Verdict::Allowed {
+                what: "an emergency retrain may begin; no trainer is configured, so somebody else begins it"
+                    .to_owned(),
+            },
+            Plan::AskForRetrain,
+        ),
     }
-    (
-        Verdict::Allowed { what: "an emergency retrain may begin; no trainer is connected".to_owned() },
-        Plan::Retrain,
-    )
 }
 
 /// What is done at the stage `protect`: a person can take each of them back.
@@ -323,6 +330,7 @@ mod tests {
     use trimtab_types::testing::{finding, subject};
 
     const ACT: &str = "[[models]]\nmodel = \"btc\"\nstage = \"act\"\nretrain = true\n";
+    const TRAINER: &str = "[[trainers]]\nmodel = \"*\"\ncommand = [\"train\"]\n";
     const RETRAIN: &str = "[safeguards.retrain]\nenabled = true\ntenants = [\"default\"]\n";
 
     /// The verdict, in words.
@@ -364,7 +372,6 @@ mod tests {
             (&full, same(), Severity::Medium, &["refused: the severity is medium"]),
             (&full, Box::new(move |m| m.last_retrain = days(3)), Severity::High, &["refused: the last retrain began 3d ago; the cooldown is 7d"]),
             (&full, Box::new(|m| m.resolved_at_retrain = 901), Severity::High, &["refused: 99 resolved"]),
-            (&full, Box::new(|m| m.active_job = Some("j7".into())), Severity::High, &["refused: job `j7`"]),
             (&approval, same(), Severity::High, &["waits"]),
         ];
         for (config, change, severity, parts) in cases {
@@ -374,14 +381,25 @@ mod tests {
         }
         let (verdict, plan) = check(&full, same(), Severity::High, &Action::RetrainNow);
         assert!(verdict.starts_with("allowed"), "{verdict}");
-        assert_eq!(plan, Plan::Retrain);
+        assert_eq!(plan, Plan::AskForRetrain);
         let (_, plan) = check(
             &full,
             Box::new(move |m: &mut ModelState| m.last_retrain = days(7)),
             Severity::High,
             &Action::RetrainNow,
         );
-        assert_eq!(plan, Plan::Retrain);
+        assert_eq!(plan, Plan::AskForRetrain);
+        // With a trainer the host begins it, or a person is asked.
+        let connected = format!("{full}{TRAINER}");
+        let asked = format!("{approval}{TRAINER}");
+        let staged = connected.replace("\"act\"", "\"alert\"");
+        for (config, expected) in [
+            (&connected, Plan::Retrain),
+            (&asked, Plan::Propose(Action::RetrainNow)),
+            (&staged, Plan::Propose(Action::RetrainNow)),
+        ] {
+            assert_eq!(check(config, |_| {}, Severity::High, &Action::RetrainNow).1, expected, "{config}");
+        }
     }
 
     #[test]

@@ -118,10 +118,13 @@ fn follow(
             turn.reconsider();
             turn.tell_what_is_due();
             turn.lives_go_on();
+            turn.runs_go_on();
         }
         Some(Entry::VersionChange(change)) => turn.request(Request::Version(change.clone())),
         Some(Entry::Experiment(change)) => turn.request(Request::Experiment(change.clone())),
         Some(Entry::Approval(answer)) => turn.request(Request::Answer(answer.clone())),
+        Some(Entry::Retrain(change)) => turn.request(Request::Retrain(change.clone())),
+        Some(Entry::Trainer(report)) => turn.request(Request::Trainer(report.clone())),
         Some(Entry::OperatorAct(OperatorAct { act: Act::Review { model }, .. })) => turn.review(model),
         Some(Entry::OperatorAct(OperatorAct { act: Act::PlanRetrains { model }, .. })) => {
             turn.plan_retrains(model);

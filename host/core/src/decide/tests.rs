@@ -365,27 +365,38 @@ fn a_pause_ends_by_itself_or_by_a_person_and_what_is_open_is_asked_about() {
 
 /// A retrain that was decided has not begun: only what a trainer reports restarts the cooldown.
 #[test]
-fn cooldown_begins_with_a_result() {
-    use trimtab_types::TrainerResult;
+fn cooldown_begins_when_the_trainer_does() {
+    use trimtab_types::{RetrainAct, RetrainChange, TrainerEnd, TrainerEvent, TrainerReport};
     let key = ModelKey { tenant: "default".into(), model: "m".into() };
+    let text = "[safeguards.retrain]\nenabled = true\ntenants = [\"*\"]\n[[models]]\nmodel = \"m\"\nretrain = true\n[[trainers]]\nmodel = \"m\"\ncommand = [\"train\"]\n";
     let mut state = State::default();
-    state.model_mut(&key).ask_for_retrain(Timestamp::EPOCH.plus(10));
-    assert_eq!(state.models[&key].last_retrain, None);
-    let mut report = |version: Option<&str>, position| {
-        let result = TrainerResult {
-            model: key.clone(),
-            job: "job-1".into(),
-            version: version.map(str::to_owned),
-            took: 60,
-        };
-        let entry = Entry::TrainerResult(result);
-        let record = Record { position: Position(position), entry, resolves: None };
+    state.configuration = Arc::new(Configuration::parse(text, "test").expect("valid"));
+    let at = Timestamp::EPOCH.plus(10);
+    let mut take = |entry: Entry| {
+        let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };
         step(&mut state, &record, None, &mut Script(fails_on_bad));
-        let model = &state.models[&key];
-        (model.retrain_asked.is_some(), model.last_retrain.is_some())
+        let run = state.registries[&key].runs.last().cloned().expect("a run");
+        (run.id, run.state.name(), state.models[&key].last_retrain.is_some())
     };
-    assert_eq!(report(None, 1), (false, false), "a failed one ends the job, and no cooldown begins");
-    assert_eq!(report(Some("v2"), 2), (false, true));
+    let ask = |at: Timestamp| {
+        let act = RetrainAct::Now;
+        Entry::Retrain(RetrainChange { model: key.clone(), act, actor: "ada".into(), at, reason: String::new() })
+    };
+    let report = |run: &str, event: TrainerEvent| {
+        Entry::Trainer(TrainerReport { model: key.clone(), run: run.to_owned(), at, event })
+    };
+    let failed = || TrainerEvent::Ended {
+        end: TrainerEnd::Failed { why: "there is no such program".into() },
+        took: 0,
+        cost: None,
+        said: String::new(),
+    };
+    let (first, ..) = take(ask(at));
+    assert_eq!(take(report(&first, failed())), (first.clone(), "failed", false), "it has not begun");
+    let (second, ..) = take(ask(at.plus(1)));
+    assert_ne!(first, second);
+    assert_eq!(take(report(&second, TrainerEvent::Started)), (second.clone(), "running", true));
+    assert_eq!(take(report(&second, failed())), (second, "failed", true), "and it stays begun");
 }
 
 /// Takes another set of policies in; who is asked about how many findings.

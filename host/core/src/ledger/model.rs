@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{AlertKind, OperatorAct, PolicyKind, PolicyRef, Stage, Timestamp, TrainerResult};
+use trimtab_types::{AlertKind, OperatorAct, PolicyKind, PolicyRef, Stage, Timestamp};
 
 use crate::lifecycle::{Registry, Version};
 
@@ -42,12 +42,10 @@ pub struct ModelState {
     pub exposure: Exposure,
     /// No prediction below this confidence is served.
     pub minimum_confidence: Option<f64>,
-    /// When the last retrain was allowed to begin.
+    /// When the last retrain began.
     pub last_retrain: Option<Timestamp>,
     /// Until when a retrain is planned to begin.
     pub retrain_planned: Option<Timestamp>,
-    /// The job that is active.
-    pub active_job: Option<String>,
     /// Predictions logged, over all subjects; a model without any is unknown.
     pub predictions: u64,
     /// Resolved predictions, over all subjects.
@@ -87,7 +85,6 @@ impl Default for ModelState {
             minimum_confidence: None,
             last_retrain: None,
             retrain_planned: None,
-            active_job: None,
             predictions: 0,
             resolved: 0,
             samples: 0,
@@ -132,21 +129,18 @@ impl ModelState {
         self.degraded = degraded.map(|(name, _)| name.clone()).collect();
     }
 
-    /// A retrain was decided. It has not begun: only what a trainer reports restarts the cooldown.
+    /// A retrain was decided, and somebody else than the host begins it.
     pub(crate) fn ask_for_retrain(&mut self, at: Timestamp) {
         self.retrain_planned = None;
         self.retrain_asked = Some(at);
     }
 
-    /// A trainer reported. A failed one ends the job, and no cooldown begins.
-    pub(crate) fn reported(&mut self, result: &TrainerResult, at: Timestamp) {
-        self.active_job = None;
+    /// A trainer has begun: the cooldown begins, and rows count anew.
+    pub(crate) fn retrain_began(&mut self, at: Timestamp) {
         self.retrain_asked = None;
-        if result.version.is_some() {
-            self.retrain_planned = None;
-            self.last_retrain = Some(at);
-            self.resolved_at_retrain = self.samples;
-        }
+        self.retrain_planned = None;
+        self.last_retrain = Some(at);
+        self.resolved_at_retrain = self.samples;
     }
 
     /// What a policy's failures about this model have come to; `None`: it answers.

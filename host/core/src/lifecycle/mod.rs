@@ -5,20 +5,49 @@
 mod evidence;
 mod proposals;
 mod registry;
+mod runs;
 mod table;
 #[cfg(test)]
 mod tests;
 mod trials;
 mod versions;
 
-use trimtab_types::{ErrorKind, Move, Refusal, Request, Ruled, Timestamp};
+use trimtab_types::{ErrorKind, ModelKey, Move, Refusal, Request, Ruled, Timestamp};
+
+use crate::{Configuration, config::TrainerRule};
 
 pub use evidence::{Tally, TallyArm};
 pub(crate) use proposals::Put;
 pub use registry::{Registry, Reign, Version};
+pub use runs::run_id;
 pub use table::{Event, cell};
 pub use trials::{Ended, Outcome, Running, Trial};
 pub(crate) use versions::names as protected;
+
+/// What a request depends on besides the registry: the time, and what the operator configured for the model.
+#[derive(Debug, Clone)]
+pub struct Setting<'a> {
+    /// The model's clock.
+    pub now: Timestamp,
+    /// What retrains it.
+    pub trainer: Option<&'a TrainerRule>,
+    /// Which switches keep it from being retrained; each is named.
+    pub off: Vec<String>,
+}
+
+impl<'a> Setting<'a> {
+    /// As a configuration has it.
+    pub fn of(configuration: &'a Configuration, model: &ModelKey, now: Timestamp) -> Self {
+        Self { now, trainer: configuration.trainer(model), off: configuration.retrain_switches_off(model) }
+    }
+}
+
+impl From<Timestamp> for Setting<'_> {
+    /// At a time, where nothing is configured.
+    fn from(now: Timestamp) -> Self {
+        Self { now, trainer: None, off: Vec::new() }
+    }
+}
 
 /// What a request comes to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,16 +76,20 @@ fn no<T>(kind: ErrorKind, problem: impl Into<String>) -> Result<T, Refusal> {
 
 impl Registry {
     /// Does what is asked for, or says why not; then nothing has changed. The revision rises with each change.
-    pub fn take(&mut self, request: &Request, now: Timestamp) -> Ruled {
+    pub fn take<'a>(&mut self, request: &Request, setting: impl Into<Setting<'a>>) -> Ruled {
+        let setting = setting.into();
+        let now = setting.now;
         let seen = match request {
             Request::Version(change) => change.seen,
             Request::Experiment(change) => change.seen,
-            Request::Answer(_) => None,
+            Request::Answer(_) | Request::Retrain(_) | Request::Trainer(_) => None,
         };
         let done = self.expect(seen).and_then(|()| match request {
             Request::Version(change) => self.change_version(change, now),
             Request::Experiment(change) => self.change_trial(change, now),
-            Request::Answer(answer) => self.answer(answer, now),
+            Request::Answer(answer) => self.answer(answer, &setting),
+            Request::Retrain(change) => self.change_retrain(change, &setting),
+            Request::Trainer(report) => self.report(report, &setting),
         });
         self.ruled(done)
     }

@@ -5,7 +5,7 @@ use trimtab_types::{
     ProposalState, Proposed, Refusal, Timestamp,
 };
 
-use super::{Done, no, registry::Registry, trials::Outcome};
+use super::{Done, Setting, no, registry::Registry, trials::Outcome};
 
 /// Answered proposals that are remembered.
 const MOST_ANSWERED: usize = 200;
@@ -45,7 +45,8 @@ impl Registry {
         }
         // A newer one on the same matter takes the place of the older.
         let same = |known: &Proposed| match (known, &what) {
-            (Proposed::Cleanup { .. }, Proposed::Cleanup { .. }) => true,
+            (Proposed::Cleanup { .. }, Proposed::Cleanup { .. })
+            | (Proposed::Retrain { .. }, Proposed::Retrain { .. }) => true,
             (Proposed::Promote { version: a }, Proposed::Promote { version: b })
             | (Proposed::Fraction { version: a, .. }, Proposed::Fraction { version: b, .. }) => a == b,
             (Proposed::Act { version: a, action: x }, Proposed::Act { version: b, action: y }) => {
@@ -115,6 +116,12 @@ impl Registry {
                 }
                 builder
             }
+            // Made of why, and not of the numbers of a finding, which change with each row.
+            Proposed::Retrain { cause } => builder
+                .part(b"retrain")
+                .part(cause.mode.name().as_bytes())
+                .part(cause.by.as_bytes())
+                .part(cause.segment.as_bytes()),
         }
         .finish()
     }
@@ -129,7 +136,8 @@ impl Registry {
     }
 
     /// A person answers.
-    pub(super) fn answer(&mut self, answer: &Approval, now: Timestamp) -> Result<Done, Refusal> {
+    pub(super) fn answer(&mut self, answer: &Approval, setting: &Setting<'_>) -> Result<Done, Refusal> {
+        let now = setting.now;
         let Some(place) = self.proposals.iter().rposition(|known| known.id == answer.proposal) else {
             return no(
                 ErrorKind::NotFound,
@@ -157,7 +165,7 @@ impl Registry {
         }
         // Closed first, so that what it does cannot make it stale.
         self.proposals[place].state = ProposalState::Approved { by: answer.actor.clone(), at: now };
-        let done = self.carry_out(&proposal.what, &answer.only, now);
+        let done = self.carry_out(&proposal, &answer.only, setting);
         if done.is_err() {
             self.proposals[place].state = ProposalState::Open;
         }
@@ -199,8 +207,14 @@ impl Registry {
         Ok(())
     }
 
-    fn carry_out(&mut self, what: &Proposed, only: &[String], now: Timestamp) -> Result<Done, Refusal> {
-        match what {
+    fn carry_out(
+        &mut self,
+        proposal: &Proposal,
+        only: &[String],
+        setting: &Setting<'_>,
+    ) -> Result<Done, Refusal> {
+        let now = setting.now;
+        match &proposal.what {
             Proposed::Promote { version } => self.promote(version, false, now),
             Proposed::Fraction { version, fraction } => self.share_out(version, *fraction),
             Proposed::Act { version, action } => match action {
@@ -219,6 +233,7 @@ impl Registry {
                 other => no(ErrorKind::Refused, format!("{other} cannot be approved")),
             },
             Proposed::Cleanup { plan } => self.clean_up(plan, only, now),
+            Proposed::Retrain { cause } => self.begin_run(&proposal.model, cause.clone(), setting),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Metric, ModelVersion, Proposal, ProposalState, Proposed, Protection, Registration, Schedule, Seconds,
+    Metric, ModelVersion, Proposal, ProposalState, Proposed, Protection, Registration, Run, Schedule, Seconds,
     Stage, Timestamp,
 };
 
@@ -32,6 +32,10 @@ pub struct Registry {
     pub planned: Option<Timestamp>,
     /// When policies were last asked which versions may go.
     pub reviewed: Option<Timestamp>,
+    /// Retrains, oldest first; at most the last one goes on.
+    pub runs: Vec<Run>,
+    /// How many of the newest of them failed, in a row, since a person last looked.
+    pub failed_runs: u32,
 }
 
 /// A version.
@@ -99,7 +103,7 @@ impl Registry {
                     Proposed::Promote { version: about }
                     | Proposed::Fraction { version: about, .. }
                     | Proposed::Act { version: about, .. } => about == version,
-                    Proposed::Cleanup { .. } => false,
+                    Proposed::Cleanup { .. } | Proposed::Retrain { .. } => false,
                 }
         };
         let is_tried = self.trials.contains_key(version) || self.proposals.iter().any(proposed);

@@ -13,7 +13,8 @@ use trimtab_types::{
     Act, Actual, Answer, AppliesTo, Asked, Asking, Baseline, Decision, Digest, DigestBuilder, FailureKind,
     Features, Globs, Mode, OperatorAct, Outcome, PolicyInForce, PolicyKind, PolicyRef, PolicySetEntry,
     Predicted, Prediction, Question, Read, Registration, Reset, Resolution, Rules, Severity, StateChange,
-    Subject, Timestamp, Trade, TrainerResult, VersionAct, VersionChange,
+    RetrainAct, RetrainChange, Subject, Timestamp, Trade, TrainerEnd, TrainerEvent, TrainerReport, VersionAct,
+    VersionChange,
 };
 
 use super::*;
@@ -129,7 +130,7 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
         8 => Just(Event::Tick),
         4 => (model(), 0_u8..8).prop_map(|(model, what)| Event::Act(model, what)),
         1 => any::<bool>().prop_map(Event::Everything),
-        1 => (model(), any::<bool>()).prop_map(|(model, well)| Event::Trained(model, well)),
+        2 => (model(), any::<bool>()).prop_map(|(model, well)| Event::Trained(model, well)),
         1 => model().prop_map(Event::Reset),
         1 => model().prop_map(Event::Baseline),
         2 => (model(), 0_u8..7).prop_map(|(model, what)| Event::Version(model, what)),
@@ -200,13 +201,28 @@ fn story(events: &[(u64, Event)]) -> Vec<Record> {
                 entries.push((Entry::OperatorAct(act), None));
             }
             Event::Trained(model, well) => {
-                let result = TrainerResult {
-                    model: subject(MODELS[*model]).model_key(),
-                    job: "job".into(),
-                    version: well.then(|| "v2".to_owned()),
-                    took: 60,
+                let model = subject(MODELS[*model]).model_key();
+                let change = RetrainChange {
+                    model: model.clone(),
+                    act: RetrainAct::Now,
+                    actor: "ada".into(),
+                    at,
+                    reason: "a test".into(),
                 };
-                entries.push((Entry::TrainerResult(result), None));
+                entries.push((Entry::Retrain(change), None));
+                // Of the run that began now, if one did: where rows were ahead, the report is refused.
+                let run = trimtab_core::lifecycle::run_id(&model, at, 0);
+                let end = if *well {
+                    let registration = Box::new(Registration::default());
+                    TrainerEnd::Trained { version: format!("v{minute}"), registration }
+                } else {
+                    TrainerEnd::Failed { why: "it happens".into() }
+                };
+                let ended = TrainerEvent::Ended { end, took: 60, cost: None, said: String::new() };
+                for event in [TrainerEvent::Started, ended] {
+                    let report = TrainerReport { model: model.clone(), run: run.clone(), at, event };
+                    entries.push((Entry::Trainer(report), None));
+                }
             }
             Event::Reset(model) => {
                 let reset = Reset { subject: subject(MODELS[*model]), detector: None };
@@ -263,7 +279,7 @@ const DECIDING: [&str; 5] = [
     "[[models]]\nmodel = \"*\"\nstage = \"protect\"\n[breaker]\nfailures = 1\npause = \"30m\"\n",
     "[[models]]\nmodel = \"a\"\nstage = \"observe\"\n[[models]]\nmodel = \"*\"\nstage = \"alert\"\n",
     "[alerts]\nminimum = \"low\"\ninterval = \"1h\"\n[[models]]\nmodel = \"*\"\nstage = \"act\"\n",
-    "[safeguards.retrain]\nenabled = true\nminimum-samples = 100\n[[models]]\nmodel = \"*\"\nstage = \"act\"\nretrain = true\n",
+    "[safeguards.retrain]\nenabled = true\ntenants = [\"*\"]\nminimum-samples = 100\ncooldown = \"1d\"\n[[models]]\nmodel = \"*\"\nstage = \"act\"\nretrain = true\n[[trainers]]\nmodel = \"*\"\ncommand = [\"train\"]\nscheduled = true\n",
 ];
 
 fn prepared(config: usize) -> Prepared {
