@@ -16,7 +16,8 @@ pub use calls::{Bucket, PolicyCalls};
 pub use failure::Failure;
 pub use life::{
     AnswerRequest, EndedStatus, ExperimentRequest, ExperimentStatus, Experiments, Proposals, ReignStatus,
-    RouteAnswer, ScheduleStatus, VersionEvent, VersionHistory, VersionRequest, Versions,
+    RetrainRequest, Retrains, RouteAnswer, RunOutput, RunStatus, ScheduleStatus, VersionEvent,
+    VersionHistory, VersionRequest, Versions,
 };
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
 pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Digest, Experiment, ExperimentAct, ModelKey, ModelVersion, Plan, Proposal, Schedule, Timestamp,
-    VersionAct,
+    Digest, Experiment, ExperimentAct, ModelKey, ModelVersion, Plan, Proposal, RetrainAct, Run, Schedule,
+    Timestamp, VersionAct,
 };
 
 /// Somebody does something about a version.
@@ -226,4 +226,70 @@ pub struct ScheduleStatus {
     pub cronjob: Option<serde_json::Value>,
     /// Where the interval is not one of cron's.
     pub note: Option<String>,
+}
+
+/// Somebody does something about retrains of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrainRequest {
+    /// Owner of the model.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Which model.
+    pub model: String,
+    /// What.
+    pub act: RetrainAct,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// When it happened; now where nothing is said.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+}
+
+/// Retrains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retrains {
+    /// Newest first.
+    pub runs: Vec<RunStatus>,
+    /// Of the model that was asked about: when a trainer began last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_retrain: Option<Timestamp>,
+    /// Until when no drift has it retrained again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_until: Option<Timestamp>,
+}
+
+/// How a retrain stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// Of which model.
+    pub model: ModelKey,
+    /// As it is remembered.
+    #[serde(flatten)]
+    pub run: Run,
+    /// How far the trainer is, 0..1, as it said last.
+    pub progress: Option<f64>,
+    /// What it said with that.
+    pub note: Option<String>,
+    /// Whether a process watches the trainer.
+    pub is_watched: bool,
+    /// Whether no retrain of this model is begun until a person says so.
+    pub is_stopped: bool,
+    /// What the trainer said, where one run is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<RunOutput>,
+}
+
+/// What a trainer said, as far as it is kept. Whoever shows it shows text from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOutput {
+    /// All of it, in bytes.
+    pub bytes: u64,
+    /// The beginning.
+    pub head: String,
+    /// The end, without what is in the beginning.
+    pub tail: String,
 }

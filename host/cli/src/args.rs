@@ -3,6 +3,7 @@
 mod alerts;
 mod life;
 mod policy;
+mod retrain;
 mod terms;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -20,6 +21,7 @@ pub(crate) use policy::{
     PolicyNewArgs, PolicyRunArgs, PolicyTestArgs, RollbackArgs, StopArgs,
 };
 
+pub(crate) use retrain::{RetrainArgs, RetrainCommand};
 pub(crate) use terms::{
     ConfidenceArgs, ConfidenceCommand, ExposureArgs, ExposureCommand, ModelArgs, ResumeArgs,
 };
@@ -88,6 +90,9 @@ pub(crate) enum Command {
     Proposals(ProposalsArgs),
     /// Plan which versions may go.
     Cleanup(CleanupArgs),
+    /// Retrain a model now, and show what became of it.
+    #[command(alias = "retrains")]
+    Retrain(RetrainArgs),
     /// Show how often a model is to be retrained.
     Schedule(ScheduleArgs),
     /// May I trade on this model, and how much?

@@ -8,7 +8,7 @@ use std::{
 
 use trimtab_core::{Configuration, config::HostSettings};
 use trimtab_policy::{ChildCompiler, Compiler, Sandbox, SandboxOptions};
-use trimtab_runtime::{Host, HostError, HostOptions};
+use trimtab_runtime::{Host, HostError, HostOptions, Supervisors};
 use trimtab_server::{ExitCode, Failure, Service, client::Client};
 
 use crate::args::Global;
@@ -55,6 +55,8 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
     let configuration = read_configuration(&config)?;
     let policies = policies_directory(data, &configuration);
     let sandbox = sandbox(Some(data.join("cache")), &configuration.host)?;
+    let most = usize::try_from(configuration.host.trainers).unwrap_or(usize::MAX);
+    let supervisors = Supervisors { program: program()?, most };
     let host = Host::open(HostOptions {
         directory: data.to_owned(),
         artifacts: data.join(configuration.host.artifacts.as_deref().unwrap_or("artifacts")),
@@ -68,7 +70,8 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
         HostError::PolicySettings { .. } => in_file(&config, error.into()),
         _ => error.into(),
     })?;
-    Ok(Arc::new(Service::new(host, move || read_configuration(&config))))
+    let service = Service::new(host, move || read_configuration(&config));
+    Ok(Arc::new(service.training_with(supervisors)))
 }
 
 /// A failure that a configuration's file is to blame for.

@@ -20,7 +20,11 @@ use crate::output::Output;
 fn main() -> process::ExitCode {
     // Before anything else of this program has begun: the child that compiles has limits on memory and threads of its own.
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == trimtab_policy::COMPILE) {
+    let first = arguments.next();
+    if first.as_ref().is_some_and(|first| first == trimtab_trainer::SUPERVISE) {
+        return supervise(arguments.next());
+    }
+    if first.is_some_and(|first| first == trimtab_policy::COMPILE) {
         let rest: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
         return code(trimtab_policy::compile_as_child(&rest));
     }
@@ -48,6 +52,18 @@ fn main() -> process::ExitCode {
         Err(failure) => {
             output.failure(&failure);
             code(failure.exit_code)
+        }
+    }
+}
+
+/// The process that watches a trainer. What becomes of it is in the run's folder; what is in the way of watching is printed,
+/// for whoever starts it by hand.
+fn supervise(folder: Option<std::ffi::OsString>) -> process::ExitCode {
+    match trimtab_trainer::supervise(std::path::Path::new(&folder.unwrap_or_default())) {
+        Ok(()) => code(ExitCode::Ok as u8),
+        Err(error) => {
+            eprintln!("error: {error}");
+            code(ExitCode::Broken as u8)
         }
     }
 }
@@ -86,6 +102,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Route(args) => commands::life::route(&global, &args, output).await,
         Command::Proposals(args) => commands::life::proposals(&global, &args, output).await,
         Command::Cleanup(args) => commands::life::cleanup(&global, &args.command, output).await,
+        Command::Retrain(args) => commands::retrain::run(&global, &args.command, output).await,
         Command::Schedule(args) => commands::life::schedule(&global, &args.command, output).await,
         Command::MayTrade(args) => commands::trade::may_trade(&global, &args, output).await,
         Command::Kill(args) => commands::trade::kill(&global, &args, output).await,

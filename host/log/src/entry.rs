@@ -223,10 +223,7 @@ impl Entry {
                 E::Experiment(change) => Some(change.at),
                 E::Retrain(change) => Some(change.at),
                 E::Trainer(report) => Some(report.at),
-                E::Baseline(_)
-                | E::Configuration(_)
-                | E::Reset(_)
-                | E::Redaction(_) => None,
+                E::Baseline(_) | E::Configuration(_) | E::Reset(_) | E::Redaction(_) => None,
             },
         }
     }

@@ -59,6 +59,8 @@ pub struct Host {
     pub(crate) problems: Mutex<Vec<PolicyProblem>>,
     /// Held while something is done about versions, and while their files follow.
     pub(crate) versions: Mutex<()>,
+    /// Supervisors of trainers that this process began; held while trainers follow the registry.
+    pub(crate) training: Mutex<Vec<std::process::Child>>,
     /// Held while what is in force is being changed.
     pub(crate) swap: Mutex<()>,
     thread: Option<JoinHandle<()>>,
@@ -115,6 +117,7 @@ impl Host {
             shared,
             problems: Mutex::default(),
             versions: Mutex::default(),
+            training: Mutex::default(),
             swap: Mutex::default(),
             thread: Some(thread),
             log,

@@ -15,9 +15,11 @@ mod progress;
 mod runner;
 mod snapshot;
 mod stopped;
+mod trainers;
 
 pub use artifacts::Untidy;
 pub use error::HostError;
 pub use host::{Host, HostOptions, note_act};
 pub use policies::would_serve;
 pub use snapshot::Snapshot;
+pub use trainers::{Supervisors, Untrained, Watched};

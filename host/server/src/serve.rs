@@ -32,6 +32,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(60);
 /// Time between two looks at the outbox.
 const DELIVERY: Duration = Duration::from_millis(250);
+/// Time between two looks at trainers.
+const TRAINING: Duration = Duration::from_millis(500);
 /// Time between two looks at the policies directory: a change is in force within half a second.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long requests under way may take once the host is asked to stop.
@@ -111,6 +113,7 @@ pub async fn serve(
     let background = [
         tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
         tokio::spawn(tidying(Arc::clone(&service), stopped.clone())),
+        tokio::spawn(training(Arc::clone(&service), stopped.clone())),
         tokio::spawn(deliveries(Arc::clone(&service), stopped.clone())),
         tokio::spawn(reloads(Arc::clone(&service), hangup, stopped.clone())),
         tokio::spawn(watch_policies(Arc::clone(&service), stopped.clone())),
@@ -222,6 +225,11 @@ async fn ticks(service: Arc<Service>, stopped: watch::Receiver<bool>) {
 /// Has files of versions follow the registry.
 async fn tidying(service: Arc<Service>, stopped: watch::Receiver<bool>) {
     every(TICK, service, stopped, Service::tidy, "artifacts").await;
+}
+
+/// Has trainers follow the registry.
+async fn training(service: Arc<Service>, stopped: watch::Receiver<bool>) {
+    every(TRAINING, service, stopped, Service::train, "trainers").await;
 }
 
 async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {

@@ -90,7 +90,8 @@ fn once(folder: &Folder, order: &Order, attempt: u32) -> Result<(Ended, Said), T
         Err(error) => {
             let said = Said::default();
             let program = order.command.first().map_or("", String::as_str);
-            let why = format!("`{program}` cannot be started: {error}; {attempt} of {} attempts", order.attempts);
+            let why =
+                format!("`{program}` cannot be started: {error}; {attempt} of {} attempts", order.attempts);
             return Ok((over(How::CannotStart(why), Duration::ZERO, &said, 0), said));
         }
     };

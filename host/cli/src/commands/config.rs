@@ -76,7 +76,7 @@ fn settings(configuration: &Configuration, text: &str) -> Vec<Setting> {
     let mut settings = Vec::new();
     let host = serde_json::json!({
         "policies": configuration.host.policies, "listen": configuration.host.listen,
-        "artifacts": configuration.host.artifacts,
+        "artifacts": configuration.host.artifacts, "trainers": configuration.host.trainers,
     });
     flatten("host", &host, &mut |key, value| settings.push((key, value)));
     let http = serde_json::json!({ "hosts": configuration.http.hosts });

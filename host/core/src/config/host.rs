@@ -17,6 +17,8 @@ pub struct HostSettings {
     pub artifacts: Option<String>,
     /// Address on loopback to serve HTTP on, besides the local socket.
     pub listen: Option<String>,
+    /// Trainers that run at the same time.
+    pub trainers: u32,
     /// Processor time that compiling one policy may take, in whole seconds; it counts from the next start.
     pub compile_time: Time,
     /// Memory that it may take; the same.
@@ -30,6 +32,7 @@ impl Default for HostSettings {
             policies: None,
             artifacts: None,
             listen: None,
+            trainers: 1,
             compile_time: Time(Duration::from_secs(60)),
             compile_memory: Size(1 << 30),
         }

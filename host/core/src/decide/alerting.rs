@@ -207,7 +207,16 @@ impl Turn<'_> {
         findings.truncate(FINDINGS_SHOWN);
         let id = DigestBuilder::new("alert").part(decision.as_bytes()).part(b"retrain").id('a');
         let occasion = Occasion::Firing;
-        self.tell(Telling { id, subject, occasion, severity, started: now, findings, reason, actions: Vec::new() });
+        self.tell(Telling {
+            id,
+            subject,
+            occasion,
+            severity,
+            started: now,
+            findings,
+            reason,
+            actions: Vec::new(),
+        });
     }
 
     fn group(&self, model: &ModelKey, key: &GroupKey) -> AlertGroup {

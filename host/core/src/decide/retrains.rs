@@ -86,7 +86,11 @@ impl Turn<'_> {
     pub(super) fn runs_go_on(&mut self) {
         let mut models: Vec<ModelKey> = self.state.registries.keys().cloned().collect();
         models.extend(
-            self.state.models.iter().filter(|(_, known)| known.retrain_planned.is_some()).map(|(key, _)| key.clone()),
+            self.state
+                .models
+                .iter()
+                .filter(|(_, known)| known.retrain_planned.is_some())
+                .map(|(key, _)| key.clone()),
         );
         models.sort();
         models.dedup();
@@ -122,20 +126,25 @@ impl Turn<'_> {
         let now = self.state.now(model);
         let setting = Setting::of(configuration, model, now);
         let registry = self.state.registries.get(model);
-        let free = registry.map_or_else(|| setting.off.is_empty(), |known| known.in_the_way(&setting).is_empty());
+        let free =
+            registry.map_or_else(|| setting.off.is_empty(), |known| known.in_the_way(&setting).is_empty());
         if !free {
             return None;
         }
         let known = self.state.models.get(model);
         if let Some(until) = known.and_then(|known| known.retrain_planned).filter(|until| now >= *until) {
-            return Some(("plan".to_owned(), format!("it was planned to begin until {}", until.for_people())));
+            return Some((
+                "plan".to_owned(),
+                format!("it was planned to begin until {}", until.for_people()),
+            ));
         }
         let (planned, schedule) = registry?.schedule.as_ref()?;
         // What failed is not begun at every tick, but when it is due again.
         let tried = registry.and_then(|registry| registry.runs.last()).map(|run| run.asked);
         let last = known.and_then(|known| known.last_retrain).max(tried).unwrap_or(*planned);
         let every = u64::from(schedule.every);
-        (now.since(last) >= every)
-            .then(|| ("schedule".to_owned(), format!("every {}: {}", format_duration(every), schedule.reason)))
+        (now.since(last) >= every).then(|| {
+            ("schedule".to_owned(), format!("every {}: {}", format_duration(every), schedule.reason))
+        })
     }
 }

@@ -263,9 +263,8 @@ fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verd
         let reasons = unstaged.into_iter().chain(reasons).collect();
         return (Verdict::Refused { reasons }, Plan::Nothing);
     }
-    let waits = unstaged.or_else(|| {
-        rules.approval.then(|| "`safeguards.retrain.approval` asks for a person".to_owned())
-    });
+    let waits = unstaged
+        .or_else(|| rules.approval.then(|| "`safeguards.retrain.approval` asks for a person".to_owned()));
     match waits {
         Some(why) if is_connected => (Verdict::Waits { why }, Plan::Propose(Action::RetrainNow)),
         Some(why) => (Verdict::Waits { why: format!("{why}; no trainer is configured") }, Plan::Nothing),

@@ -380,7 +380,13 @@ fn cooldown_begins_when_the_trainer_does() {
     };
     let ask = |at: Timestamp| {
         let act = RetrainAct::Now;
-        Entry::Retrain(RetrainChange { model: key.clone(), act, actor: "ada".into(), at, reason: String::new() })
+        Entry::Retrain(RetrainChange {
+            model: key.clone(),
+            act,
+            actor: "ada".into(),
+            at,
+            reason: String::new(),
+        })
     };
     let report = |run: &str, event: TrainerEvent| {
         Entry::Trainer(TrainerReport { model: key.clone(), run: run.to_owned(), at, event })

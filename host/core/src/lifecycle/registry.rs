@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Metric, ModelVersion, Proposal, ProposalState, Proposed, Protection, Registration, Run, Schedule, Seconds,
-    Stage, Timestamp,
+    Metric, ModelVersion, Proposal, ProposalState, Proposed, Protection, Registration, Run, Schedule,
+    Seconds, Stage, Timestamp,
 };
 
 use super::trials::{Ended, Trial};

@@ -154,11 +154,7 @@ impl Registry {
     }
 
     /// A trainer reports. What it brings is registered, held against the validation, and tried as is configured.
-    pub(super) fn report(
-        &mut self,
-        report: &TrainerReport,
-        setting: &Setting<'_>,
-    ) -> Result<Done, Refusal> {
+    pub(super) fn report(&mut self, report: &TrainerReport, setting: &Setting<'_>) -> Result<Done, Refusal> {
         let id = &report.run;
         let Some(place) = self.runs.iter().rposition(|run| run.id == *id) else {
             return no(ErrorKind::NotFound, format!("there is no run `{id}` of this model"));
@@ -211,9 +207,7 @@ impl Registry {
             TrainerEnd::Failed { why } => over(RunState::Failed, why),
             TrainerEnd::TimedOut { why } => over(RunState::TimedOut, why),
             TrainerEnd::Cancelled => over(RunState::Cancelled, "a person ended it"),
-            TrainerEnd::Lost => {
-                over(RunState::Lost, "what watched the trainer is gone, and left no result")
-            }
+            TrainerEnd::Lost => over(RunState::Lost, "what watched the trainer is gone, and left no result"),
             TrainerEnd::Trained { version, registration } => {
                 if self.versions.contains_key(version) {
                     let why = format!(
@@ -302,7 +296,15 @@ impl Registry {
             let can_drop = Metric::from_name(&metric.name).is_some_and(Metric::can_drop);
             if let Some(before) = of_champion.filter(|_| can_drop) {
                 let ok = metric.estimate.value >= before - rules.below_champion;
-                note(ok, format!("{} {} (champion {})", metric.name, number(metric.estimate.value), number(before)));
+                note(
+                    ok,
+                    format!(
+                        "{} {} (champion {})",
+                        metric.name,
+                        number(metric.estimate.value),
+                        number(before)
+                    ),
+                );
             }
         }
         if failed.is_empty() {

@@ -156,7 +156,13 @@ impl Registry {
         }
     }
 
-    pub(super) fn start(&mut self, model: &ModelKey, name: &str, plan: &Plan, now: Timestamp) -> Result<Done, Refusal> {
+    pub(super) fn start(
+        &mut self,
+        model: &ModelKey,
+        name: &str,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<Done, Refusal> {
         let event = if plan.design == Design::Shadow { Event::StartShadow } else { Event::StartServing };
         let (from, to) = self.led(name, event)?;
         let Some(champion) = self.champion().map(str::to_owned) else {

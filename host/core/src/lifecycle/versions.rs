@@ -39,7 +39,12 @@ impl Registry {
         }
     }
 
-    pub(super) fn register(&mut self, name: &str, given: &Registration, now: Timestamp) -> Result<Done, Refusal> {
+    pub(super) fn register(
+        &mut self,
+        name: &str,
+        given: &Registration,
+        now: Timestamp,
+    ) -> Result<Done, Refusal> {
         if let Some(known) = self.versions.get(name) {
             return match known {
                 known if known.purged => no(

@@ -12,8 +12,8 @@ use trimtab_core::{
 use trimtab_types::{
     Act, Actual, Answer, AppliesTo, Asked, Asking, Baseline, Decision, Digest, DigestBuilder, FailureKind,
     Features, Globs, Mode, OperatorAct, Outcome, PolicyInForce, PolicyKind, PolicyRef, PolicySetEntry,
-    Predicted, Prediction, Question, Read, Registration, Reset, Resolution, Rules, Severity, StateChange,
-    RetrainAct, RetrainChange, Subject, Timestamp, Trade, TrainerEnd, TrainerEvent, TrainerReport, VersionAct,
+    Predicted, Prediction, Question, Read, Registration, Reset, Resolution, RetrainAct, RetrainChange, Rules,
+    Severity, StateChange, Subject, Timestamp, Trade, TrainerEnd, TrainerEvent, TrainerReport, VersionAct,
     VersionChange,
 };
 

@@ -2,6 +2,8 @@
 //! it is now, so that a refusal is answered at once and written nowhere; what is written is judged again where it stands in the
 //! log, and that is what is answered.
 
+use std::sync::Arc;
+
 use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
@@ -9,19 +11,18 @@ use axum::{
 use serde::Deserialize;
 use trimtab_api::{
     AnswerRequest, EndedStatus, ExperimentRequest, ExperimentStatus, Experiments, Failure, Proposals,
-    ReignStatus, RouteAnswer, ScheduleStatus, VersionEvent, VersionHistory, VersionRequest, Versions,
-    rows::parse_row,
+    ReignStatus, RouteAnswer, VersionEvent, VersionHistory, VersionRequest, Versions, rows::parse_row,
 };
 use trimtab_core::{
     decide,
-    lifecycle::{Registry, Running},
+    lifecycle::{Registry, Running, Setting},
 };
 use trimtab_log::{Listing, Reader as _, decision_of};
 use trimtab_route::{Share, Table};
 use trimtab_runtime::Snapshot;
 use trimtab_types::{
     Approval, DecisionRecord, Entry, ErrorKind, ExperimentChange, ModelKey, ProposalState, Question, Refusal,
-    Request, Ruled, Seconds, Stage, Timestamp, VersionAct, VersionChange,
+    Request, Ruled, Stage, Timestamp, VersionAct, VersionChange,
 };
 
 use super::{
@@ -34,8 +35,6 @@ use crate::clock;
 const MOST_EVENTS: u32 = 10_000;
 /// Longest reason, in bytes.
 const LONGEST_REASON: usize = 4_096;
-const HOUR: u32 = 3_600;
-const DAY: u32 = 86_400;
 
 pub(super) async fn change_version(
     State(service): Shared,
@@ -115,7 +114,11 @@ pub(super) async fn answer(State(service): Shared, body: Result<Bytes, BytesReje
 }
 
 /// When somebody does something: as was said, or now. What has not happened yet cannot be told.
-fn when(said: Option<Timestamp>, snapshot: &Snapshot, model: &ModelKey) -> Result<Timestamp, Failure> {
+pub(super) fn when(
+    said: Option<Timestamp>,
+    snapshot: &Snapshot,
+    model: &ModelKey,
+) -> Result<Timestamp, Failure> {
     let now = now_of(snapshot, model);
     match said {
         Some(said) if said > now.max(clock::now()) => {
@@ -126,7 +129,7 @@ fn when(said: Option<Timestamp>, snapshot: &Snapshot, model: &ModelKey) -> Resul
 }
 
 /// A reason is kept with everything that comes of it, so it is bounded.
-fn brief(reason: &str) -> Result<(), Failure> {
+pub(super) fn brief(reason: &str) -> Result<(), Failure> {
     if reason.len() > LONGEST_REASON {
         let problem = format!("reason: has {} bytes; at most {LONGEST_REASON} are kept", reason.len());
         return Err(Failure::invalid(problem));
@@ -135,13 +138,20 @@ fn brief(reason: &str) -> Result<(), Failure> {
 }
 
 /// Has something done, unless the registry refuses it as it is now. Says what came of it.
-fn done(service: &Service, model: &ModelKey, request: &Request, entry: Entry) -> Result<Ruled, Failure> {
+pub(super) fn done(
+    service: &Service,
+    model: &ModelKey,
+    request: &Request,
+    entry: Entry,
+) -> Result<Ruled, Failure> {
     let snapshot = service.host.snapshot();
     let mut registry = registry(&snapshot, model).cloned().unwrap_or_default();
     let before = registry.revision;
     let at = entry.time().unwrap_or_else(clock::now);
     let clock = snapshot.log_of(model).map_or(at, |state| state.clock(model).max(at));
-    let ruled = ruled(registry.take(request, clock))?;
+    let configuration = Arc::clone(&snapshot.standing().configuration);
+    let setting = Setting::of(&configuration, model, clock);
+    let ruled = ruled(registry.take(request, setting))?;
     if ruled.revision == before {
         return Ok(ruled);
     }
@@ -207,7 +217,7 @@ fn registries(snapshot: &Snapshot) -> impl Iterator<Item = (&ModelKey, &Registry
 }
 
 /// A model that is known by a row or a version.
-fn known<'a>(snapshot: &'a Snapshot, model: &ModelKey) -> Result<Option<&'a Registry>, Failure> {
+pub(super) fn known<'a>(snapshot: &'a Snapshot, model: &ModelKey) -> Result<Option<&'a Registry>, Failure> {
     let registry = registry(snapshot, model);
     if registry.is_none() && snapshot.model(model).is_none() {
         return Err(Failure::missing(format!(
@@ -436,77 +446,4 @@ pub(super) async fn route(State(service): Shared, Query(query): Query<RouteQuery
 
 pub(super) async fn routes(State(service): Shared, Query(query): Query<ModelQuery>) -> Answer<Table> {
     Ok(Reply(table(&service.host.snapshot(), &model_key(query.tenant, query.model))?))
-}
-
-pub(super) async fn schedule(
-    State(service): Shared,
-    Query(query): Query<ModelQuery>,
-) -> Answer<ScheduleStatus> {
-    let model = model_key(query.tenant, query.model);
-    blocking(service, move |service| {
-        service.host.settle()?;
-        let snapshot = service.host.snapshot();
-        let planned = known(&snapshot, &model)?.and_then(|registry| registry.schedule.clone());
-        let Some((at, schedule)) = planned else {
-            return Ok(Reply(ScheduleStatus { schedule: None, planned: None, cronjob: None, note: None }));
-        };
-        let (cron, note) = cron(schedule.every);
-        let cronjob = serde_json::json!({ "spec": { "schedule": cron, "concurrencyPolicy": "Forbid" } });
-        Ok(Reply(ScheduleStatus {
-            schedule: Some(schedule),
-            planned: Some(at),
-            cronjob: Some(cronjob),
-            note,
-        }))
-    })
-    .await
-}
-
-/// A schedule of cron that is no rarer than an interval, and what differs.
-fn cron(every: Seconds) -> (String, Option<String>) {
-    let hours = every / HOUR;
-    let (schedule, really) = match every {
-        every if every >= 7 * DAY => ("0 2 * * 0".to_owned(), 7 * DAY),
-        every if every >= DAY => ("0 2 * * *".to_owned(), DAY),
-        every if every >= HOUR => {
-            // Only divisors of a day come at equal distances.
-            let hours =
-                [1, 2, 3, 4, 6, 8, 12].into_iter().rev().find(|divisor| *divisor <= hours).unwrap_or(1);
-            let schedule = if hours == 1 { "0 * * * *".to_owned() } else { format!("0 */{hours} * * *") };
-            (schedule, hours * HOUR)
-        }
-        every => {
-            let minutes = [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30];
-            let minutes = minutes.into_iter().rev().find(|divisor| *divisor <= every / 60).unwrap_or(1);
-            (format!("*/{minutes} * * * *"), minutes * 60)
-        }
-    };
-    let spelled = |seconds: Seconds| trimtab_types::format_duration(u64::from(seconds));
-    let note = (really != every).then(|| {
-        format!("cron has no such interval: every {} instead of every {}", spelled(really), spelled(every))
-    });
-    (schedule, note)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The three that the volatility rule uses are cron's own; others are rounded down, and that is said.
-    #[test]
-    fn a_schedule_is_one_of_crons() {
-        for (every, schedule, is_exact) in [
-            (6 * HOUR, "0 */6 * * *", true),
-            (DAY, "0 2 * * *", true),
-            (7 * DAY, "0 2 * * 0", true),
-            (5 * HOUR, "0 */4 * * *", false),
-            (36 * HOUR, "0 2 * * *", false),
-            (600, "*/10 * * * *", true),
-            (30 * DAY, "0 2 * * 0", false),
-            (30, "*/1 * * * *", false),
-        ] {
-            let (found, note) = cron(every);
-            assert_eq!((found.as_str(), note.is_none()), (schedule, is_exact), "{every}");
-        }
-    }
 }

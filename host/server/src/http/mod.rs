@@ -10,6 +10,7 @@ mod lists;
 mod metrics;
 mod policies;
 mod questions;
+mod retrains;
 mod rows;
 mod service;
 mod status;
@@ -62,7 +63,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/proposals/answer", post(life::answer))
         .route("/v1/route", get(life::route))
         .route("/v1/routes", get(life::routes))
-        .route("/v1/schedule", get(life::schedule))
+        .route("/v1/schedule", get(retrains::schedule))
+        .route("/v1/retrains", get(retrains::retrains).post(retrains::change_retrain))
         .route("/v1/status", get(status::status))
         .route("/v1/check", get(check::check))
         .route("/v1/findings", get(lists::findings))

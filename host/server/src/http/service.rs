@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 use trimtab_api::{Failure, PolicyProblem};
 use trimtab_core::Configuration;
-use trimtab_runtime::Host;
+use trimtab_runtime::{Host, Supervisors};
 use trimtab_sqlite::LogsReader;
 use trimtab_types::ErrorKind;
 
@@ -34,6 +34,8 @@ pub struct Service {
     pub(super) row_requests: Semaphore,
     /// What was refused before it was looked at.
     pub(crate) denied: Denied,
+    /// What runs trainers; `None`: nothing is retrained here, as in a backtest.
+    supervisors: Option<Supervisors>,
     reload: Box<dyn Fn() -> Result<Configuration, Failure> + Send + Sync>,
 }
 
@@ -48,8 +50,23 @@ impl Service {
             readers: Mutex::default(),
             row_requests: Semaphore::new(ROW_REQUESTS),
             denied: Denied::default(),
+            supervisors: None,
             reload: Box::new(reload),
         }
+    }
+
+    /// The same, with what runs trainers.
+    pub fn training_with(self, supervisors: Supervisors) -> Self {
+        Self { supervisors: Some(supervisors), ..self }
+    }
+
+    /// Has trainers follow the registry; what cannot be done is said, and tried again the next time.
+    pub fn train(&self) -> Result<(), Failure> {
+        let Some(supervisors) = &self.supervisors else { return Ok(()) };
+        for untrained in self.host.train(supervisors, clock::now())? {
+            tracing::error!("{untrained}");
+        }
+        Ok(())
     }
 
     /// The host.
