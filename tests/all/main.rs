@@ -25,6 +25,7 @@ mod life;
 mod output;
 mod policies;
 mod requests;
+mod retrain;
 mod serving;
 mod storage;
 mod support;

@@ -14,8 +14,8 @@ use trimtab_trainer::{
     Brought, Ended, Folder, How, LARGEST_RESULT, Order, Progress, SUPERVISE, TrainerError, read_result,
 };
 use trimtab_types::{
-    Baseline, Entry, ModelKey, Registration, Run, RunState, Seconds, Subject, Timestamp, TrainerEnd,
-    TrainerEvent, TrainerReport, VersionAct, VersionChange,
+    Baseline, Entry, ModelKey, Registration, RetrainMode, Run, RunState, Seconds, Subject, Timestamp,
+    TrainerEnd, TrainerEvent, TrainerReport, VersionAct, VersionChange,
 };
 
 use crate::{Host, HostError, progress::lock};
@@ -24,7 +24,7 @@ use crate::{Host, HostError, progress::lock};
 const RUNS: &str = "runs";
 /// The findings that are open, for the trainer.
 const FINDINGS: &str = "findings.json";
-/// A run that nobody began for so long is not begun any more, in seconds.
+/// What is older than this is history, in seconds.
 const WAITS: u64 = 86_400;
 
 /// What runs trainers.
@@ -101,10 +101,13 @@ impl Host {
                     Ok(Look::Busy) => busy += 1,
                     Ok(Look::Over) => {}
                     Ok(Look::New) if run.cancelled_by.is_some() => {
-                        report(ended(TrainerEnd::Cancelled, 0, None, String::new()), None);
+                        report(cancelled("a person ended it before it began"), None);
                     }
-                    Ok(Look::New) if now.since(run.asked) < WAITS => new.push((state, model, run)),
-                    Ok(Look::New) => {}
+                    Ok(Look::New) if is_history(state, model, run, now) => {
+                        let why = "what it is about is older than a day: history that is imported begins no trainer";
+                        report(cancelled(why), None);
+                    }
+                    Ok(Look::New) => new.push((state, model, run)),
                     Ok(Look::Unwatched(folder)) => {
                         busy += 1;
                         children.extend(supervise(supervisors, folder.path()));
@@ -115,7 +118,7 @@ impl Host {
                 }
             }
         }
-        let is_scheduled = |run: &Run| run.cause.mode == trimtab_types::RetrainMode::Scheduled;
+        let is_scheduled = |run: &Run| run.cause.mode == RetrainMode::Scheduled;
         new.sort_by_key(|(_, _, run)| (is_scheduled(run), run.asked));
         for (state, model, run) in new.into_iter().take(supervisors.most.saturating_sub(busy)) {
             let Some(trainer) = snapshot.standing().configuration.trainer(model) else { continue };
@@ -217,7 +220,9 @@ impl Host {
             How::Signal(signal) => failed(&format!("it was ended by signal {signal}")),
             How::CannotStart(why) => failed(why),
             How::TimedOut(why) => (ended(TrainerEnd::TimedOut { why: why.clone() }, None), None),
-            How::Cancelled => (ended(TrainerEnd::Cancelled, None), None),
+            How::Cancelled => {
+                (ended(TrainerEnd::Cancelled { why: "a person ended it".to_owned() }, None), None)
+            }
         }
     }
 
@@ -345,6 +350,17 @@ fn supervise(supervisors: &Supervisors, path: &Path) -> Option<Child> {
 fn ended(end: TrainerEnd, took: u64, cost: Option<f64>, said: String) -> TrainerEvent {
     let took = Seconds::try_from(took).unwrap_or(Seconds::MAX);
     TrainerEvent::Ended { end, took, cost: cost.filter(|cost| cost.is_finite()), said }
+}
+
+fn cancelled(why: &str) -> TrainerEvent {
+    ended(TrainerEnd::Cancelled { why: why.to_owned() }, 0, None, String::new())
+}
+
+/// Whether a run is about what happened long ago by the wall clock: it was asked for then, or for the drift of rows of then.
+fn is_history(state: &State, model: &ModelKey, run: &Run, now: Timestamp) -> bool {
+    let newest = state.subjects_of(model).filter_map(|(_, known)| known.newest).max();
+    let is_old = |at: Timestamp| now.since(at) >= WAITS;
+    is_old(run.waits) || (run.cause.mode == RetrainMode::Emergency && newest.is_some_and(is_old))
 }
 
 /// The beginning of a text that may hold anything.

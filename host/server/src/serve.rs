@@ -109,6 +109,11 @@ pub async fn serve(
     let path = socket_path(service.host().directory());
     let unix = bind(&path)?;
     let bound = tcp.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+    // What history left of retrains is settled before the clock moves.
+    let trained = Arc::clone(&service);
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || trained.train()).await {
+        tracing::error!("trainers: {error}");
+    }
     let (stop, stopped) = watch::channel(false);
     let background = [
         tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),

@@ -18,6 +18,9 @@ pub struct RetrainChange {
     pub actor: String,
     /// When.
     pub at: Timestamp,
+    /// When by the wall clock, which is ahead where only history was imported: a run waits for a trainer from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall: Option<Timestamp>,
     /// Why, in the actor's words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -114,8 +117,11 @@ pub enum TrainerEnd {
         /// Which limit.
         why: String,
     },
-    /// A person ended it.
-    Cancelled,
+    /// A person ended it, or what it was about is history.
+    Cancelled {
+        /// Why.
+        why: String,
+    },
     /// What watched it is gone, and it said nothing.
     Lost,
 }
@@ -177,6 +183,8 @@ pub struct Run {
     pub state: RunState,
     /// When it was asked for.
     pub asked: Timestamp,
+    /// Since when it waits for a trainer: a person's by the wall clock. Drifts of history that is imported begin nothing.
+    pub waits: Timestamp,
     /// When the trainer began.
     pub started: Option<Timestamp>,
     /// When it was over.

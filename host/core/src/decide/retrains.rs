@@ -15,9 +15,10 @@ impl Turn<'_> {
     /// A run begins as soon as a trainer is free.
     pub(super) fn begin_retrain(&mut self, model: &ModelKey, cause: RetrainCause) -> Verdict {
         let configuration = Arc::clone(&self.state.configuration);
-        let setting = Setting::of(&configuration, model, self.state.now(model));
+        let now = self.state.now(model);
+        let setting = Setting::of(&configuration, model, now);
         let registry = self.state.registry_mut(model);
-        let done = registry.begin_run(model, cause, &setting);
+        let done = registry.begin_run(model, cause, now, &setting);
         let ruled = registry.ruled(done);
         match ruled.refusal {
             None => {

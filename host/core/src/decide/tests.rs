@@ -385,6 +385,7 @@ fn cooldown_begins_when_the_trainer_does() {
             act,
             actor: "ada".into(),
             at,
+            wall: None,
             reason: String::new(),
         })
     };

@@ -233,7 +233,7 @@ impl Registry {
                 other => no(ErrorKind::Refused, format!("{other} cannot be approved")),
             },
             Proposed::Cleanup { plan } => self.clean_up(plan, only, now),
-            Proposed::Retrain { cause } => self.begin_run(&proposal.model, cause.clone(), setting),
+            Proposed::Retrain { cause } => self.begin_run(&proposal.model, cause.clone(), now, setting),
         }
     }
 

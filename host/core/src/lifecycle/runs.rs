@@ -14,8 +14,8 @@ use crate::{
 
 /// Runs of a model that are remembered.
 const MOST_RUNS: usize = 200;
-/// A run that no trainer takes for so long is over, in seconds.
-const WAITS: u64 = 86_400;
+/// A run that no trainer takes for so long is over, in seconds. Whoever runs trainers begins none for half of it.
+const WAITS: u64 = 2 * 86_400;
 /// After so many failures in a row nothing is begun until a person says so.
 const FAILURES: u32 = 3;
 
@@ -68,7 +68,8 @@ impl Registry {
                     threshold: None,
                     segment: String::new(),
                 };
-                self.begin_run(&change.model, cause, setting)
+                let waits = change.wall.unwrap_or(setting.now).max(setting.now);
+                self.begin_run(&change.model, cause, waits, setting)
             }
             RetrainAct::Cancel { run } => self.cancel(run, &change.actor),
             RetrainAct::CloseBreaker if self.failed_runs == 0 => {
@@ -86,6 +87,7 @@ impl Registry {
         &mut self,
         model: &ModelKey,
         cause: RetrainCause,
+        waits: Timestamp,
         setting: &Setting<'_>,
     ) -> Result<Done, Refusal> {
         let mut reasons = self.in_the_way(setting);
@@ -111,6 +113,7 @@ impl Registry {
             champion: self.champion().map(str::to_owned),
             state: RunState::Starting,
             asked: setting.now,
+            waits,
             started: None,
             ended: None,
             took: 0,
@@ -144,12 +147,12 @@ impl Registry {
     /// Runs that no trainer took in time are over. Says which.
     pub(crate) fn expire_run(&mut self, now: Timestamp) -> Option<Run> {
         let run = self.runs.last_mut().filter(|run| run.state == RunState::Starting)?;
-        if now.since(run.asked) < WAITS {
+        if now.since(run.waits) < WAITS {
             return None;
         }
         run.state = RunState::Expired;
         run.ended = Some(now);
-        run.says = "no trainer took it within a day".to_owned();
+        run.says = "no trainer took it within two days".to_owned();
         Some(run.clone())
     }
 
@@ -206,7 +209,7 @@ impl Registry {
             TrainerEnd::NoModel => over(RunState::NoModel, "nothing better was found"),
             TrainerEnd::Failed { why } => over(RunState::Failed, why),
             TrainerEnd::TimedOut { why } => over(RunState::TimedOut, why),
-            TrainerEnd::Cancelled => over(RunState::Cancelled, "a person ended it"),
+            TrainerEnd::Cancelled { why } => over(RunState::Cancelled, why),
             TrainerEnd::Lost => over(RunState::Lost, "what watched the trainer is gone, and left no result"),
             TrainerEnd::Trained { version, registration } => {
                 if self.versions.contains_key(version) {

@@ -207,6 +207,7 @@ fn story(events: &[(u64, Event)]) -> Vec<Record> {
                     act: RetrainAct::Now,
                     actor: "ada".into(),
                     at,
+                    wall: None,
                     reason: "a test".into(),
                 };
                 entries.push((Entry::Retrain(change), None));

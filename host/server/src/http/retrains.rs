@@ -14,6 +14,7 @@ use super::{
     questions::{ModelQuery, model_key, require_actor, text},
     service::{Answer, Query, Reply, Service, Shared, blocking},
 };
+use crate::clock;
 
 const HOUR: u32 = 3_600;
 const DAY: u32 = 86_400;
@@ -31,7 +32,7 @@ pub(super) async fn change_retrain(
     blocking(service, move |service| {
         service.host.settle()?;
         let at = when(at, &service.host.snapshot(), &model)?;
-        let change = RetrainChange { model: model.clone(), act, actor, at, reason };
+        let change = RetrainChange { model: model.clone(), act, actor, at, wall: Some(clock::now()), reason };
         change.validate()?;
         known(&service.host.snapshot(), &model)?;
         let entry = Entry::Retrain(change.clone());
