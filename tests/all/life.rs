@@ -374,3 +374,57 @@ fn a_schedule_is_what_a_policy_says() {
     assert_eq!(patch, json!({ "spec": { "schedule": "0 2 * * 0", "concurrencyPolicy": "Forbid" } }));
     scratch.verify();
 }
+
+/// Each experiment has a tally of its own: neither another design nor a restart brings back what was counted before.
+#[test]
+fn an_experiment_counts_from_its_own_beginning() {
+    let scratch = two_versions("");
+    let samples = |scratch: &Scratch| {
+        let report = scratch.json(&["experiment", "report", "m"]);
+        let running = report["running"].as_array().expect("a list");
+        running.first().map(|status| status["experiment"]["challenger"]["samples"].as_u64().expect("a count"))
+    };
+    scratch.run(&["experiment", "start", "m", "v2", "--shadow"]).expect(0);
+    import(&scratch, 300, 600, &[("v1", 0.7), ("v2", 0.7)]);
+    assert_eq!(samples(&scratch), Some(300));
+    scratch.run(&["experiment", "start", "m", "v2", "--canary"]).expect(0);
+    assert_eq!(samples(&scratch), Some(0), "a canary is another experiment");
+    import(&scratch, 600, 700, &[("v1", 0.7), ("v2", 0.7)]);
+    assert_eq!(samples(&scratch), Some(100));
+    // An orderly end leaves a checkpoint.
+    assert_eq!(scratch.serve().stop(), Some(0));
+    assert_eq!(samples(&scratch), Some(100), "as it was before the restart");
+    scratch.run(&["experiment", "stop", "m", "v2"]).expect(0);
+    assert_eq!(scratch.serve().stop(), Some(0));
+    assert_eq!(samples(&scratch), None);
+    scratch.run(&["experiment", "start", "m", "v2", "--canary"]).expect(0);
+    assert_eq!(samples(&scratch), Some(0), "what had ended does not come back");
+    scratch.verify();
+}
+
+/// Whoever puts other files where a deleted version's were keeps them.
+#[test]
+fn files_that_nobody_registered_stay_where_they_are() {
+    let scratch = two_versions("[cleanup]\ngrace = \"1s\"\n");
+    let root = scratch.data().join("artifacts");
+    std::fs::create_dir_all(&root).expect("makes");
+    std::fs::write(root.join("c1.bin"), b"one").expect("writes");
+    scratch
+        .run(&["model", "register", "m", "c1", "--artifact", "c1.bin", "--metric", "accuracy=0.5"])
+        .expect(0);
+    for n in 1..=8 {
+        let accuracy = format!("accuracy=0.6{n}");
+        scratch.run(&["model", "register", "m", &format!("d{n}"), "--metric", &accuracy]).expect(0);
+    }
+    std::fs::write(root.join("c1.bin"), b"somebody else's").expect("writes");
+    scratch.run(&["cleanup", "plan", "m"]).expect(1).prints(&["c1"]);
+    let plan = &open(&scratch)[0];
+    scratch
+        .run(&["proposals", "approve", text(plan, "id"), "--hash", text(plan, "shown"), "--only", "c1"])
+        .expect(0);
+    assert_eq!(std::fs::read(root.join("c1.bin")).expect("still there"), b"somebody else's");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    assert_eq!(scratch.serve().stop(), Some(0));
+    assert_eq!(std::fs::read(root.join("c1.bin")).expect("still there"), b"somebody else's");
+    scratch.verify();
+}

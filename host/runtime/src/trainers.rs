@@ -80,7 +80,7 @@ impl Host {
         // Those that have ended are taken notice of.
         children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         let has_runs = |state: &State| state.registries.values().any(|known| known.active_run().is_some());
-        if !self.snapshot().states().any(|state| has_runs(state)) {
+        if !self.snapshot().states().any(has_runs) {
             return Ok(Vec::new());
         }
         // What was reported the last time is known from here on.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Invalid, ModelKey, Registration, Seconds, Timestamp, subject::check_name};
 
 /// Bytes of what a trainer said at its end that are kept in the log.
-pub const MOST_SAID: usize = 4_096;
+pub const MOST_SAID: usize = 1_024;
 
 /// Something is done about retrains of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

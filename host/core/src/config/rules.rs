@@ -21,7 +21,7 @@ pub struct ModelRule {
     /// How far a decision may go.
     #[serde(default)]
     pub stage: ReleaseStage,
-    /// The model's own switch for retrains that a drift triggers.
+    /// The model's own switch for retrains.
     #[serde(default)]
     pub retrain: bool,
     /// Accuracy that pure chance gives; where nothing is said, by the classes of the newest rows.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Runs of a model that are remembered.
-const MOST_RUNS: usize = 200;
+const MOST_RUNS: usize = 100;
 /// A run that no trainer takes for so long is over, in seconds. Whoever runs trainers begins none for half of it.
 const WAITS: u64 = 2 * 86_400;
 /// After so many failures in a row nothing is begun until a person says so.
@@ -317,3 +317,6 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
