@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Scratch, Seeded, at, lines};
+use crate::support::{Scratch, Seeded, ago, at, lines};
 
 const HALF_HOUR: u32 = 1_800;
 
@@ -427,4 +427,62 @@ fn files_that_nobody_registered_stay_where_they_are() {
     assert_eq!(scratch.serve().stop(), Some(0));
     assert_eq!(std::fs::read(root.join("c1.bin")).expect("still there"), b"somebody else's");
     scratch.verify();
+}
+
+/// A day after a version began to serve, somebody asks whether it is as good as the one before.
+#[test]
+fn a_version_that_is_worse_than_the_one_before_is_proposed_to_be_gone_back_from() {
+    const HOUR: u64 = 3_600;
+    for (accuracy, is_worse) in [(0.6, true), (0.8, false)] {
+        let scratch = Scratch::with_config("");
+        let bring = |version: &str, from: u64, until: u64, accuracy: f64| {
+            let rows = (until..from).rev().flat_map(|quarter| {
+                let up = Seeded(quarter).share() < 0.5;
+                let right = Seeded(quarter * 31 + 5).share() < accuracy;
+                let (id, time) = (format!("{version}-{quarter}"), ago(quarter * HOUR / 4));
+                let score = if up == right { 0.8 } else { 0.2 };
+                let prediction =
+                    json!({ "id": id, "model": "m", "version": version, "time": time, "score": score });
+                let outcome = json!({ "id": id, "model": "m", "time": time, "label": i64::from(up) });
+                [json!({ "prediction": prediction }), json!({ "outcome": outcome })]
+            });
+            let file = scratch.file("rows.ndjson", lines(&rows.collect::<Vec<_>>()));
+            scratch.run(&["import", &file]).expect(0);
+        };
+        // Quarters of an hour: v1 for three days, then v2 for two.
+        bring("v1", 5 * 96, 2 * 96, 0.8);
+        scratch.run(&["model", "register", "m", "v1", "--champion"]).expect(0);
+        scratch.run(&["model", "register", "m", "v2"]).expect(0);
+        scratch.run(&["model", "promote", "m", "v2"]).expect(0);
+        bring("v2", 2 * 96, 0, accuracy);
+        assert!(open(&scratch).is_empty(), "nothing happens before a host's clock says that a day is over");
+        let host = scratch.serve();
+        let decisions = crate::swap::eventually(|| {
+            let decisions = scratch.json(&["decisions", "--model", "m"]);
+            let all = decisions["decisions"].as_array().expect("decisions").clone();
+            let of_it: Vec<Value> =
+                all.into_iter().filter(|decision| decision["policy"]["name"] == "rollback-watch").collect();
+            (!of_it.is_empty()).then_some(of_it)
+        });
+        assert_eq!(decisions.len(), 1, "once a day: {decisions:#?}");
+        let proposals = open(&scratch);
+        assert_eq!(proposals.len(), usize::from(is_worse), "{decisions:#?}");
+        let effects = host.socket().get("/v1/effects").json();
+        let told = effects["effects"].as_array().expect("effects").iter().any(|effect| {
+            effect["body"]["alert"]["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("Worse than before"))
+        });
+        assert_eq!(told, is_worse, "{effects:#}");
+        if let Some(proposal) = proposals.first() {
+            assert_eq!(proposal["what"]["act"]["action"], "rollback", "{proposal}");
+            let (id, hash) = (text(proposal, "id"), text(proposal, "shown"));
+            scratch
+                .run(&["proposals", "approve", id, "--hash", hash])
+                .expect(0)
+                .prints(&["`v1` serves again"]);
+        }
+        assert_eq!(host.stop(), Some(0));
+        scratch.verify();
+    }
 }

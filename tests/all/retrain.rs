@@ -1,16 +1,12 @@
 //! Retrains with real trainers: begun by a drift, by a person, by a schedule; what they may take, what they bring, and what is
 //! left of them. Each trainer is a script, as an operator writes one.
 
-use std::{
-    path::Path,
-    process::Command,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, process::Command};
 
 use serde_json::{Value, json};
 
 use crate::{
-    support::{Run, Scratch, Seeded, at, lines},
+    support::{Run, Scratch, Seeded, ago, lines},
     swap::eventually,
 };
 
@@ -324,14 +320,11 @@ fn a_run_goes_on_when_the_host_is_killed_and_is_picked_up() {
 /// Rows that end now, of a version with an accuracy: the host's clock is the wall's.
 fn rows_until_now(from: u32, until: u32, accuracy: f64) -> String {
     let mut rows = Vec::new();
-    // `at` counts from 2026-01-01.
-    let base = 1_767_225_600;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() - base;
     for n in from..until {
         let up = Seeded(u64::from(n)).share() < 0.5;
         let right = Seeded(u64::from(n) * 31 + 5).share() < accuracy;
         let score = if up == right { 0.9 } else { 0.1 };
-        let time = at(u32::try_from(now).expect("this century") - (until - n) * 2);
+        let time = ago(u64::from(until - n) * 2);
         let prediction =
             json!({ "id": format!("p{n}"), "model": "m", "version": "v1", "time": time, "score": score });
         rows.push(json!({ "prediction": prediction }));

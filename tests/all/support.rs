@@ -375,6 +375,12 @@ pub(crate) fn at(seconds: u32) -> String {
     format!("2025-{month:02}-{:02}T{:02}:{:02}:{:02}Z", day + 1, time / 3600, time / 60 % 60, time % 60)
 }
 
+/// So many seconds ago by the wall clock, which is a serving host's clock.
+pub(crate) fn ago(seconds: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    trimtab_types::Timestamp::EPOCH.plus(now.as_secs() - seconds).to_string()
+}
+
 /// A prediction of model `m`.
 pub(crate) fn prediction(id: &str, seconds: u32, score: f64) -> Value {
     json!({ "id": id, "model": "m", "version": "v1", "time": at(seconds), "score": score })

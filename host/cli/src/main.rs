@@ -22,7 +22,7 @@ fn main() -> process::ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let first = arguments.next();
     if first.as_ref().is_some_and(|first| first == trimtab_trainer::SUPERVISE) {
-        return supervise(arguments.next());
+        return supervise(arguments.next().unwrap_or_default());
     }
     if first.is_some_and(|first| first == trimtab_policy::COMPILE) {
         let rest: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -58,11 +58,11 @@ fn main() -> process::ExitCode {
 
 /// The process that watches a trainer. What becomes of it is in the run's folder; what is in the way of watching is printed,
 /// for whoever starts it by hand.
-fn supervise(folder: Option<std::ffi::OsString>) -> process::ExitCode {
-    match trimtab_trainer::supervise(std::path::Path::new(&folder.unwrap_or_default())) {
+fn supervise(folder: std::ffi::OsString) -> process::ExitCode {
+    match trimtab_trainer::supervise(std::path::Path::new(&folder)) {
         Ok(()) => code(ExitCode::Ok as u8),
         Err(error) => {
-            eprintln!("error: {error}");
+            Output::new(false).failure(&Failure::files(error.to_string()));
             code(ExitCode::Broken as u8)
         }
     }

@@ -36,8 +36,10 @@ impl SubjectView {
     /// Of this subject, in this state.
     pub fn of(state: &State, subject: &Subject) -> Self {
         let model = state.models.get(&subject.model_key());
+        // All segments together are the only one where there is no other.
+        let of_whole = if subject.segment.is_empty() { whole(state, subject) } else { None };
         Self {
-            subject: state.subjects.get(subject).cloned().unwrap_or_default(),
+            subject: of_whole.or_else(|| state.subjects.get(subject)).cloned().unwrap_or_default(),
             diary: state.diaries.get(subject).cloned().unwrap_or_default(),
             now: state.now(&subject.model_key()),
             activated: model.and_then(|model| model.activated),

@@ -120,6 +120,9 @@ pub struct Sizes {
 }
 
 impl Finding {
+    /// The name under which policies are asked about a version that serves anew; no detector has it.
+    pub const ACTIVATION: &str = "activation";
+
     /// The id of the episode that `detector` opened on `quantity` of `subject` at `position`.
     pub fn episode_id(subject: &Subject, detector: &str, quantity: &str, position: Position) -> String {
         DigestBuilder::new("finding")

@@ -66,6 +66,11 @@ impl Globs {
         self.0.iter().any(|glob| glob.matches(text))
     }
 
+    /// Whether one of them is this very name.
+    pub fn names(&self, text: &str) -> bool {
+        self.0.iter().any(|glob| glob.text == text)
+    }
+
     /// Whether there are none, so that nothing matches.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

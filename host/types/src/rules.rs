@@ -70,9 +70,12 @@ impl AppliesTo {
 
     /// Whether the policy is asked about this finding.
     pub fn finding(&self, finding: &Finding) -> bool {
-        finding.severity >= self.severity
-            && self.detector.matches(&finding.detector)
-            && self.subject(&finding.subject)
+        // What no detector found is put to those alone who name it.
+        let is_named = match finding.detector.as_str() {
+            Finding::ACTIVATION => self.detector.names(Finding::ACTIVATION),
+            detector => self.detector.matches(detector),
+        };
+        finding.severity >= self.severity && is_named && self.subject(&finding.subject)
     }
 
     /// Whether the policy is asked to put this alert into words. An alert of the host itself has no detector.

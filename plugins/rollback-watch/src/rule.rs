@@ -1,6 +1,6 @@
-//! The rule, as a pure function of settings and of what the host knows of the versions. It is asked whenever findings of a
-//! subject change, and not at a time of its own: so it looks from `after` the activation on, and until `until` after it;
-//! what comes later is not the activation's doing.
+//! The rule, as a pure function of settings and of what the host knows of the versions. It is asked by the clock, a day after a
+//! version began to serve and each day of its first week: it looks from `after` the activation on, and until `until` after it; what
+//! comes later is not the activation's doing.
 
 use wording::{duration, p_value, percent, points};
 

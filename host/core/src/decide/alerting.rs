@@ -46,6 +46,17 @@ impl Turn<'_> {
         let mut tellings = Vec::new();
         for index in 0..record.verdicts.len() {
             let Action::Alert(severity) = record.verdicts[index].0 else { continue };
+            if findings.iter().all(|finding| finding.detector == Finding::ACTIVATION) {
+                // Nothing is open that could grow or be over: it is said once.
+                let said = self.announce(
+                    &record.subject,
+                    (AlertKind::Performance, severity),
+                    reason.to_owned(),
+                    &record.id,
+                );
+                record.verdicts[index].1 = said;
+                continue;
+            }
             record.verdicts[index].1 =
                 self.alert(&record, (index, severity), &findings, reason, &mut tellings);
         }
@@ -191,32 +202,37 @@ impl Turn<'_> {
         format!("{} on {}", occasion.name(), self.state.configuration.alerts.channels.join(", "))
     }
 
-    /// Tells people something that is no finding, once.
-    pub(super) fn announce(&mut self, subject: &Subject, severity: Severity, reason: String, decision: &str) {
+    /// Tells people something that is no finding, once. Says what was done.
+    pub(super) fn announce(
+        &mut self,
+        subject: &Subject,
+        (kind, severity): (AlertKind, Severity),
+        reason: String,
+        decision: &str,
+    ) -> Verdict {
         let model = subject.model_key();
         let now = self.state.now(&model);
-        let is_silent =
-            self.state.silence(&model, AlertKind::Retrain).is_some_and(|silence| now < silence.until);
-        let is_observed = self.state.configuration.stage(&model) == ReleaseStage::Observe;
-        if is_silent || is_observed || severity < self.state.configuration.alerts.minimum {
-            return;
+        let suppressed = |why: String| Verdict::Suppressed { why };
+        if let Some(silence) = self.state.silence(&model, kind).filter(|silence| now < silence.until) {
+            return suppressed(format!(
+                "silenced until {} by {}",
+                silence.until.for_people(),
+                silence.note.by
+            ));
+        }
+        let minimum = self.state.configuration.alerts.minimum;
+        if severity < minimum || self.state.configuration.stage(&model) == ReleaseStage::Observe {
+            return suppressed(format!("milder than {minimum}"));
         }
         let diaries = self.state.diaries_of(&model);
         let mut findings: Vec<Finding> = diaries.flat_map(|(_, diary)| &diary.open).cloned().collect();
         findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.subject.cmp(&b.subject)));
         findings.truncate(FINDINGS_SHOWN);
-        let id = DigestBuilder::new("alert").part(decision.as_bytes()).part(b"retrain").id('a');
+        let id = DigestBuilder::new("alert").part(decision.as_bytes()).part(b"once").id('a');
         let occasion = Occasion::Firing;
-        self.tell(Telling {
-            id,
-            subject,
-            occasion,
-            severity,
-            started: now,
-            findings,
-            reason,
-            actions: Vec::new(),
-        });
+        let actions = Vec::new();
+        self.tell(Telling { id, subject, occasion, severity, started: now, findings, reason, actions });
+        Verdict::Done { what: self.done(occasion) }
     }
 
     fn group(&self, model: &ModelKey, key: &GroupKey) -> AlertGroup {

@@ -3,10 +3,11 @@
 //!
 //! `step` takes a record through, and `relive` what was recorded of one, without the rows that led to it; `moments` says
 //! what changed, with what deciding needs to know of the rows; `findings` puts findings to policies and carries
-//! out what follows, `again` puts what is open to them again, `ask` asks one question, `alerting` tells people; `life` and
+//! out what follows, `again` puts what is open to them again, `activation` asks about who serves anew, `ask` asks one question, `alerting` tells people; `life` and
 //! `retrains` are about versions and what brings new ones. Which alerts go out, which proposals stand and what is allowed are functions of
 //! their own: `alerts`, `compose`, `safeguards`.
 
+mod activation;
 mod again;
 mod alerting;
 mod alerts;

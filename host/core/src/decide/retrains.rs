@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use trimtab_types::{
-    Action, DecisionRecord, ModelKey, Proposed, RetrainCause, RetrainMode, Run, RunState, Severity,
-    TrainerEvent, TrainerReport, Verdict, format_duration,
+    Action, AlertKind, DecisionRecord, ModelKey, Proposed, RetrainCause, RetrainMode, Run, RunState,
+    Severity, TrainerEvent, TrainerReport, Verdict, format_duration,
 };
 
 use super::turn::Turn;
@@ -80,7 +80,7 @@ impl Turn<'_> {
             state => format!("{mode} retrain is over, run {} ({state}): {}", run.id, run.says),
         };
         let subject = self.champion_of(model);
-        self.announce(&subject, severity, text, decision);
+        self.announce(&subject, (AlertKind::Retrain, severity), text, decision);
     }
 
     /// Time has passed: what nobody took is over, and what is planned or due begins.
@@ -147,5 +147,112 @@ impl Turn<'_> {
         (now.since(last) >= every).then(|| {
             ("schedule".to_owned(), format!("every {}: {}", format_duration(every), schedule.reason))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trimtab_types::{
+        Asked, Asking, Entry, FailureKind, ModelKey, Position, Record, Registration, Schedule, Timestamp,
+        VersionAct, VersionChange,
+    };
+
+    use super::*;
+    use crate::{Configuration, decide::step, fold::State};
+
+    const DAY: u64 = 86_400;
+    const ON: &str = "[safeguards.retrain]\nenabled = true\ntenants = [\"*\"]\n[[models]]\nmodel = \"*\"\nretrain = true\n[[trainers]]\nmodel = \"*\"\ncommand = [\"train\"]\nscheduled = true\n";
+
+    struct Nobody;
+
+    impl trimtab_types::Ask for Nobody {
+        fn ask(&mut self, _: &Asking<'_>) -> Asked {
+            Asked::failed(FailureKind::Load, "nobody is there".to_owned())
+        }
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::EPOCH.plus(seconds)
+    }
+
+    fn model() -> ModelKey {
+        ModelKey { tenant: "default".into(), model: "m".into() }
+    }
+
+    /// A model whose version serves since the beginning, under a configuration.
+    fn serving(config: &str) -> State {
+        let mut state = State::default();
+        state.configuration = Arc::new(Configuration::parse(config, "test").expect("valid"));
+        let registration = Box::new(Registration { champion: true, ..Registration::default() });
+        let change = VersionChange {
+            model: model(),
+            version: "v1".into(),
+            act: VersionAct::Register(registration),
+            seen: None,
+            actor: "ann".into(),
+            at: at(0),
+            reason: String::new(),
+        };
+        take(&mut state, Entry::VersionChange(change));
+        state
+    }
+
+    fn take(state: &mut State, entry: Entry) {
+        let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };
+        step(state, &record, None, &mut Nobody);
+    }
+
+    /// By whom runs were begun, after ticks at these times.
+    fn begun(state: &mut State, ticks: &[u64]) -> Vec<String> {
+        for tick in ticks {
+            take(state, Entry::Tick(at(*tick)));
+        }
+        state.registries[&model()].runs.iter().map(|run| run.cause.by.clone()).collect()
+    }
+
+    fn schedule(state: &mut State, every: u64) {
+        let every = u32::try_from(every).expect("short");
+        let schedule = Schedule { every, immediately: false, reason: "calm".into() };
+        state.registry_mut(&model()).schedule = Some((at(0), schedule));
+    }
+
+    #[test]
+    fn a_plan_begins_at_the_end_of_its_time_and_once() {
+        let mut state = serving(ON);
+        state.model_mut(&model()).retrain_planned = Some(at(DAY));
+        assert_eq!(begun(&mut state, &[60, DAY - 1]), Vec::<String>::new());
+        assert_eq!(begun(&mut state, &[DAY, DAY + 60, DAY + 120]), ["plan"]);
+        assert_eq!(state.models[&model()].retrain_planned, None);
+    }
+
+    #[test]
+    fn a_schedule_begins_one_each_interval_also_after_failures() {
+        let mut state = serving(ON);
+        schedule(&mut state, DAY);
+        assert_eq!(begun(&mut state, &[60, DAY, DAY + 60]), ["schedule"]);
+        // It failed: the next is due a day later, and not at the next tick.
+        state.registry_mut(&model()).runs[0].state = RunState::Failed;
+        assert_eq!(begun(&mut state, &[DAY + 120, 2 * DAY - 1]).len(), 1);
+        assert_eq!(begun(&mut state, &[2 * DAY, 2 * DAY + 60]).len(), 2);
+    }
+
+    #[test]
+    fn without_switches_or_where_somebody_else_does_it_nothing_begins() {
+        for config in [
+            ON.replace("enabled = true", "enabled = false"),
+            ON.replace("retrain = true", "retrain = false"),
+            ON.replace("tenants = [\"*\"]", "tenants = [\"other\"]"),
+            ON.replace("scheduled = true", "scheduled = false"),
+        ] {
+            let mut state = serving(&config);
+            schedule(&mut state, DAY);
+            state.model_mut(&model()).retrain_planned = Some(at(DAY));
+            assert_eq!(begun(&mut state, &[DAY, 2 * DAY]), Vec::<String>::new(), "{config}");
+            assert_eq!(state.models[&model()].retrain_planned, Some(at(DAY)), "the plan stands");
+        }
+        let mut state = serving(ON);
+        schedule(&mut state, DAY);
+        state.registry_mut(&model()).failed_runs = 3;
+        assert_eq!(begun(&mut state, &[DAY, 2 * DAY]), Vec::<String>::new(), "the breaker is open");
     }
 }

@@ -119,6 +119,7 @@ fn follow(
             turn.tell_what_is_due();
             turn.lives_go_on();
             turn.runs_go_on();
+            turn.watch_activations();
         }
         Some(Entry::VersionChange(change)) => turn.request(Request::Version(change.clone())),
         Some(Entry::Experiment(change)) => turn.request(Request::Experiment(change.clone())),

@@ -32,6 +32,8 @@ pub struct Registry {
     pub planned: Option<Timestamp>,
     /// When policies were last asked which versions may go.
     pub reviewed: Option<Timestamp>,
+    /// At which revision the champion began that policies were asked about last, and when.
+    pub watched: Option<(u64, Timestamp)>,
     /// Retrains, oldest first; at most the last one goes on.
     pub runs: Vec<Run>,
     /// How many of the newest of them failed, in a row, since a person last looked.
