@@ -27,6 +27,7 @@ mod policies;
 mod requests;
 mod retrain;
 mod serving;
+mod sinks;
 mod storage;
 mod support;
 mod swap;

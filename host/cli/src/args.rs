@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, WhoArgs, WhomArgs};
+pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, DeliveriesArgs, WhoArgs, WhomArgs};
 pub(crate) use life::{
     ChangeArgs, CleanupArgs, CleanupCommand, ExperimentArgs, ExperimentCommand, LifeArgs, ModelCommand,
     ProposalsArgs, ProposalsCommand, RegisterArgs, RouteArgs, ScheduleArgs, ScheduleCommand, StartArgs,
@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Decisions(DecisionsArgs),
     /// Show what people were told and what was held back, and answer.
     Alerts(AlertsArgs),
+    /// Show where alerts went, and what became of it.
+    Deliveries(DeliveriesArgs),
     /// Register versions, make one serve, and go back.
     Model(LifeArgs),
     /// Try a version beside the one that serves.

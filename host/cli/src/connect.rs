@@ -57,6 +57,7 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
     let sandbox = sandbox(Some(data.join("cache")), &configuration.host)?;
     let most = usize::try_from(configuration.host.trainers).unwrap_or(usize::MAX);
     let supervisors = Supervisors { program: program()?, most };
+    let sinks = configuration.clone();
     let host = Host::open(HostOptions {
         directory: data.to_owned(),
         artifacts: data.join(configuration.host.artifacts.as_deref().unwrap_or("artifacts")),
@@ -70,8 +71,10 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
         HostError::PolicySettings { .. } => in_file(&config, error.into()),
         _ => error.into(),
     })?;
+    let config_path = config.clone();
     let service = Service::new(host, move || read_configuration(&config));
-    Ok(Arc::new(service.training_with(supervisors)))
+    let service = service.training_with(supervisors).sending_as(&sinks);
+    Ok(Arc::new(service.map_err(|failure| in_file(&config_path, failure))?))
 }
 
 /// A failure that a configuration's file is to blame for.

@@ -316,6 +316,8 @@ pub struct StoredEffect {
     pub attempts: u32,
     /// When it was tried last.
     pub tried: Option<Timestamp>,
+    /// What that came to: in a word or a status, and in the sink's words.
+    pub said: Option<(String, String)>,
     /// What.
     pub effect: Effect,
 }

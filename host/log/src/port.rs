@@ -1,5 +1,7 @@
 //! The ports: who writes the 64 logs and who reads them.
 
+use std::collections::BTreeMap;
+
 use trimtab_types::{Counts, Digest, ModelKey, Outcome, Place, Position, Prediction, Shard, Timestamp};
 
 use crate::{
@@ -216,10 +218,10 @@ pub trait Reader: Send {
     fn decision(&self, id: &str) -> Result<Option<StoredDecision>, LogError>;
     /// Effects of all logs, newest first.
     fn effects(&self, listing: &Listing) -> Result<Vec<StoredEffect>, LogError>;
-    /// Up to `limit` effects that wait, oldest first.
-    fn waiting(&self, limit: u32) -> Result<Vec<StoredEffect>, LogError>;
-    /// How many effects wait.
-    fn waiting_count(&self) -> Result<u64, LogError>;
+    /// Up to `limit` effects that wait for a sink, oldest first.
+    fn waiting(&self, sink: &str, limit: u32) -> Result<Vec<StoredEffect>, LogError>;
+    /// How many effects wait, by sink.
+    fn waiting_count(&self) -> Result<BTreeMap<String, u64>, LogError>;
     /// Rows of each kind.
     fn counts(&self) -> Result<Counts, LogError>;
     /// What builds decided of a log, oldest first.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
     Action, Answer, DecisionRecord, Digest, DigestBuilder, Finding, MomentKind, Place, Shard, Subject,
-    Timestamp, Verdict,
+    Verdict,
 };
 
 use crate::{About, Decision, Effect, LogError, Moment, Outputs, StoredEffect};
@@ -134,16 +134,17 @@ fn told(record: &DecisionRecord) -> ([u8; 16], [u8; 16]) {
 fn effect(effect: &trimtab_types::Effect) -> Result<Effect, serde_json::Error> {
     let alert = &effect.body["alert"];
     let subject: Subject = serde_json::from_value(alert["subject"].clone())?;
-    let due: Option<Timestamp> = serde_json::from_value(alert["started"].clone()).ok();
+    let mut body = effect.body.clone();
+    body["channel"] = effect.channel.clone().into();
     Ok(Effect {
         position: effect.position,
         key: effect.key.clone(),
         kind: effect.kind.clone(),
         about: About::Subject(subject),
-        sink: effect.channel.clone(),
-        body: effect.body.to_string(),
-        due: due.unwrap_or(Timestamp::EPOCH),
-        expires: None,
+        sink: effect.sink.clone(),
+        body: body.to_string(),
+        due: effect.at,
+        expires: effect.expires,
     })
 }
 
@@ -185,14 +186,22 @@ pub fn decision_of(shard: Shard, decision: &Decision) -> Result<DecisionRecord, 
 
 /// An effect as the core gave it.
 pub fn effect_of(stored: &StoredEffect) -> Result<trimtab_types::Effect, LogError> {
-    let Effect { position, key, kind, sink, body, .. } = &stored.effect;
+    let Effect { position, key, kind, sink, body, due, expires, .. } = &stored.effect;
     let place = Place { shard: stored.shard, position: *position };
+    let mut body: serde_json::Value =
+        serde_json::from_str(body).map_err(|error| unreadable("effect", place, &error))?;
+    // It stands beside the body for whoever works with it.
+    let channel = body.as_object_mut().and_then(|body| body.remove("channel"));
+    let channel = channel.as_ref().and_then(|channel| channel.as_str()).unwrap_or(sink).to_owned();
     Ok(trimtab_types::Effect {
         key: key.clone(),
         position: *position,
         kind: kind.clone(),
-        channel: sink.clone(),
-        body: serde_json::from_str(body).map_err(|error| unreadable("effect", place, &error))?,
+        sink: sink.clone(),
+        channel,
+        at: *due,
+        expires: *expires,
+        body,
     })
 }
 

@@ -25,7 +25,7 @@ use crate::{
     clock,
     doors::{self, HostNames},
     router,
-    sinks::queue_file,
+    sinks::{queue_file, send_all},
 };
 
 /// Time between two ticks of the log's clock.
@@ -120,6 +120,7 @@ pub async fn serve(
         tokio::spawn(tidying(Arc::clone(&service), stopped.clone())),
         tokio::spawn(training(Arc::clone(&service), stopped.clone())),
         tokio::spawn(deliveries(Arc::clone(&service), stopped.clone())),
+        tokio::spawn(send_all(Arc::clone(&service), stopped.clone())),
         tokio::spawn(reloads(Arc::clone(&service), hangup, stopped.clone())),
         tokio::spawn(watch_policies(Arc::clone(&service), stopped.clone())),
     ];

@@ -1,6 +1,8 @@
 //! What folds left behind, as readers ask for it: of a stretch of one log, or of all logs, newest first; and how much there
 //! is.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 use trimtab_log::{
     About, Decision, Effect, EffectState, Listing, LogError, Moment, Outputs, StoredDecision, StoredEffect,
@@ -94,7 +96,9 @@ impl LogsReader {
         let sql = format!(
             "SELECT seq, position, ordinal, key, kind, model, subject, sink, body, state, due, expires,
                     (SELECT count(*) FROM attempt WHERE attempt.effect = effect.seq), shard,
-                    (SELECT max(ended) FROM attempt WHERE attempt.effect = effect.seq)
+                    (SELECT max(ended) FROM attempt WHERE attempt.effect = effect.seq),
+                    (SELECT result FROM attempt WHERE attempt.effect = effect.seq ORDER BY number DESC LIMIT 1),
+                    (SELECT detail FROM attempt WHERE attempt.effect = effect.seq ORDER BY number DESC LIMIT 1)
              FROM effect {}",
             wanted.sql
         );
@@ -122,7 +126,9 @@ impl LogsReader {
             let tried: Option<i64> = row.get(14)?;
             let tried = tried.map(|time| codec::timestamp(Some(time))).transpose().map_err(unreadable)?;
             let (seq, ordinal, attempts) = (row.get(0)?, row.get(2)?, row.get(12)?);
-            effects.push(StoredEffect { seq, shard, ordinal, state, attempts, tried, effect });
+            let (result, detail): (Option<String>, Option<String>) = (row.get(15)?, row.get(16)?);
+            let said = result.zip(detail);
+            effects.push(StoredEffect { seq, shard, ordinal, state, attempts, tried, said, effect });
         }
         Ok(effects)
     }
@@ -203,9 +209,9 @@ impl Wanted {
     }
 
     /// Effects that wait, oldest first.
-    pub(crate) fn waiting(limit: u32) -> Self {
-        let sql = "WHERE state = 'waiting' ORDER BY seq LIMIT ?".to_owned();
-        Self { sql, values: vec![number(u64::from(limit))] }
+    pub(crate) fn waiting(sink: &str, limit: u32) -> Self {
+        let sql = "WHERE state = 'waiting' AND sink = ? ORDER BY seq LIMIT ?".to_owned();
+        Self { sql, values: vec![Value::Text(sink.to_owned()), number(u64::from(limit))] }
     }
 }
 
@@ -232,10 +238,12 @@ fn shard_of(what: &'static str, number: u8) -> Result<Shard> {
     })?)
 }
 
-/// How many effects wait.
-pub(crate) fn waiting_count(connection: &Connection) -> Result<u64> {
-    let sql = "SELECT count(*) FROM effect WHERE state = 'waiting'";
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+/// How many effects wait, by sink.
+pub(crate) fn waiting_count(connection: &Connection) -> Result<BTreeMap<String, u64>> {
+    let sql = "SELECT sink, count(*) FROM effect WHERE state = 'waiting' GROUP BY sink";
+    let mut statement = connection.prepare_cached(sql)?;
+    let counts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(counts.collect::<rusqlite::Result<_>>()?)
 }
 
 /// How much there is.

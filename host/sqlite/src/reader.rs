@@ -369,11 +369,11 @@ impl Reader for LogsReader {
         })
     }
 
-    fn waiting(&self, limit: u32) -> std::result::Result<Vec<StoredEffect>, LogError> {
-        Ok(self.effects_where(&Wanted::waiting(limit))?)
+    fn waiting(&self, sink: &str, limit: u32) -> std::result::Result<Vec<StoredEffect>, LogError> {
+        Ok(self.effects_where(&Wanted::waiting(sink, limit))?)
     }
 
-    fn waiting_count(&self) -> std::result::Result<u64, LogError> {
+    fn waiting_count(&self) -> std::result::Result<BTreeMap<String, u64>, LogError> {
         Ok(waiting_count(&self.connection)?)
     }
 

@@ -109,3 +109,18 @@ pub(crate) struct WhoArgs {
     #[arg(long)]
     pub(crate) actor: Option<String>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct DeliveriesArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Only to this sink.
+    #[arg(long)]
+    pub(crate) sink: Option<String>,
+    /// Only what is not delivered.
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+}

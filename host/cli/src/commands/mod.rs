@@ -6,6 +6,7 @@ pub(crate) mod baseline;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod decisions;
+pub(crate) mod deliveries;
 pub(crate) mod findings;
 pub(crate) mod import;
 pub(crate) mod init;

@@ -26,6 +26,7 @@ mod limits;
 mod looks;
 mod metrics;
 mod rules;
+mod sinks;
 mod span;
 mod trainers;
 
@@ -40,6 +41,7 @@ pub use http::HttpSettings;
 pub use looks::*;
 pub use metrics::*;
 pub use rules::*;
+pub use sinks::*;
 pub use span::*;
 pub use trainers::*;
 
@@ -71,6 +73,9 @@ pub struct Configuration {
     pub safeguards: Safeguards,
     /// Who hears what how often.
     pub alerts: AlertRules,
+    /// Where alerts go besides the queue file.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sinks: Sinks,
     /// How several policies decide together.
     #[serde(skip_serializing_if = "is_default")]
     pub decisions: DecisionRules,
@@ -232,6 +237,9 @@ impl Configuration {
                 "must be at least 0 and below 1",
             );
         }
+        for (name, rule) in &self.sinks {
+            rule.check(name, &mut need);
+        }
         for rule in &self.trainers {
             rule.check(&mut need);
         }
@@ -377,6 +385,12 @@ mod tests {
             (
                 "[metrics]\nwindow = 100000\nperiods-per-year = 0",
                 &["metrics.window", "metrics.periods-per-year"],
+            ),
+            ("[sinks.ops]\ntype = \"fax\"", &["line 2", "fax", "webhook"]),
+            ("[sinks.ops]\ntype = \"webhook\"", &["sinks.ops.url", "https://"]),
+            (
+                "[sinks.\"a b\"]\ntype = \"slack\"\nurl = \"https://s.example\"\nsecret = \"x\"",
+                &["`sinks.a b`", "sinks.a b.secret"],
             ),
             ("[[trainers]]\nmodel = \"m\"\ncommand = []", &["trainers.command (of `m`)", "name a program"]),
             (

@@ -15,7 +15,7 @@ use trimtab_types::{
 use super::alerts::{About, News, Open, Rules};
 use super::{ask::decision_id, turn::Turn};
 use crate::{
-    config::{GroupBy, ReleaseStage},
+    config::{GroupBy, ReleaseStage, SinkRule},
     detector::DetectorKind,
     fold::State,
     in_force::Version,
@@ -24,6 +24,10 @@ use crate::{
 
 /// Most findings in a message; of more it says how many.
 const FINDINGS_SHOWN: usize = 20;
+/// An alert is news for so long, in seconds; …
+const NEWS: u64 = 86_400;
+/// … one that is critical for so long.
+const GRAVE_NEWS: u64 = 3 * 86_400;
 /// From here on a reminder asks whether the baseline still fits.
 const LONG: u64 = 30 * 86_400;
 
@@ -345,30 +349,61 @@ impl Turn<'_> {
             actions,
             link: None,
         };
-        let policies = Arc::clone(&self.state.in_force);
-        for channel in self.state.configuration.alerts.channels.clone() {
-            let formatters = policies.iter().filter(|policy| policy.answers(PolicyKind::AlertFormat));
-            let formatter = formatters
-                .filter_map(|policy| policy.version_for(&alert.subject))
-                .find(|version| version.mode == Mode::Enforce && version.formats(&channel, &alert));
-            let (message, by) = match formatter {
-                None => (plain(&alert, None), None),
-                Some(formatter) => {
-                    let (message, failure) = self.render(formatter, &alert, &channel);
-                    (
-                        message.unwrap_or_else(|| plain(&alert, failure.as_ref())),
-                        Some(formatter.reference.clone()),
-                    )
-                }
+        let configuration = Arc::clone(&self.state.configuration);
+        let mut written: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
+        let queue = configuration.alerts.channels.iter().map(|channel| (Effect::QUEUE, channel.as_str()));
+        let hears = |(_, sink): &(&String, &SinkRule)| sink.hears(&alert);
+        let others =
+            configuration.sinks.iter().filter(hears).map(|(name, sink)| (name.as_str(), sink.channel()));
+        for (sink, channel) in queue.chain(others) {
+            // Whoever hears of it in the same words has them of one question.
+            let body = match written.get(channel) {
+                Some(body) => body.clone(),
+                None => self.write(&alert, channel),
             };
-            let key = DigestBuilder::new("effect").part(alert.id.as_bytes()).part(channel.as_bytes()).id('e');
-            self.output.effects.push(Effect {
-                key,
-                position: self.state.position,
-                kind: "alert".to_owned(),
-                body: serde_json::json!({ "alert": alert, "message": message, "formatted_by": by }),
-                channel,
-            });
+            let effect = self.effect(&alert, sink, channel, body.clone());
+            self.output.effects.push(effect);
+            written.insert(channel, body);
+        }
+    }
+
+    /// An alert in the words of a channel.
+    fn write(&mut self, alert: &Alert, channel: &str) -> serde_json::Value {
+        let policies = Arc::clone(&self.state.in_force);
+        let formatters = policies.iter().filter(|policy| policy.answers(PolicyKind::AlertFormat));
+        let formatter = formatters
+            .filter_map(|policy| policy.version_for(&alert.subject))
+            .find(|version| version.mode == Mode::Enforce && version.formats(channel, alert));
+        let (message, by) = match formatter {
+            None => (plain(alert, None), None),
+            Some(formatter) => {
+                let (message, failure) = self.render(formatter, alert, channel);
+                let message = message.unwrap_or_else(|| plain(alert, failure.as_ref()));
+                (message, Some(formatter.reference.clone()))
+            }
+        };
+        serde_json::json!({ "alert": alert, "message": message, "formatted_by": by })
+    }
+
+    /// What a sink is to be sent. The queue file takes it however late it is; to others it is news for a while only.
+    fn effect(&self, alert: &Alert, sink: &str, channel: &str, body: serde_json::Value) -> Effect {
+        let at = self.state.now(&alert.subject.model_key());
+        let key = DigestBuilder::new("effect").part(alert.id.as_bytes()).part(channel.as_bytes());
+        let (key, expires) = if sink == Effect::QUEUE {
+            (key.id('e'), None)
+        } else {
+            let news = if alert.severity == Severity::Critical { GRAVE_NEWS } else { NEWS };
+            (key.part(sink.as_bytes()).id('e'), Some(at.plus(news)))
+        };
+        Effect {
+            key,
+            position: self.state.position,
+            kind: "alert".to_owned(),
+            sink: sink.to_owned(),
+            channel: channel.to_owned(),
+            at,
+            expires,
+            body,
         }
     }
 

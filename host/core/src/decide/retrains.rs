@@ -181,8 +181,8 @@ mod tests {
 
     /// A model whose version serves since the beginning, under a configuration.
     fn serving(config: &str) -> State {
-        let mut state = State::default();
-        state.configuration = Arc::new(Configuration::parse(config, "test").expect("valid"));
+        let configuration = Arc::new(Configuration::parse(config, "test").expect("valid"));
+        let mut state = State { configuration, ..State::default() };
         let registration = Box::new(Registration { champion: true, ..Registration::default() });
         let change = VersionChange {
             model: model(),

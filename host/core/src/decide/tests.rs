@@ -369,8 +369,8 @@ fn cooldown_begins_when_the_trainer_does() {
     use trimtab_types::{RetrainAct, RetrainChange, TrainerEnd, TrainerEvent, TrainerReport};
     let key = ModelKey { tenant: "default".into(), model: "m".into() };
     let text = "[safeguards.retrain]\nenabled = true\ntenants = [\"*\"]\n[[models]]\nmodel = \"m\"\nretrain = true\n[[trainers]]\nmodel = \"m\"\ncommand = [\"train\"]\n";
-    let mut state = State::default();
-    state.configuration = Arc::new(Configuration::parse(text, "test").expect("valid"));
+    let configuration = Arc::new(Configuration::parse(text, "test").expect("valid"));
+    let mut state = State { configuration, ..State::default() };
     let at = Timestamp::EPOCH.plus(10);
     let mut take = |entry: Entry| {
         let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };

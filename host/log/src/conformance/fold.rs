@@ -41,7 +41,7 @@ fn effect(model: &str, key: &str, position: u64) -> Effect {
         key: key.into(),
         kind: "alert".into(),
         about: about(model),
-        sink: "chat".into(),
+        sink: "queue".into(),
         body: "{}".into(),
         due: Timestamp::EPOCH,
         expires: Some(Timestamp::EPOCH.plus(9)),

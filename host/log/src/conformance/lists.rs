@@ -58,10 +58,14 @@ pub fn lists_are_newest_first_and_go_on_by_number(make: Make<'_>) {
         of_m.iter().map(|stored| stored.tried).collect::<Vec<_>>(),
         [None, Some(Timestamp::EPOCH), None]
     );
+    let said: Vec<_> = of_m.iter().map(|stored| stored.said.clone()).collect();
+    assert_eq!(said, [None, Some(("200".to_owned(), String::new())), None]);
     assert_eq!(keys(of_m), ["m-3", "m-2", "m-1"]);
-    let waiting = keys(logs.reader.waiting(4).expect("reads"));
+    let waiting = keys(logs.reader.waiting("queue", 4).expect("reads"));
     assert_eq!(waiting, ["m-1", "model-0-1", "model-1-1", "model-0-2"], "oldest first");
-    assert_eq!(logs.reader.waiting_count().expect("reads"), 8);
+    assert_eq!(logs.reader.waiting("another", 4).expect("reads"), []);
+    let counts = logs.reader.waiting_count().expect("reads");
+    assert_eq!(counts, std::collections::BTreeMap::from([("queue".to_owned(), 8)]));
 }
 
 /// How much there is, also after a refused batch, and after reopening. A correction is no further outcome.

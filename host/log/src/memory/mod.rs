@@ -144,6 +144,7 @@ impl Transaction for Kept {
         let stored = stored.ok_or_else(|| LogError::NoEffect(attempt.effect.clone()))?;
         stored.attempts += 1;
         stored.tried = Some(attempt.ended);
+        stored.said = Some((attempt.result.clone(), attempt.detail.clone()));
         if stored.state == EffectState::Waiting {
             stored.state = attempt.state;
         }
@@ -405,6 +406,7 @@ impl Kept {
                 state,
                 attempts: 0,
                 tried: None,
+                said: None,
                 effect,
             });
         }

@@ -1,6 +1,6 @@
 //! Reading the logs in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trimtab_types::{Counts, Digest, ModelKey, Position, Shard, Timestamp};
 
@@ -162,15 +162,21 @@ impl Reader for MemoryLogs {
         Ok(wanted.take(listing.limit as usize).cloned().collect())
     }
 
-    fn waiting(&self, limit: u32) -> Result<Vec<StoredEffect>, LogError> {
+    fn waiting(&self, sink: &str, limit: u32) -> Result<Vec<StoredEffect>, LogError> {
         let kept = self.read();
-        let waiting = kept.effects.iter().filter(|stored| stored.state == EffectState::Waiting);
+        let is_waiting =
+            |stored: &&StoredEffect| stored.state == EffectState::Waiting && stored.effect.sink == sink;
+        let waiting = kept.effects.iter().filter(is_waiting);
         Ok(waiting.take(limit as usize).cloned().collect())
     }
 
-    fn waiting_count(&self) -> Result<u64, LogError> {
+    fn waiting_count(&self) -> Result<BTreeMap<String, u64>, LogError> {
         let kept = self.read();
-        Ok(kept.effects.iter().filter(|stored| stored.state == EffectState::Waiting).count() as u64)
+        let mut counts = BTreeMap::new();
+        for stored in kept.effects.iter().filter(|stored| stored.state == EffectState::Waiting) {
+            *counts.entry(stored.effect.sink.clone()).or_default() += 1;
+        }
+        Ok(counts)
     }
 
     fn counts(&self) -> Result<Counts, LogError> {

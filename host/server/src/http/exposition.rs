@@ -1,7 +1,7 @@
 //! What monitoring systems scrape: how policies are doing and whether the fold keeps up, as OpenMetrics text. Reads what
 //! the host counts anyway; measures nothing by itself.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use prometheus_client::{
     collector::Collector,
@@ -24,7 +24,7 @@ pub(crate) struct Scrape {
     /// Those that are folded.
     pub(crate) folded: u64,
     /// Effects that are not delivered yet.
-    pub(crate) waiting: u64,
+    pub(crate) waiting: BTreeMap<String, u64>,
     /// Whether the fold stands still.
     pub(crate) stopped: bool,
     /// What was refused before it was looked at: what was wrong, and how often.
@@ -63,8 +63,13 @@ impl Scrape {
         };
         gauge("log_entries", "Entries of all logs", self.head)?;
         gauge("folded_entries", "Entries of all logs that findings and decisions account for", self.folded)?;
-        gauge("effects_waiting", "Alerts that are decided and not delivered yet", self.waiting)?;
-        gauge("fold_stopped", "1 where the fold stands still and needs a person", u64::from(self.stopped))
+        gauge("fold_stopped", "1 where the fold stands still and needs a person", u64::from(self.stopped))?;
+        gauges(
+            encoder,
+            "effects_waiting",
+            "Alerts that are decided and not delivered yet, by where they go",
+            self.waiting.iter().map(|(sink, count)| ([("sink", sink.clone())], *count as f64)),
+        )
     }
 
     fn encode_denied(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

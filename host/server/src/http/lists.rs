@@ -20,6 +20,10 @@ struct SentEffect {
     #[serde(flatten)]
     effect: Effect,
     state: EffectState,
+    /// How often it was tried.
+    attempts: u32,
+    /// What the last try came to: in a word or a status, and in the sink's words.
+    said: Option<String>,
     /// When it was delivered.
     delivered: Option<Timestamp>,
 }
@@ -27,7 +31,12 @@ struct SentEffect {
 impl SentEffect {
     fn of(stored: &StoredEffect) -> Result<Self, LogError> {
         let delivered = stored.tried.filter(|_| stored.state == EffectState::Delivered);
-        Ok(Self { effect: effect_of(stored)?, state: stored.state, delivered })
+        let said = stored.said.as_ref().map(|(result, detail)| match detail.as_str() {
+            "" => result.clone(),
+            detail => format!("{result}: {detail}"),
+        });
+        let (state, attempts) = (stored.state, stored.attempts);
+        Ok(Self { effect: effect_of(stored)?, state, attempts, said, delivered })
     }
 }
 

@@ -7,6 +7,7 @@ use axum::{
 };
 
 use trimtab_log::Reader;
+use trimtab_types::Effect;
 
 use super::{
     error::Refusal,
@@ -19,7 +20,11 @@ pub(super) async fn metrics(State(service): Shared) -> Result<Response, Refusal>
     blocking(service, |service| {
         let (head, folded, trouble) = service.host.progress();
         let policies = known_policies(service);
-        let waiting = service.read(|reader| Ok(reader.waiting_count()?))?;
+        let mut waiting = service.read(|reader| Ok(reader.waiting_count()?))?;
+        let sinks = service.destinations();
+        for sink in sinks.keys().map(String::as_str).chain([Effect::QUEUE]) {
+            waiting.entry(sink.to_owned()).or_default();
+        }
         let scrape = Scrape {
             policies,
             head,

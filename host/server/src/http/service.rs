@@ -20,7 +20,11 @@ use trimtab_sqlite::LogsReader;
 use trimtab_types::ErrorKind;
 
 use super::{SCHEMA_VERSION, error::Refusal};
-use crate::{clock, doors::Denied};
+use crate::{
+    clock,
+    doors::Denied,
+    sinks::{Destination, Destinations},
+};
 
 /// Requests with rows that are read and parsed at the same time; more are told to come back.
 const ROW_REQUESTS: usize = 64;
@@ -36,6 +40,8 @@ pub struct Service {
     pub(crate) denied: Denied,
     /// What runs trainers; `None`: nothing is retrained here, as in a backtest.
     supervisors: Option<Supervisors>,
+    /// Where alerts go besides the queue file.
+    destinations: Mutex<Arc<Destinations>>,
     reload: Box<dyn Fn() -> Result<Configuration, Failure> + Send + Sync>,
 }
 
@@ -51,6 +57,7 @@ impl Service {
             row_requests: Semaphore::new(ROW_REQUESTS),
             denied: Denied::default(),
             supervisors: None,
+            destinations: Mutex::default(),
             reload: Box::new(reload),
         }
     }
@@ -58,6 +65,26 @@ impl Service {
     /// The same, with what runs trainers.
     pub fn training_with(self, supervisors: Supervisors) -> Self {
         Self { supervisors: Some(supervisors), ..self }
+    }
+
+    /// The same, with what a configuration says of sinks.
+    ///
+    /// # Errors
+    /// An address or a secret cannot be used.
+    pub fn sending_as(self, configuration: &Configuration) -> Result<Self, Failure> {
+        self.send_as(configuration)?;
+        Ok(self)
+    }
+
+    fn send_as(&self, configuration: &Configuration) -> Result<(), Failure> {
+        let destinations = Arc::new(Destination::all(configuration)?);
+        *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = destinations;
+        Ok(())
+    }
+
+    /// Where alerts go.
+    pub(crate) fn destinations(&self) -> Arc<Destinations> {
+        Arc::clone(&self.destinations.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Has trainers follow the registry; what cannot be done is said, and tried again the next time.
@@ -74,7 +101,7 @@ impl Service {
         &self.host
     }
 
-    pub(super) fn read<T>(&self, ask: impl FnOnce(&LogsReader) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn read<T>(&self, ask: impl FnOnce(&LogsReader) -> Result<T, Failure>) -> Result<T, Failure> {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = match pooled {
             Some(reader) => reader,
@@ -90,7 +117,12 @@ impl Service {
 
     /// Reads configuration and policies again and puts in force what changed. `by` says who asked for it.
     pub fn reload(&self, by: &str) -> Result<Vec<PolicyProblem>, Failure> {
-        Ok(self.host.put_in_force(&(self.reload)()?, &BTreeSet::new(), clock::change(by, ""))?)
+        let configuration = (self.reload)()?;
+        // What cannot be sent is not put in force.
+        Destination::all(&configuration)?;
+        let problems = self.host.put_in_force(&configuration, &BTreeSet::new(), clock::change(by, ""))?;
+        self.send_as(&configuration)?;
+        Ok(problems)
     }
 
     /// The same for policies alone, under the configuration in force, but for those whose folder is being changed.

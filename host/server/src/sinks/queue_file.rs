@@ -13,7 +13,7 @@ use serde::Serialize;
 use trimtab_files::Directory;
 use trimtab_log::{Attempt, EffectState, Listing, LogError, Reader, StoredEffect, effect_of};
 use trimtab_runtime::Host;
-use trimtab_types::{Timestamp, shown, shown_lines};
+use trimtab_types::{Effect, Timestamp, shown, shown_lines};
 
 use crate::{Failure, clock};
 
@@ -52,7 +52,7 @@ struct Entry {
 /// writes the same file again: the keys in it are the idempotency keys. Returns how many were delivered.
 pub(crate) fn deliver(host: &Host) -> Result<usize, Failure> {
     let reader = host.reader()?;
-    let waiting = reader.waiting(STEP)?;
+    let waiting = reader.waiting(Effect::QUEUE, STEP)?;
     if waiting.is_empty() {
         return Ok(0);
     }
@@ -89,7 +89,10 @@ fn in_the_file(reader: &dyn Reader, now: Timestamp) -> Result<Vec<Entry>, LogErr
     loop {
         let effects = reader.effects(&listing)?;
         listing.before = effects.last().map(|stored| stored.seq);
-        let delivered = effects.iter().filter(|stored| stored.state == EffectState::Delivered);
+        let is_in = |stored: &&StoredEffect| {
+            stored.state == EffectState::Delivered && stored.effect.sink == Effect::QUEUE
+        };
+        let delivered = effects.iter().filter(is_in);
         entries.extend(delivered.map(entry).collect::<Result<Vec<_>, _>>()?);
         let is_old = entries.last().is_some_and(|oldest| !must_stay(oldest, now));
         if effects.len() < STEP as usize || (is_old && entries.len() >= HISTORY) {

@@ -166,7 +166,7 @@ fn step(states: &[ShardState], model: usize, further: u64, stale: bool, key: u8)
             key: format!("e{key}"),
             kind: "alert".into(),
             about,
-            sink: "chat".into(),
+            sink: "queue".into(),
             body: "{}".into(),
             due: Timestamp::EPOCH,
             expires: None,

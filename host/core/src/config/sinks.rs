@@ -1,0 +1,103 @@
+//! Where alerts go besides the queue file. Who hears what is part of what is in force, so that a replay says the same; addresses
+//! and secrets are not, and never stand in the log.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use trimtab_types::{Alert, Severity};
+
+use super::{Glob, check::Need};
+
+/// The longest name.
+const LONGEST: usize = 64;
+
+/// Sinks by name.
+pub type Sinks = BTreeMap<String, SinkRule>;
+
+/// Somebody who hears of alerts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SinkRule {
+    /// In which form.
+    #[serde(rename = "type")]
+    pub kind: SinkKind,
+    /// In whose words: the channel that policies format alerts for. Where nothing is said, that of its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Milder ones are not sent there.
+    #[serde(default = "mildest")]
+    pub minimum: Severity,
+    /// Of which tenants.
+    #[serde(default = "Glob::any")]
+    pub tenant: Glob,
+    /// Of which models.
+    #[serde(default = "Glob::any")]
+    pub model: Glob,
+    /// Where to.
+    #[serde(default, skip_serializing)]
+    pub url: String,
+    /// With which a webhook is signed: `whsec_…`, or `env:NAME` for a variable of the host.
+    #[serde(default, skip_serializing)]
+    pub secret: Option<String>,
+    /// It is in a private network, or on this machine.
+    #[serde(default, skip_serializing)]
+    pub private: bool,
+}
+
+/// In which form alerts are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SinkKind {
+    /// JSON by POST, signed as Standard Webhooks has it.
+    Webhook,
+    /// An incoming webhook of Slack, or of what understands the same.
+    Slack,
+}
+
+fn mildest() -> Severity {
+    Severity::Info
+}
+
+impl SinkRule {
+    /// In whose words it hears of alerts.
+    pub fn channel(&self) -> &str {
+        let usual = match self.kind {
+            SinkKind::Webhook => "chat",
+            SinkKind::Slack => "slack",
+        };
+        self.channel.as_deref().unwrap_or(usual)
+    }
+
+    /// Whether it hears of an alert.
+    pub fn hears(&self, alert: &Alert) -> bool {
+        alert.severity >= self.minimum
+            && self.tenant.matches(&alert.subject.tenant)
+            && self.model.matches(&alert.subject.model)
+    }
+
+    pub(super) fn check(&self, name: &str, need: &mut Need<'_>) {
+        let key = |key: &str| format!("sinks.{name}.{key}");
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        need(
+            !name.is_empty() && name.len() <= LONGEST && name.chars().all(is_plain) && name != "queue",
+            &format!("sinks.{name}"),
+            "must have a name of letters, digits, `-` and `_`, other than `queue`",
+        );
+        need(
+            self.url.starts_with("https://") || self.url.starts_with("http://"),
+            &key("url"),
+            "must be an address that begins with https:// or http://",
+        );
+        let fits = |secret: &String| secret.starts_with("whsec_") || secret.starts_with("env:");
+        need(
+            self.secret.as_ref().is_none_or(fits),
+            &key("secret"),
+            "must be `whsec_` with base64 after it, or `env:` with the name of a variable",
+        );
+        need(
+            self.kind == SinkKind::Webhook || self.secret.is_none(),
+            &key("secret"),
+            "is for webhooks; an address of Slack is the secret itself",
+        );
+    }
+}
