@@ -486,3 +486,28 @@ fn a_version_that_is_worse_than_the_one_before_is_proposed_to_be_gone_back_from(
         scratch.verify();
     }
 }
+
+/// An arm whose rows end midway is no data, whatever came before; what comes back counts again.
+#[test]
+fn traffic_that_ends_midway_is_seen() {
+    let scratch = two_versions("");
+    scratch.run(&["experiment", "start", "m", "v2", "--shadow"]).expect(0);
+    let concerns = || {
+        let report = scratch.json(&["experiment", "report", "m"]);
+        report["running"][0]["experiment"]["concerns"].clone()
+    };
+    import(&scratch, 300, 600, &[("v1", 0.7), ("v2", 0.7)]);
+    assert_eq!(concerns(), json!([]));
+    // All of one arm and then all of the other: nothing has ended.
+    import(&scratch, 600, 700, &[("v1", 0.7)]);
+    import(&scratch, 600, 700, &[("v2", 0.7)]);
+    assert_eq!(concerns(), json!([]));
+    // Rows are half an hour apart.
+    import(&scratch, 700, 720, &[("v1", 0.7)]);
+    assert_eq!(concerns(), json!([]), "twenty rows are no reason yet");
+    import(&scratch, 720, 725, &[("v1", 0.7)]);
+    assert_eq!(concerns(), json!(["no-data"]));
+    import(&scratch, 725, 740, &[("v1", 0.7), ("v2", 0.7)]);
+    assert_eq!(concerns(), json!([]));
+    scratch.verify();
+}

@@ -16,6 +16,7 @@ mod doors;
 mod dry_run;
 mod elec2;
 mod files;
+mod gate;
 mod goldens;
 mod hostile;
 mod imports;

@@ -22,7 +22,7 @@ pub use life::{
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
 pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};
 pub use wire::{
-    Accepted, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, NotGranted, PoliciesAnswer,
-    PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, StopRequest, SubjectStatus,
-    TrustAnswer,
+    Accepted, ApplyRequest, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, NotGranted,
+    PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, StopRequest,
+    SubjectStatus, TrustAnswer,
 };

@@ -313,6 +313,21 @@ pub struct PolicyHistory {
     pub versions: Vec<PolicyVersion>,
 }
 
+/// Somebody wants a version of a policy in force, whatever it would have changed of history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyRequest {
+    /// Which policy.
+    pub policy: String,
+    /// Which version: that of the folder, or nothing happens.
+    pub digest: Digest,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
 /// Ask a policy nothing more, or ask it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

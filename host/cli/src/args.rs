@@ -17,8 +17,8 @@ pub(crate) use life::{
     VersionArgs,
 };
 pub(crate) use policy::{
-    AskArgs, CompareArgs, DryRunArgs, MergeArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs, PolicyCommand,
-    PolicyNewArgs, PolicyRunArgs, PolicyTestArgs, RollbackArgs, StopArgs,
+    ApplyArgs, AskArgs, CompareArgs, DryRunArgs, MergeArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs,
+    PolicyCommand, PolicyNewArgs, PolicyRunArgs, PolicyTestArgs, RollbackArgs, StopArgs,
 };
 
 pub(crate) use retrain::{RetrainArgs, RetrainCommand};

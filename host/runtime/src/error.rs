@@ -28,6 +28,14 @@ pub enum HostError {
         /// What is wrong, with key and fix.
         problem: String,
     },
+    /// A version is not put in force.
+    #[error("policy `{policy}`: {problem}")]
+    Unfit {
+        /// Of which policy.
+        policy: String,
+        /// Why not.
+        problem: String,
+    },
     /// There is and was no such policy.
     #[error("there is no policy `{name}` and never was; `trimtab policy list` shows those in force")]
     NoSuchPolicy {
@@ -94,7 +102,9 @@ impl HasKind for HostError {
             Self::Policies(error) => error.kind(),
             Self::Thread { .. } => ErrorKind::Unavailable,
             Self::NoSuchPolicy { .. } | Self::NoSuchVersion { .. } => ErrorKind::NotFound,
-            Self::InForceAlready { .. } | Self::EarlierVersion { .. } => ErrorKind::Refused,
+            Self::InForceAlready { .. } | Self::EarlierVersion { .. } | Self::Unfit { .. } => {
+                ErrorKind::Refused
+            }
             Self::Provenance(_) => ErrorKind::Untrusted,
             Self::Invalid(error) => error.kind(),
         }

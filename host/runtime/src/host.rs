@@ -21,6 +21,7 @@ use trimtab_types::{Act, Change, Entry, ModelKey, OperatorAct, Shard, Subject, T
 
 use crate::{
     HostError,
+    policies::gate::Gates,
     progress::{Places, Progress, lock},
     runner::{self, Runner, Shared},
     snapshot::{Board, Of, Snapshot, Switch},
@@ -59,6 +60,8 @@ pub struct Host {
     pub(crate) problems: Mutex<Vec<PolicyProblem>>,
     /// Held while something is done about versions, and while their files follow.
     pub(crate) versions: Mutex<()>,
+    /// New versions of policies that are tried out on history.
+    pub(crate) gates: Arc<Gates>,
     /// Supervisors of trainers that this process began; held while trainers follow the registry.
     pub(crate) training: Mutex<Vec<std::process::Child>>,
     /// Held while what is in force is being changed.
@@ -117,6 +120,7 @@ impl Host {
             shared,
             problems: Mutex::default(),
             versions: Mutex::default(),
+            gates: Arc::default(),
             training: Mutex::default(),
             swap: Mutex::default(),
             thread: Some(thread),

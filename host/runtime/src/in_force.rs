@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use trimtab_api::{PolicyProblem, PolicyVersion, RolledBack};
-use trimtab_core::Configuration;
+use trimtab_core::{Configuration, config::Gate};
+use trimtab_files::Directory;
 use trimtab_log::Batch;
-use trimtab_policy::Policy;
-use trimtab_types::{Change, Entry, PolicyInForce, PolicySetEntry};
+use trimtab_policy::{Package, PackageError, Policy};
+use trimtab_types::{Change, Digest, Entry, PolicyInForce, PolicySetEntry};
 
 use crate::{Host, HostError, policies, progress::lock};
 
@@ -65,8 +66,12 @@ impl Host {
         let waits = configuration.is_some();
         let configuration = configuration.unwrap_or(&snapshot.standing().configuration);
         let (current, digest) = (&snapshot.standing().policies, snapshot.standing().configuration_digest);
+        let tried_out = |package: &Package, gate: Gate| {
+            self.gates.verdict(package, gate, &self.sandbox, self.directory().to_owned())
+        };
+        let directory = &self.policies_directory;
         let mut found =
-            policies::inspect(&self.sandbox, configuration, &self.policies_directory, current, unsettled)?;
+            policies::inspect(&self.sandbox, configuration, directory, current, unsettled, &tried_out)?;
         // Who waits has all at once, so that a start is one change and a mistake changes nothing.
         if waits && !found.waiting.is_empty() {
             return Ok(Compared::Waiting);
@@ -96,6 +101,55 @@ impl Host {
         }
         problems.clone_from(&found.problems);
         Ok(Compared::Done(found.problems))
+    }
+
+    /// How many new versions have been tried out on history since the host started.
+    pub fn tried_out(&self) -> u64 {
+        self.gates.ended()
+    }
+
+    /// Puts the version of a policy that lies in the policies directory in force, whatever it would have changed of history: a
+    /// person has looked at it. It is this version, or nothing happens.
+    pub fn apply_policy(
+        &self,
+        name: &str,
+        digest: Digest,
+        change: Change,
+    ) -> Result<PolicyInForce, HostError> {
+        let unfit = |problem: String| HostError::Unfit { policy: name.to_owned(), problem };
+        let folder = Directory::open(&self.policies_directory).and_then(|directory| directory.folder(name));
+        let package = folder.map_err(PackageError::from).and_then(|folder| Package::read_from(&folder));
+        let package = package.map_err(|error| unfit(error.to_string()))?;
+        if package.digest != digest {
+            return Err(unfit(format!(
+                "its folder holds version {} by now, and not {}; look at that one, and apply it",
+                package.digest.short(),
+                digest.short()
+            )));
+        }
+        let snapshot = self.snapshot();
+        let standing = snapshot.standing();
+        if standing.policies.held.get(name) == Some(&digest) {
+            return Err(unfit(format!(
+                "somebody went back from version {}; it stays out until its folder changes",
+                digest.short()
+            )));
+        }
+        let rule = standing.configuration.policies.get(name).and_then(|rule| rule.gate);
+        self.gates.approve(name, digest, rule.unwrap_or_default());
+        loop {
+            let compiled = self.sandbox.compiled();
+            self.compare_and_switch(None, &BTreeSet::new(), change.clone())?;
+            let snapshot = self.snapshot();
+            let entry = snapshot.standing().policies.policy(name);
+            if let Some(entry) = entry.filter(|entry| entry.policy.digest == digest) {
+                return Ok(entry.clone());
+            }
+            if let Some(problem) = self.policy_problems().into_iter().find(|problem| problem.name == name) {
+                return Err(unfit(problem.problem));
+            }
+            self.sandbox.wait_compiled(compiled);
+        }
     }
 
     /// Goes back to an earlier version of a policy: the one before, or the one whose digest begins with `to`. What

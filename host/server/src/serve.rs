@@ -245,13 +245,14 @@ async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
 
 /// Puts in force what changed in the policies directory.
 async fn watch_policies(service: Arc<Service>, stopped: watch::Receiver<bool>) {
-    let compiled = service.host().sandbox().compiled();
+    let done = |service: &Service| (service.host().sandbox().compiled(), service.host().tried_out());
+    let known = done(&service);
     let watch = Changed::new(service.host().policies_directory().to_owned());
-    let watch = Arc::new(Mutex::new((watch, compiled)));
+    let watch = Arc::new(Mutex::new((watch, known)));
     let look = move |service: &Service| {
-        let (watch, compiled) = &mut *watch.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = service.host().sandbox().compiled();
-        if std::mem::replace(compiled, now) != now {
+        let (watch, known) = &mut *watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = done(service);
+        if std::mem::replace(known, now) != now {
             watch.look_at_all();
         }
         if let Some(unsettled) = watch.has_changed() {

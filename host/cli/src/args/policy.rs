@@ -42,6 +42,8 @@ pub(crate) enum PolicyCommand {
     ///
     /// What lies in the policies directory is not put in force again until it changes.
     Rollback(RollbackArgs),
+    /// Put the version in the policies directory in force that a gate holds back.
+    Apply(ApplyArgs),
     /// Ask a policy nothing more, whatever version of it is in force, until it is started again.
     ///
     /// It holds at once, ahead of everything that is not folded yet, and works also without a host.
@@ -157,6 +159,17 @@ pub(crate) struct AskArgs {
     /// Owner of the model.
     #[arg(long)]
     pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The policy.
+    pub(crate) name: String,
+    /// The version that was looked at; with another one in the folder nothing happens.
+    #[arg(long)]
+    pub(crate) digest: String,
     #[command(flatten)]
     pub(crate) who: WhoArgs,
 }

@@ -219,7 +219,7 @@ fn signed(value: f64) -> String {
 
 fn concern(concern: &Concern) -> &'static str {
     match concern {
-        Concern::NoData => "an arm has no outcome yet",
+        Concern::NoData => "an arm has no outcome, or no more rows",
         Concern::TooFewSamples => "an arm has fewer than 100 outcomes",
         Concern::SampleRatioMismatch => "traffic was not shared out as it should be",
         Concern::OutcomeCoverageMismatch => "outcomes of one arm are missing more often",

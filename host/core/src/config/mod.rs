@@ -262,6 +262,11 @@ impl Configuration {
                 &format!("policies.{name}.rollout"),
                 "must lie between 0 and 1",
             );
+            need(
+                rule.gate.is_none_or(|gate| (0.0..=1.0).contains(&gate.changed) && gate.period.0 > 0),
+                &format!("policies.{name}.gate"),
+                "must have a `changed` between 0 and 1 and a `period` of a second at least",
+            );
         }
         problems.extend(self.detectors.problems("detectors"));
         for rule in &self.models {
@@ -367,6 +372,8 @@ mod tests {
             ("[http]\nhosts = [\"http://a.example/\", \"\"]", &["(`http://a.example/`)", "(``)"]),
             ("[trust]\nrequire-signed = true", &["trust.require-signed", "trust.keys"]),
             ("[trust]\nkeys = [\"RWabc\"]", &["line 2", "`RWabc`", "second line", ".pub"]),
+            ("[policies.p]\ngate = { changed = 5 }", &["policies.p.gate", "between 0 and 1"]),
+            ("[policies.p]\ngate = { stricter = 0 }", &["line 2", "stricter", "looser"]),
             ("[policies.p]\ndigest = \"sha256:1f\"", &["line 2", "64 hexadecimal digits"]),
             ("[limits]\nfuel = 5\nanswer = \"1B\"", &["limits.fuel", "limits.answer", "256B"]),
             ("[limits]\nmemory = \"much\"", &["line 2", "`much`", "16MiB"]),

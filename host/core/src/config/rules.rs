@@ -105,6 +105,24 @@ impl Default for BreakerRules {
     }
 }
 
+/// How far a new version of a policy may differ from what was decided. More, and a person has to look.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Gate {
+    /// The newest history, of this length.
+    pub period: Duration,
+    /// The share of decisions that may be others, 0..1.
+    pub changed: f64,
+    /// How many may be looser.
+    pub looser: u64,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { period: Duration(30 * 86_400), changed: 0.05, looser: 0 }
+    }
+}
+
 /// The operator's say about one policy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -119,6 +137,9 @@ pub struct PolicyRule {
     /// The only version that may be put in force.
     #[serde(skip_serializing_if = "is_default")]
     pub digest: Option<Digest>,
+    /// What a new version has to show on history before it takes the place of the one before.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gate: Option<Gate>,
     /// Values of settings that the manifest declares.
     pub settings: BTreeMap<String, serde_json::Value>,
 }

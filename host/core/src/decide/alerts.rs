@@ -214,7 +214,9 @@ impl AlertGroup {
                 if let Some(About { subject, reason, .. }) = &about {
                     // All that is open is in the message.
                     let told = self.told.iter().flat_map(|told| told.lines.clone());
-                    let lines = open.lines.clone().into_iter().chain(told).chain(self.held_lines()).collect();
+                    // What the message does not call graver, a reminder does not either.
+                    let known = open.lines.iter().map(|(line, grave)| (line.clone(), severity.min(*grave)));
+                    let lines = known.chain(told).chain(self.held_lines()).collect();
                     self.tell(severity, subject, reason, lines, open, now);
                 }
                 about

@@ -22,6 +22,12 @@ const COVERAGE: f64 = 0.05;
 /// Evidence from which the arms are not shared out as they should be, and by how much they have to differ.
 const OFF: (f64, f64) = (1_000.0, 0.01);
 
+/// A stream has dried up after so many times the usual distance, …
+const QUIET: u64 = 20;
+/// … an hour at least, in seconds, where it had so many rows.
+const HOUR: u64 = 3_600;
+const FEWEST: u64 = 20;
+
 /// What arms are compared by: more is better.
 const METRICS: [&str; 3] = ["accuracy", "win-rate", "brier"];
 
@@ -52,6 +58,8 @@ pub struct TallyArm {
     pub resolved: u64,
     /// How many count towards each metric, and their sum.
     sums: [(u64, f64); 3],
+    /// When the first prediction was made, and the newest.
+    span: Option<(Timestamp, Timestamp)>,
 }
 
 /// A prediction that waits for that of the other arm.
@@ -156,6 +164,8 @@ impl Tally {
         let Some(of_challenger) = arm_of(trial, prediction) else { return };
         let arm = self.arm(of_challenger);
         arm.rows += 1;
+        let (first, newest) = arm.span.unwrap_or((prediction.time, prediction.time));
+        arm.span = Some((first.min(prediction.time), newest.max(prediction.time)));
         arm.served += u64::from(prediction.served);
         if prediction.served
             && trial.share() > 0.0
@@ -252,7 +262,8 @@ impl Tally {
     pub fn concerns(&self, trial: &Trial) -> Vec<Concern> {
         let arms = self.arms();
         let mut concerns = Vec::new();
-        if arms.iter().any(|arm| arm.resolved == 0) {
+        let has_dried_up = arms[0].is_behind(arms[1]) || arms[1].is_behind(arms[0]);
+        if arms.iter().any(|arm| arm.resolved == 0) || has_dried_up {
             concerns.push(Concern::NoData);
         } else if arms.iter().any(|arm| arm.resolved < ENOUGH) {
             concerns.push(Concern::TooFewSamples);
@@ -273,6 +284,14 @@ impl Tally {
 }
 
 impl TallyArm {
+    /// Whether it has had no prediction for twenty times as long as they are usually apart, while the other arm went on. By time
+    /// and not by rows, because rows of one arm may come after all of the other.
+    fn is_behind(&self, other: &Self) -> bool {
+        let (Some((first, newest)), Some((_, others))) = (self.span, other.span) else { return false };
+        let apart = newest.since(first) / self.rows.saturating_sub(1).max(1);
+        self.rows >= FEWEST && others.since(newest) > (QUIET * apart).max(HOUR)
+    }
+
     /// Each metric with how many rows it has and their mean. Brier's is turned round: less of it is better.
     pub fn means(&self) -> impl Iterator<Item = (&'static str, u64, f64)> + '_ {
         METRICS.into_iter().zip(self.sums).filter(|(_, (rows, _))| *rows > 0).map(|(name, (rows, sum))| {

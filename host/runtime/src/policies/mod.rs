@@ -1,12 +1,13 @@
 //! What a policies directory would put in force, after every gate that a policy has to pass, and what was in force
 //! before. Looks and decides; the switch is the host's.
 
+pub(crate) mod gate;
 mod history;
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use trimtab_api::PolicyProblem;
-use trimtab_core::{Configuration, entry};
+use trimtab_core::{Configuration, config::Gate, entry};
 use trimtab_files::{Directory, FilesError};
 use trimtab_log::Reader;
 use trimtab_policy::{
@@ -17,6 +18,7 @@ use trimtab_types::{Digest, PolicyInForce, PolicySetEntry, Signed};
 
 use crate::HostError;
 
+use gate::Verdict;
 pub(crate) use history::{history, rolled_back, sets};
 
 /// Failed fixtures that are named.
@@ -43,6 +45,9 @@ impl Found {
         self.packages.iter().flat_map(Package::to_kept)
     }
 }
+
+/// How a version does on history, under the operator's bounds.
+pub(crate) type TriedOut<'a> = dyn Fn(&Package, Gate) -> Verdict + 'a;
 
 type Folders = Vec<(String, Result<Directory, FilesError>)>;
 
@@ -79,6 +84,7 @@ pub(crate) fn inspect(
     directory: &Path,
     current: &PolicySetEntry,
     unsettled: &BTreeSet<String>,
+    tried_out: &TriedOut<'_>,
 ) -> Result<Found, HostError> {
     let mut found = Found {
         set: PolicySetEntry::default(),
@@ -93,7 +99,7 @@ pub(crate) fn inspect(
         Ok(Some(folders)) => {
             for (name, folder) in folders {
                 if !unsettled.contains(&name) {
-                    found.folder(sandbox, configuration, current, name, folder);
+                    found.folder(sandbox, configuration, current, (name, folder), tried_out);
                 }
             }
             unsettled.iter().for_each(|name| found.stays(name, current, configuration));
@@ -137,8 +143,8 @@ impl Found {
         sandbox: &Arc<Sandbox>,
         configuration: &Configuration,
         current: &PolicySetEntry,
-        name: String,
-        folder: Result<Directory, FilesError>,
+        (name, folder): (String, Result<Directory, FilesError>),
+        tried_out: &TriedOut<'_>,
     ) {
         let opened = folder.map_err(PackageError::from);
         let read = opened.and_then(|folder| Ok((Package::read_from(&folder)?, folder)));
@@ -163,6 +169,22 @@ impl Found {
         }
         match gates(sandbox, configuration, &package, &folder, serving) {
             Ok(policy) => {
+                let rule = configuration.policies.get(&name);
+                let is_new = serving.is_some_and(|serving| serving.policy.digest != package.digest);
+                if let Some(gate) = rule.and_then(|rule| rule.gate).filter(|_| is_new) {
+                    let version = package.digest.short();
+                    match tried_out(&package, gate) {
+                        Verdict::Passed => {}
+                        Verdict::Running => {
+                            let problem = format!("version {version} is being tried out on history");
+                            return self.keep(name, current, configuration, problem);
+                        }
+                        Verdict::Held(why) => {
+                            let problem = format!("version {version} is not put in force: {why}");
+                            return self.keep(name, current, configuration, problem);
+                        }
+                    }
+                }
                 let entry = entry(policy.reference(), policy.rules(), configuration, serving);
                 self.set.policies.push(PolicyInForce { signed, ..entry });
                 // What is in force is stored.

@@ -79,6 +79,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/policies/{name}/history", get(policies::policy_history))
         .route("/v1/policies/{name}/rollback", post(policies::policy_rollback))
         .route("/v1/policies/stop", post(policies::stop))
+        .route("/v1/policies/apply", post(policies::apply))
         .route("/v1/reload", post(policies::reload))
         .route("/v1/verify", post(check::run_verify))
         .fallback(|request: Request| async move {

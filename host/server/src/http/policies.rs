@@ -8,10 +8,11 @@ use axum::{
     },
 };
 use trimtab_api::{
-    Failure, PoliciesAnswer, PolicyFailures, PolicyHistory, RollbackRequest, RolledBack, StopRequest,
-    TrustAnswer, rows::parse_row,
+    ApplyRequest, Failure, PoliciesAnswer, PolicyFailures, PolicyHistory, RollbackRequest, RolledBack,
+    StopRequest, TrustAnswer, rows::parse_row,
 };
 use trimtab_core::{Configuration, Failing, fold::KillNote};
+use trimtab_types::PolicyInForce;
 
 use super::{
     questions::{require_actor, text},
@@ -74,6 +75,18 @@ pub(super) async fn stop(
     })
     .await?;
     Ok(Reply(serde_json::json!({ "stopped": stopped })))
+}
+
+pub(super) async fn apply(
+    State(service): Shared,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<PolicyInForce> {
+    let ApplyRequest { policy, digest, actor, reason } = parse_row(1, &text(body)?)?;
+    require_actor(&actor)?;
+    blocking(service, move |service| {
+        Ok(Reply(service.host.apply_policy(&policy, digest, clock::change(&actor, &reason))?))
+    })
+    .await
 }
 
 fn trust(configuration: &Configuration) -> TrustAnswer {

@@ -1,5 +1,6 @@
 //! `trimtab policy`: what is in force, what a folder holds, and how one becomes the other. One file a command.
 
+mod apply;
 mod build;
 mod candidate;
 mod check;
@@ -42,6 +43,7 @@ pub(crate) async fn run(
         PolicyCommand::Compare(args) => compare::compare(global, args, output).await,
         PolicyCommand::History { name } => history::history(global, name, output).await,
         PolicyCommand::Rollback(args) => history::rollback(global, args, output).await,
+        PolicyCommand::Apply(args) => apply::apply(global, args, output).await,
         PolicyCommand::Stop(args) => stop::stop(global, args, true, output).await,
         PolicyCommand::Start(args) => stop::stop(global, args, false, output).await,
         PolicyCommand::Ask(args) => terms::ask(global, args, output).await,

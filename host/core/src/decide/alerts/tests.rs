@@ -108,6 +108,13 @@ impl Story {
         self
     }
 
+    /// A critical finding opens, and whoever decides calls it this.
+    fn opens_called(mut self, line: &'static str, called: Severity) -> Self {
+        self.open.insert(line, Critical);
+        self.decide(&[(line, called, Phase::Opened)]);
+        self
+    }
+
     /// It comes and is gone, as detectors have it that see changes and no state.
     fn flashes(mut self, line: &'static str, severity: Severity) -> Self {
         self.decide(&[(line, severity, Phase::Opened)]);
@@ -451,4 +458,12 @@ proptest! {
         prop_assert!(of("grown") <= days && of("repeated") <= days, "{:?}", story.told);
         prop_assert!(of("firing") + of("again") <= of("resolved") + 1, "{:?}", story.told);
     }
+}
+
+/// What a policy called medium comes back as medium, also where it was told together with what was held back.
+#[test]
+fn a_reminder_is_no_graver_than_what_was_decided() {
+    let story = Story::default().opens_called("error", Medium).at(2).opens_called("score", Medium).at(30 * 24);
+    assert!(story.told.len() > 3, "{:?}", story.told);
+    assert!(story.told.iter().all(|told| told.ends_with("medium")), "{:?}", story.told);
 }
