@@ -147,7 +147,7 @@ fn a_candidate_that_takes_no_part_says_why() {
         &scratch,
         &["version-cleanup"],
         0,
-        &["not ask these questions yet", "`version-cleanup` (cleanup)"],
+        &["`version-cleanup` is never asked", "nobody planned a cleanup"],
     );
     // Tried out alone it decides, whatever its mode.
     let off = [

@@ -9,7 +9,7 @@ use crate::{
     swap::eventually,
 };
 
-const GATE: &str = "[policies.drift-ladder]\ngate = { period = \"365d\", changed = 0.05, looser = 0 }\n";
+const GATE: &str = "[policies.drift-ladder]\ngate = { period = \"1000d\", changed = 0.05, looser = 0 }\n";
 
 struct Stage {
     scratch: Scratch,
@@ -92,7 +92,7 @@ fn what_decides_as_before_goes_in_and_what_is_looser_waits_for_a_person() {
     assert_ne!(looser, original);
     put(&manifest, &looser);
     let problem = held(&scratch);
-    for part in ["decisions of the last 365d would be others", "looser (at most 0)", "policy dry-run"] {
+    for part in ["decisions of the last 1000d would be others", "looser (at most 0)", "policy dry-run"] {
         assert!(problem.contains(part), "{problem} lacks {part}");
     }
     assert_eq!(digest(&scratch), second, "the version before serves");
@@ -133,7 +133,7 @@ fn without_history_a_new_version_waits() {
     let first = digest(&scratch);
     put(&manifest, &format!("# version 2\n{original}"));
     let problem = held(&scratch);
-    assert!(problem.contains("nothing was decided in the last 365d"), "{problem}");
+    assert!(problem.contains("asked nothing in the last 1000d"), "{problem}");
     assert_eq!(digest(&scratch), first);
     apply(&scratch, &named(&problem)).expect(0);
     assert_ne!(digest(&scratch), first);

@@ -43,6 +43,8 @@ pub struct Report {
     pub instant: u64,
     /// How the decisions differ.
     pub diff: Diff,
+    /// Questions that were put to what was tried out.
+    pub asked: u64,
     /// Settings that differ between what was in force at the end and what was tried out, of policies that are in both.
     pub settings: Vec<SettingChange>,
     /// What to know of the policies that were tried out, in sentences.

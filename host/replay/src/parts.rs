@@ -203,6 +203,7 @@ impl Part {
             entries: self.entries,
             instant: self.instant,
             diff: self.diff,
+            asked: self.took_part.asked(),
             settings: Vec::new(),
             remarks: Vec::new(),
         };

@@ -6,9 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use trimtab_types::{DecisionRecord, Finding, Mode, PolicyInForce, Question};
 
-/// The questions that the host asks so far.
-const ASKED: [&str; 2] = ["drift-action", "alert-format"];
-
 /// How policies that are tried out took part in what was decided.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Parts(BTreeMap<String, Part>);
@@ -39,6 +36,11 @@ impl Parts {
                 part.taken_by.insert(by.to_owned());
             }
         }
+    }
+
+    /// Questions that were put to those that are tried out.
+    pub(crate) fn asked(&self) -> u64 {
+        self.0.values().map(|part| part.asked).sum()
     }
 
     /// Adds what took part in another part of the log.
@@ -79,7 +81,6 @@ pub(crate) fn remarks(
             mode.name()
         ));
     }
-    remarks.extend(not_asked_yet(&candidates));
     remarks.extend(candidates.iter().filter_map(|(entry, part)| never_asked(entry, part, tried)));
     remarks
 }
@@ -95,24 +96,6 @@ fn left_out(recorded: &[PolicyInForce], tried: &[PolicyInForce]) -> Option<Strin
         })
         .collect();
     (!gone.is_empty()).then(|| format!("in force, and not in the candidate: {}", gone.join(", ")))
-}
-
-fn not_asked_yet(candidates: &[(&PolicyInForce, &Part)]) -> Option<String> {
-    let unasked: Vec<_> = candidates
-        .iter()
-        .filter(|(entry, _)| entry.mode != Mode::Off)
-        .filter_map(|(entry, _)| {
-            let kinds: Vec<_> =
-                entry.kinds.iter().map(String::as_str).filter(|kind| !ASKED.contains(kind)).collect();
-            (!kinds.is_empty()).then(|| format!("`{}` ({})", entry.policy.name, kinds.join(", ")))
-        })
-        .collect();
-    (!unasked.is_empty()).then(|| {
-        format!(
-            "the host does not ask these questions yet, so that nothing here shows their answers: {}; `trimtab policy run` does",
-            unasked.join(", ")
-        )
-    })
 }
 
 fn never_asked(entry: &PolicyInForce, part: &Part, tried: &[PolicyInForce]) -> Option<String> {
@@ -138,11 +121,17 @@ fn never_asked(entry: &PolicyInForce, part: &Part, tried: &[PolicyInForce]) -> O
             first.saturating_sub(1)
         ));
     }
-    answers("alert-format").then(|| {
-        format!(
-            "`{name}` is never asked: no alert goes out on a channel of its, or another policy puts it into words before"
-        )
-    })
+    let why = [
+        (
+            "alert-format",
+            "no alert goes out on a channel of its, or another policy puts it into words before",
+        ),
+        ("canary-promotion", "no experiment of a model that it applies to had new evidence"),
+        ("cleanup", "nobody planned a cleanup of a model that it applies to"),
+        ("retrain-schedule", "no model that it applies to has registered versions, or no day has passed"),
+    ];
+    let (_, why) = why.into_iter().find(|(kind, _)| answers(kind))?;
+    Some(format!("`{name}` is never asked: {why}"))
 }
 
 #[cfg(test)]
@@ -196,17 +185,18 @@ mod tests {
             &[&["`other` is never asked", "[applies-to]"]],
         );
         check(&[entry("words", Mode::Enforce, 1, &["alert-format"])], "ladder", None, &[&["channel"]]);
-        let unasked = [
-            entry("cleaner", Mode::Enforce, 1, &["cleanup"]),
-            entry("planner", Mode::Shadow, 1, &["retrain-schedule"]),
-            entry("judge", Mode::Off, 1, &["canary-promotion"]),
-        ];
-        check(
-            &unasked,
-            "ladder",
-            None,
-            &[&["not ask these questions yet", "`cleaner` (cleanup), `planner` (retrain-schedule);"]],
-        );
+        for (kind, words) in [
+            ("cleanup", "nobody planned a cleanup"),
+            ("retrain-schedule", "no day has passed"),
+            ("canary-promotion", "no experiment"),
+        ] {
+            check(
+                &[entry("mine", Mode::Enforce, 1, &[kind])],
+                "ladder",
+                None,
+                &[&["`mine` is never asked", words]],
+            );
+        }
     }
 
     #[test]
@@ -215,7 +205,7 @@ mod tests {
         let (old, new) = (unasked("old"), unasked("new"));
         let parts = Parts::of([&old, &new].map(|entry| &entry.policy.name).into_iter());
         let remarks = remarks(&parts, std::slice::from_ref(&old), &[old.clone(), new], None);
-        assert!(matches!(remarks.as_slice(), [one] if one.contains("`new` (cleanup);")), "{remarks:?}");
+        assert!(matches!(remarks.as_slice(), [one] if one.contains("`new` is never asked")), "{remarks:?}");
     }
 
     #[test]

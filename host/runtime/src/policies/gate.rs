@@ -14,6 +14,7 @@ use std::{
 use trimtab_core::config::Gate;
 use trimtab_policy::{Package, Sandbox};
 use trimtab_replay::{
+    diff::Counts,
     dry_run::{self, Asked, Report},
     overlay::{Overlay, Substitution},
     period::Period,
@@ -113,29 +114,45 @@ fn trial(
 
 /// Holds what would be decided otherwise against the bounds.
 fn judge(report: &Report, gate: Gate, package: &Package) -> Verdict {
-    let total = &report.diff.total;
-    let (all, others) = (total.all(), total.changed + total.gone + total.new);
+    let (decisions, messages) = (&report.diff.total, &report.diff.messages);
     let period = format_duration(u64::from(gate.period.0));
     let name = &package.name;
     let way = format!(
         "`trimtab policy dry-run {name} --since {period}` shows what, and `trimtab policy apply {name} --digest {}` puts it in force all the same",
         package.digest
     );
-    if all == 0 {
+    if report.asked == 0 {
         return Verdict::Held(format!(
-            "nothing was decided in the last {period}, so nothing is known of what it would do; {way}"
+            "it would have been asked nothing in the last {period}, so nothing is known of what it would do; {way}"
         ));
     }
-    let share = others as f64 / all as f64;
-    if share <= gate.changed && total.looser <= gate.looser {
+    let share = |counts: &Counts| others(counts) as f64 / counts.all().max(1) as f64;
+    let is_within = share(decisions) <= gate.changed && share(messages) <= gate.changed;
+    if is_within && decisions.looser <= gate.looser {
         return Verdict::Passed;
     }
     let percent = |share: f64| format!("{} %", number((share * 1_000.0).round() / 10.0));
+    let part = |counts: &Counts, what: &str| {
+        format!(
+            "{} of {} {what} of the last {period} would be others ({})",
+            others(counts),
+            counts.all(),
+            percent(share(counts))
+        )
+    };
+    let mut parts = vec![part(decisions, "decisions")];
+    if messages.differ() {
+        parts.push(part(messages, "messages"));
+    }
     Verdict::Held(format!(
-        "{others} of {all} decisions of the last {period} would be others ({}, at most {}), {} of them looser (at most {}); {way}",
-        percent(share),
+        "{}, at most {}; {} of the decisions would be looser (at most {}); {way}",
+        parts.join(", "),
         percent(gate.changed),
-        total.looser,
+        decisions.looser,
         gate.looser
     ))
+}
+
+fn others(counts: &Counts) -> u64 {
+    counts.changed + counts.gone + counts.new
 }

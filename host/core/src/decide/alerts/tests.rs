@@ -463,7 +463,8 @@ proptest! {
 /// What a policy called medium comes back as medium, also where it was told together with what was held back.
 #[test]
 fn a_reminder_is_no_graver_than_what_was_decided() {
-    let story = Story::default().opens_called("error", Medium).at(2).opens_called("score", Medium).at(30 * 24);
+    let story =
+        Story::default().opens_called("error", Medium).at(2).opens_called("score", Medium).at(30 * 24);
     assert!(story.told.len() > 3, "{:?}", story.told);
     assert!(story.told.iter().all(|told| told.ends_with("medium")), "{:?}", story.told);
 }
