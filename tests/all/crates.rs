@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trainer", &["types", "files"]),
     ("replay", &["types", "core", "log", "policy"]),
     ("runtime", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay", "trainer"]),
-    ("server", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay", "route", "runtime"]),
+    ("server", &["types", "files", "core", "log", "sqlite", "policy", "api", "replay", "route", "runtime", "stats"]),
     ("author", &["types"]),
 ];
 

@@ -28,7 +28,7 @@ fn rows(from: u32, until: u32, arms: &[(&str, f64)]) -> String {
 }
 
 /// A directory in which `v1` serves `m`, and `v2` is a candidate.
-fn two_versions(config: &str) -> Scratch {
+pub(crate) fn two_versions(config: &str) -> Scratch {
     let scratch = Scratch::with_config(config);
     import(&scratch, 0, 300, &[("v1", 0.7)]);
     scratch.run(&["model", "register", "m", "v1", "--champion", "--metric", "accuracy=0.7"]).expect(0);
@@ -37,7 +37,7 @@ fn two_versions(config: &str) -> Scratch {
 }
 
 #[track_caller]
-fn import(scratch: &Scratch, from: u32, until: u32, arms: &[(&str, f64)]) {
+pub(crate) fn import(scratch: &Scratch, from: u32, until: u32, arms: &[(&str, f64)]) {
     let file = scratch.file("rows.ndjson", rows(from, until, arms));
     scratch.run(&["import", &file]).expect(0);
 }
@@ -485,29 +485,4 @@ fn a_version_that_is_worse_than_the_one_before_is_proposed_to_be_gone_back_from(
         assert_eq!(host.stop(), Some(0));
         scratch.verify();
     }
-}
-
-/// An arm whose rows end midway is no data, whatever came before; what comes back counts again.
-#[test]
-fn traffic_that_ends_midway_is_seen() {
-    let scratch = two_versions("");
-    scratch.run(&["experiment", "start", "m", "v2", "--shadow"]).expect(0);
-    let concerns = || {
-        let report = scratch.json(&["experiment", "report", "m"]);
-        report["running"][0]["experiment"]["concerns"].clone()
-    };
-    import(&scratch, 300, 600, &[("v1", 0.7), ("v2", 0.7)]);
-    assert_eq!(concerns(), json!([]));
-    // All of one arm and then all of the other: nothing has ended.
-    import(&scratch, 600, 700, &[("v1", 0.7)]);
-    import(&scratch, 600, 700, &[("v2", 0.7)]);
-    assert_eq!(concerns(), json!([]));
-    // Rows are half an hour apart.
-    import(&scratch, 700, 720, &[("v1", 0.7)]);
-    assert_eq!(concerns(), json!([]), "twenty rows are no reason yet");
-    import(&scratch, 720, 725, &[("v1", 0.7)]);
-    assert_eq!(concerns(), json!(["no-data"]));
-    import(&scratch, 725, 740, &[("v1", 0.7), ("v2", 0.7)]);
-    assert_eq!(concerns(), json!([]));
-    scratch.verify();
 }

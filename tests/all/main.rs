@@ -15,6 +15,7 @@ mod crates;
 mod doors;
 mod dry_run;
 mod elec2;
+mod experiments;
 mod files;
 mod gate;
 mod goldens;

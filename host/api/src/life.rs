@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Digest, Experiment, ExperimentAct, ModelKey, ModelVersion, Plan, Proposal, RetrainAct, Run, Schedule,
-    Timestamp, VersionAct,
+    Digest, Experiment, ExperimentAct, Interval, ModelKey, ModelVersion, Plan, Proposal, RetrainAct, Run,
+    Schedule, Timestamp, VersionAct,
 };
 
 /// Somebody does something about a version.
@@ -162,6 +162,8 @@ pub struct ExperimentStatus {
     pub paired: bool,
     /// Correlation of a block with the next; above 0.2, longer blocks are wanted.
     pub correlation: Option<f64>,
+    /// In what the champion's accuracy and the challenger's lie with 95 % confidence, each by itself; for people.
+    pub accuracy: [Option<Interval>; 2],
     /// As policies see it.
     pub experiment: Experiment,
 }
@@ -292,4 +294,55 @@ pub struct RunOutput {
     pub head: String,
     /// The end, without what is in the beginning.
     pub tail: String,
+}
+
+/// What an experiment is to show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanQuestion {
+    /// By how much the challenger is better, as a share.
+    pub effect: f64,
+    /// A difference up to this does not matter.
+    pub margin: f64,
+    /// How often the experiment is to show it.
+    pub power: f64,
+    /// How often it may show what is not there.
+    pub alpha: f64,
+    /// Rows of a block.
+    pub block: u32,
+    /// The challenger's share of the traffic.
+    pub fraction: f64,
+    /// Only served rows count.
+    pub affected: bool,
+    /// When it ends; `None`: when somebody ends it.
+    pub end: Option<u32>,
+}
+
+/// How long an experiment takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentNumbers {
+    /// The version that is to be beaten.
+    pub champion: String,
+    /// The metric of its newest rows.
+    pub mean: f64,
+    /// These rows.
+    pub rows: u64,
+    /// Correlation of a row with the next.
+    pub correlation: f64,
+    /// Rows a day that count.
+    pub rows_per_day: f64,
+    /// Rows (of the challenger) of a sample of fixed size, which is looked at once.
+    pub fixed_rows: u64,
+    /// Days until then.
+    pub fixed_days: Option<f64>,
+    /// Rows until evidence that may be looked at at any time is expected to show it.
+    pub anytime_rows: u64,
+    /// In blocks.
+    pub anytime_blocks: u64,
+    /// Days until then.
+    pub anytime_days: Option<f64>,
+    /// The smallest effect that is expected to be shown until the end.
+    pub least_effect: Option<f64>,
+    /// Whether it is expected to be shown until the end.
+    pub can_be_shown: bool,
 }

@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use alerts::{AckArgs, AlertsArgs, AlertsCommand, DeliveriesArgs, WhoArgs, WhomArgs};
 pub(crate) use life::{
     ChangeArgs, CleanupArgs, CleanupCommand, ExperimentArgs, ExperimentCommand, LifeArgs, ModelCommand,
-    ProposalsArgs, ProposalsCommand, RegisterArgs, RouteArgs, ScheduleArgs, ScheduleCommand, StartArgs,
-    VersionArgs,
+    PlanArgs, ProposalsArgs, ProposalsCommand, RegisterArgs, RouteArgs, ScheduleArgs, ScheduleCommand,
+    StartArgs, VersionArgs,
 };
 pub(crate) use policy::{
     ApplyArgs, AskArgs, CompareArgs, DryRunArgs, MergeArgs, PeriodArgs, PolicyArgs, PolicyBuildArgs,

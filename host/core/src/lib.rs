@@ -6,6 +6,7 @@
 //! lead to.
 
 pub mod baseline;
+mod basis;
 pub mod config;
 pub mod decide;
 pub mod detector;
@@ -23,6 +24,7 @@ mod tick;
 mod view;
 mod watch;
 
+pub use basis::{Basis, basis};
 pub use config::Configuration;
 pub use failing::Failing;
 pub use fleet::fleets;

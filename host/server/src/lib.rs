@@ -7,6 +7,7 @@ pub mod clock;
 mod doors;
 mod http;
 mod pages;
+mod planning;
 mod serve;
 mod sinks;
 

@@ -112,6 +112,8 @@ pub(crate) struct ExperimentArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExperimentCommand {
+    /// Say how long an experiment takes that is to show a difference.
+    Plan(PlanArgs),
     /// Try a version beside the champion.
     Start(StartArgs),
     /// Show what is known of the experiments of a model.
@@ -136,6 +138,39 @@ pub(crate) enum ExperimentCommand {
     Stop(VersionArgs),
     /// End it; the challenger serves.
     Promote(VersionArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// What is compared: accuracy, win-rate or brier.
+    #[arg(long, default_value = "accuracy")]
+    pub(crate) metric: String,
+    /// By how much the challenger is better; 0.02 is two points.
+    #[arg(long)]
+    pub(crate) effect: f64,
+    /// A difference up to this does not matter.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) margin: f64,
+    /// How often the experiment is to show it.
+    #[arg(long, default_value_t = 0.8)]
+    pub(crate) power: f64,
+    /// How often it may show what is not there.
+    #[arg(long, default_value_t = 0.05)]
+    pub(crate) alpha: f64,
+    /// Rows that are one piece of evidence together.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) block: u32,
+    /// The challenger's share of the traffic.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) fraction: f64,
+    /// When it ends, such as 30d.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Only served rows count, and arms are not compared row by row.
+    #[arg(long)]
+    pub(crate) affected: bool,
 }
 
 #[derive(Debug, Args)]

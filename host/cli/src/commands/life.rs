@@ -7,12 +7,12 @@ use trimtab_api::{
 use trimtab_replay::words::figure;
 use trimtab_server::{ExitCode, Failure};
 use trimtab_types::{
-    Answer, Arm, Concern, DecisionRecord, Design, Digest, ErrorKind, ExperimentAct, Fate, Mode, Plan,
-    Proposal, ProposalState, Proposed, Protection, Question, Ruled, parse_duration,
+    Answer, Arm, Concern, DecisionRecord, Design, Digest, ErrorKind, ExperimentAct, Fate, Interval, Mode,
+    Plan, Proposal, ProposalState, Proposed, Protection, Question, Ruled, parse_duration,
 };
 
 use super::{
-    actor, filtered, query,
+    actor, filtered, plan as plan_of, query,
     versions::{said, time},
 };
 use crate::{
@@ -43,6 +43,7 @@ pub(crate) async fn experiment(
 ) -> Result<ExitCode, Failure> {
     let (version, act) = match command {
         ExperimentCommand::Report(model) => return report(global, model, output).await,
+        ExperimentCommand::Plan(args) => return plan_of::plan(global, args, output).await,
         ExperimentCommand::Fraction { model, version, fraction, change } => {
             let act = ExperimentAct::Fraction(*fraction);
             return change_experiment(global, model, version, act, change, output).await;
@@ -201,6 +202,14 @@ fn show(status: &ExperimentStatus, output: &mut Output) -> Result<(), Failure> {
     }
     if !table.is_empty() {
         output.table(&table)?;
+    }
+    if let [Some(champion), Some(challenger)] = &status.accuracy {
+        let of = |interval: &Interval| format!("{} to {}", percent(interval.lower), percent(interval.upper));
+        output.line(format!(
+            "accuracy by itself, with 95 % confidence now: champion {}, challenger {}",
+            of(champion),
+            of(challenger)
+        ))?;
     }
     let how = if status.paired { "the arms are compared row by row" } else { "only served rows count" };
     output.line(format!(

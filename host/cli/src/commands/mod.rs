@@ -11,6 +11,7 @@ pub(crate) mod findings;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod life;
+mod plan;
 pub(crate) mod policy;
 pub(crate) mod retrain;
 pub(crate) mod serve;

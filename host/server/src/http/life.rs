@@ -10,26 +10,27 @@ use axum::{
 };
 use serde::Deserialize;
 use trimtab_api::{
-    AnswerRequest, EndedStatus, ExperimentRequest, ExperimentStatus, Experiments, Failure, Proposals,
-    ReignStatus, RouteAnswer, VersionEvent, VersionHistory, VersionRequest, Versions, rows::parse_row,
+    AnswerRequest, EndedStatus, ExperimentNumbers, ExperimentRequest, ExperimentStatus, Experiments, Failure,
+    PlanQuestion, Proposals, ReignStatus, RouteAnswer, VersionEvent, VersionHistory, VersionRequest,
+    Versions, rows::parse_row,
 };
 use trimtab_core::{
-    decide,
+    basis, decide,
     lifecycle::{Registry, Running, Setting},
 };
 use trimtab_log::{Listing, Reader as _, decision_of};
 use trimtab_route::{Share, Table};
 use trimtab_runtime::Snapshot;
 use trimtab_types::{
-    Approval, DecisionRecord, Entry, ErrorKind, ExperimentChange, ModelKey, ProposalState, Question, Refusal,
-    Request, Ruled, Stage, Timestamp, VersionAct, VersionChange,
+    Approval, Arm, DecisionRecord, Entry, ErrorKind, ExperimentChange, Interval, ModelKey, Plan,
+    ProposalState, Question, Refusal, Request, Ruled, Stage, Timestamp, VersionAct, VersionChange,
 };
 
 use super::{
     questions::{ListQuery, ModelQuery, model_key, now_of, require_actor, text},
     service::{Answer, Query, Reply, Service, Shared, blocking},
 };
-use crate::clock;
+use crate::{clock, planning};
 
 /// Events that a history shows at most.
 const MOST_EVENTS: u32 = 10_000;
@@ -343,13 +344,16 @@ pub(super) async fn experiments(
         };
         let running = registry.trials.values().filter_map(|trial| {
             let tally = state.tallies.get(&model)?.get(&trial.version)?;
+            let experiment = decide::experiment(state, &model, trial, tally);
+            let accuracy = [&experiment.champion, &experiment.challenger].map(interval);
             Some(ExperimentStatus {
                 plan: trial.plan,
                 started: trial.started,
                 paused: trial.running != Running::Yes,
                 paired: !trial.plan.affected,
                 correlation: tally.correlation(),
-                experiment: decide::experiment(state, &model, trial, tally),
+                accuracy,
+                experiment,
             })
         });
         let ended = registry.ended.iter().rev().map(|ended| EndedStatus {
@@ -362,6 +366,60 @@ pub(super) async fn experiments(
             why: ended.why.clone(),
         });
         Ok(Reply(Experiments { running: running.collect(), ended: ended.collect() }))
+    })
+    .await
+}
+
+/// In what the accuracy of an arm lies.
+fn interval(arm: &Arm) -> Option<Interval> {
+    let accuracy = arm.metrics.iter().find(|metric| metric.name == "accuracy")?.estimate;
+    planning::jeffreys(accuracy.value, u64::from(accuracy.samples))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlanQuery {
+    tenant: Option<String>,
+    model: String,
+    metric: String,
+    effect: f64,
+    margin: Option<f64>,
+    power: Option<f64>,
+    alpha: Option<f64>,
+    block: Option<u32>,
+    fraction: Option<f64>,
+    affected: Option<bool>,
+    end: Option<u32>,
+}
+
+pub(super) async fn plan(
+    State(service): Shared,
+    Query(query): Query<PlanQuery>,
+) -> Answer<ExperimentNumbers> {
+    let model = model_key(query.tenant, query.model);
+    let asked = PlanQuestion {
+        effect: query.effect,
+        margin: query.margin.unwrap_or(0.0),
+        power: query.power.unwrap_or(0.8),
+        alpha: query.alpha.unwrap_or(0.05),
+        block: query.block.unwrap_or(Plan::block()),
+        fraction: query.fraction.unwrap_or(0.1),
+        affected: query.affected.unwrap_or(false),
+        end: query.end,
+    };
+    let metric = query.metric;
+    blocking(service, move |service| {
+        service.host.settle()?;
+        let snapshot = service.host.snapshot();
+        known(&snapshot, &model)?;
+        let basis = snapshot.log_of(&model).and_then(|state| basis(state, &model, &metric));
+        let basis = basis.ok_or_else(|| {
+            Failure::missing(format!(
+                "model `{}`: no version serves that has 30 judged rows with `{metric}`; it is one of accuracy, win-rate and brier, and `[metrics] window` says how many rows are kept",
+                model.model
+            ))
+        })?;
+        Ok(Reply(planning::plan(&basis, &asked)?))
     })
     .await
 }

@@ -59,6 +59,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/versions", get(life::versions).post(life::change_version))
         .route("/v1/versions/history", get(life::history))
         .route("/v1/experiments", get(life::experiments).post(life::change_experiment))
+        .route("/v1/experiments/plan", get(life::plan))
         .route("/v1/proposals", get(life::proposals))
         .route("/v1/proposals/answer", post(life::answer))
         .route("/v1/route", get(life::route))
