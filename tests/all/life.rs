@@ -313,6 +313,30 @@ fn files_of_versions_follow_the_registry() {
     };
     assert_eq!((size("c1"), size("c9")), (Some(json!(100_000)), None));
 
+    // What is known of one, two side by side, and what nobody owns.
+    let shown = scratch.run(&["model", "show", "m", "c1"]).expect(0);
+    shown.prints(&[
+        "c1 of m: candidate",
+        "files      c1, 100000 bytes",
+        "digest",
+        "too few outcomes yet",
+    ]);
+    let served = scratch.json(&["model", "show", "m", "v1"]);
+    let stretches: Vec<_> =
+        served["recent"].as_array().expect("a list").iter().map(|one| &one["last"]).collect();
+    assert_eq!(stretches, [50, 100, 200], "{served}");
+    scratch
+        .run(&["model", "compare", "m", "v1", "v2"])
+        .expect(0)
+        .prints(&["validation accuracy", "accuracy of 200"]);
+    scratch.run(&["model", "show", "m", "nosuch"]).expect(66).says(&["nosuch", "model list"]);
+    std::fs::write(root.join("left.bin"), b"left").expect("writes");
+    let orphans = scratch.json(&["model", "orphans"]);
+    assert_eq!(
+        orphans["orphans"],
+        json!([{ "path": "etc", "size_bytes": null }, { "path": "left.bin", "size_bytes": 4 }])
+    );
+
     // What is not what was registered does not serve.
     std::fs::write(root.join("c2.bin"), b"other").expect("writes");
     scratch

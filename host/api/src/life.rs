@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Digest, Experiment, ExperimentAct, Interval, ModelKey, ModelVersion, Plan, Proposal, RetrainAct, Run,
-    Schedule, Timestamp, VersionAct,
+    Digest, Estimate, Experiment, ExperimentAct, Interval, ModelKey, ModelVersion, Plan, Proposal,
+    Protection, Registration, RetrainAct, Run, Schedule, Stage, Timestamp, VersionAct,
 };
 
 /// Somebody does something about a version.
@@ -345,4 +345,64 @@ pub struct ExperimentNumbers {
     pub least_effect: Option<f64>,
     /// Whether it is expected to be shown until the end.
     pub can_be_shown: bool,
+}
+
+/// A version with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionDetails {
+    /// Of which model.
+    pub model: ModelKey,
+    /// Its name.
+    pub version: String,
+    /// Where it stands.
+    pub stage: Stage,
+    /// It serves, and is marked degraded.
+    pub marked: bool,
+    /// Nothing deletes it.
+    pub pinned: bool,
+    /// When it was registered, …
+    pub registered: Timestamp,
+    /// … and with what.
+    pub registration: Registration,
+    /// When it was deleted.
+    pub deleted: Option<Timestamp>,
+    /// Its files are gone for good.
+    pub purged: bool,
+    /// What keeps it from being deleted.
+    pub protections: Vec<Protection>,
+    /// When it began to serve, each time.
+    pub served: Vec<Timestamp>,
+    /// Predictions logged.
+    pub predictions: u64,
+    /// Of which the outcome is known.
+    pub resolved: u64,
+    /// Rows of what it is held against.
+    pub baseline: Option<u64>,
+    /// How right it was, over several stretches together.
+    pub recent: Vec<Recent>,
+}
+
+/// How right a version was over the newest so many.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recent {
+    /// So many were asked for.
+    pub last: u64,
+    /// Of as many as there are.
+    pub accuracy: Estimate,
+}
+
+/// What lies in the root of artifacts and belongs to no version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Orphans {
+    /// By path.
+    pub orphans: Vec<Orphan>,
+}
+
+/// A file or folder that no version owns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// In the root of artifacts.
+    pub path: String,
+    /// All of it; `None`: it cannot be measured, such as a link.
+    pub size_bytes: Option<u64>,
 }

@@ -1,7 +1,7 @@
 //! Files of model versions under a root: what they are, put aside, brought back, and gone for good. A path leads beneath the
 //! root or is refused; no link is followed. Which of them may go is not decided here.
 
-use std::{ffi::OsStr, io::Read, path::Path};
+use std::{collections::BTreeSet, ffi::OsStr, io::Read, path::Path};
 
 use rustix::{
     fs::{self, AtFlags, Mode},
@@ -20,6 +20,15 @@ const DEEPEST: usize = 32;
 const PIECE: usize = 1 << 16;
 /// Where what was deleted waits, in the root.
 const TRASH: &str = ".trash";
+
+/// Something that nobody owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphaned {
+    /// Where, beneath the root.
+    pub path: String,
+    /// All of it; `None`: it cannot be measured, such as a link.
+    pub size_bytes: Option<u64>,
+}
 
 impl Directory {
     /// Size and digest of the file or folder at a path beneath this directory. The digest of a file is SHA-256 of its content,
@@ -103,6 +112,62 @@ impl Directory {
             Ok(trash) => trash.remove(one(name, &trash)?, DEEPEST),
             Err(error) if error.is_missing() => Ok(0),
             Err(error) => Err(error),
+        }
+    }
+
+    /// What lies beneath this directory beside these paths: each as a whole, or what of it is not theirs.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    pub fn beside(&self, owned: &BTreeSet<String>) -> Result<Vec<Orphaned>, FilesError> {
+        let (mut found, mut left) = (Vec::new(), MOST_FILES);
+        self.list_beside(owned, "", &mut found, &mut left, DEEPEST)?;
+        Ok(found)
+    }
+
+    fn list_beside(
+        &self,
+        owned: &BTreeSet<String>,
+        within: &str,
+        found: &mut Vec<Orphaned>,
+        left: &mut usize,
+        deeper: usize,
+    ) -> Result<(), FilesError> {
+        let names = self.names(*left)?;
+        *left -= names.len();
+        for name in names {
+            if within.is_empty() && name == TRASH {
+                continue;
+            }
+            let path = format!("{within}{}", name.to_string_lossy());
+            let inside = format!("{path}/");
+            if owned.contains(&path) {
+                continue;
+            }
+            let holds_owned =
+                owned.range(inside.clone()..).next().is_some_and(|next| next.starts_with(&inside));
+            if holds_owned && deeper > 0 {
+                self.folder(&name)?.list_beside(owned, &inside, found, left, deeper - 1)?;
+            } else {
+                let size_bytes = self.size(&name, left, deeper);
+                found.push(Orphaned { path, size_bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of a file, or of all files in a folder; nothing is read. `None`: something of it is no file.
+    fn size(&self, name: &OsStr, left: &mut usize, deeper: usize) -> Option<u64> {
+        let look = self.look(name).ok()??;
+        match look.kind {
+            Kind::File => Some(look.length),
+            Kind::Folder if deeper > 0 => {
+                let folder = self.folder(name).ok()?;
+                let names = folder.names(*left).ok()?;
+                *left -= names.len();
+                names.iter().map(|name| folder.size(name, left, deeper - 1)).sum()
+            }
+            _ => None,
         }
     }
 
@@ -266,6 +331,25 @@ mod tests {
             assert!(root.measure(bad).is_err(), "{bad}");
         }
         assert!(root.set_aside("out", "t").is_err(), "a link is not what was registered");
+    }
+
+    #[test]
+    fn what_nobody_owns_is_listed_as_a_whole_or_in_part() {
+        let (folder, root) = root();
+        std::os::unix::fs::symlink("/etc", folder.path().join("link")).expect("links");
+        root.set_aside("one.bin", "t1").expect("moved");
+        let beside = |owned: &[&str]| -> Vec<(String, Option<u64>)> {
+            let owned = owned.iter().map(|path| (*path).to_owned()).collect();
+            let found = root.beside(&owned).expect("listed");
+            found.into_iter().map(|found| (found.path, found.size_bytes)).collect()
+        };
+        let link = || ("link".to_owned(), None);
+        assert_eq!(beside(&[]), [link(), ("v1".to_owned(), Some(10_003))]);
+        assert_eq!(beside(&["v1"]), [link()]);
+        assert_eq!(beside(&["v1/sub"]), [link(), ("v1/a.bin".to_owned(), Some(3))]);
+        assert_eq!(beside(&["v1/sub/b.bin", "link"]), [("v1/a.bin".to_owned(), Some(3))]);
+        // One whose name only begins alike owns nothing.
+        assert_eq!(beside(&["v1x/a"]), [link(), ("v1".to_owned(), Some(10_003))]);
     }
 
     #[test]

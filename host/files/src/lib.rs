@@ -21,6 +21,7 @@ use rustix::{
     io::Errno,
 };
 
+pub use artifact::Orphaned;
 pub use error::FilesError;
 
 /// A directory that is held open.

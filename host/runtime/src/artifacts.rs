@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use trimtab_core::lifecycle::Version;
-use trimtab_files::{Directory, FilesError};
+use trimtab_files::{Directory, FilesError, Orphaned};
 use trimtab_types::{
     Artifact, DigestBuilder, Entry, ErrorKind, HasKind as _, ModelKey, Refusal, Stage, Timestamp, VersionAct,
     VersionChange,
@@ -51,6 +51,16 @@ impl Host {
             )),
             Err(error) => Err(refusal(error.kind(), error.to_string())),
         }
+    }
+
+    /// What lies in the root of artifacts beside these paths. What was put aside is not looked at.
+    pub fn orphans(&self, owned: &BTreeSet<String>) -> Result<Vec<Orphaned>, FilesError> {
+        let root = match Directory::named(&self.artifacts) {
+            Ok(root) => root,
+            Err(error) if error.is_missing() => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        root.beside(owned)
     }
 
     /// Has the files of all versions follow the registry as it is known now. Returns what could not be done; it is tried again

@@ -40,6 +40,24 @@ pub(crate) enum ModelCommand {
     Register(RegisterArgs),
     /// Show the versions of a model, newest first.
     List(ModelArgs),
+    /// Show one version with all that is known of it.
+    Show {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The version.
+        version: String,
+    },
+    /// Show two versions side by side.
+    Compare {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// One version.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// List what lies in the root of artifacts and belongs to no version; nothing is deleted.
+    Orphans,
     /// Show which version served when, and what was done.
     History {
         #[command(flatten)]

@@ -20,6 +20,7 @@ pub(crate) mod status;
 pub(crate) mod terms;
 pub(crate) mod trade;
 pub(crate) mod verify;
+mod version_details;
 pub(crate) mod versions;
 
 use crate::args::FilterArgs;

@@ -4,7 +4,7 @@ use trimtab_api::{VersionHistory, VersionRequest, Versions};
 use trimtab_server::{ExitCode, Failure};
 use trimtab_types::{Artifact, Digest, Estimate, Metric, Registration, Ruled, Stage, Timestamp, VersionAct};
 
-use super::{actor, life::protections, query};
+use super::{actor, life::protections, query, version_details};
 use crate::{
     args::{ChangeArgs, Global, ModelArgs, ModelCommand, RegisterArgs, VersionArgs},
     connect,
@@ -18,6 +18,13 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     let (version, act) = match command {
         ModelCommand::List(model) => return list(global, model, output).await,
+        ModelCommand::Show { model, version } => {
+            return version_details::show(global, model, version, output).await;
+        }
+        ModelCommand::Compare { model, one, other } => {
+            return version_details::compare(global, model, [one, other], output).await;
+        }
+        ModelCommand::Orphans => return version_details::orphans(global, output).await,
         ModelCommand::History { model, at, limit } => {
             return history(global, model, at.as_deref(), *limit, output).await;
         }

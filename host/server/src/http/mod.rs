@@ -16,6 +16,7 @@ mod service;
 mod status;
 mod subjects;
 mod trade;
+mod version_details;
 
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/kill-switch", post(trade::kill_switch))
         .route("/v1/versions", get(life::versions).post(life::change_version))
         .route("/v1/versions/history", get(life::history))
+        .route("/v1/versions/show", get(version_details::details))
+        .route("/v1/versions/orphans", get(version_details::orphans))
         .route("/v1/experiments", get(life::experiments).post(life::change_experiment))
         .route("/v1/experiments/plan", get(life::plan))
         .route("/v1/proposals", get(life::proposals))
