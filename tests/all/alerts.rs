@@ -77,3 +77,21 @@ fn every_tightening_has_a_way_back() {
     scratch.run(&["resume", "m"]).expect(0);
     scratch.verify();
 }
+
+/// Decisions of one policy, and the newest of them as a whole.
+#[test]
+fn decisions_are_found_by_their_policy() {
+    let scratch = told(STORY);
+    let by = |policy: &str| -> Vec<String> {
+        let listed = scratch.json(&["decisions", "--policy", policy, "--limit", "3"]);
+        let decisions = listed["decisions"].as_array().expect("a list").iter();
+        decisions.map(|decision| decision["policy"]["name"].as_str().unwrap_or("host").to_owned()).collect()
+    };
+    assert_eq!(by("chat-alert"), ["chat-alert"; 2]);
+    assert_eq!(by("drift-ladder"), ["drift-ladder"; 3]);
+    assert_eq!(by("nobody"), Vec::<String>::new());
+    let newest = scratch.run(&["decisions", "--policy", "chat-alert", "show", "--last"]).expect(0);
+    newest.prints(&["decision   d-", "policy     chat-alert"]);
+    scratch.run(&["decisions", "--policy", "nobody", "show", "--last"]).expect(66);
+    scratch.run(&["decisions", "show"]).expect(64);
+}

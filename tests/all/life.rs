@@ -315,12 +315,7 @@ fn files_of_versions_follow_the_registry() {
 
     // What is known of one, two side by side, and what nobody owns.
     let shown = scratch.run(&["model", "show", "m", "c1"]).expect(0);
-    shown.prints(&[
-        "c1 of m: candidate",
-        "files      c1, 100000 bytes",
-        "digest",
-        "too few outcomes yet",
-    ]);
+    shown.prints(&["c1 of m: candidate", "files      c1, 100000 bytes", "digest", "too few outcomes yet"]);
     let served = scratch.json(&["model", "show", "m", "v1"]);
     let stretches: Vec<_> =
         served["recent"].as_array().expect("a list").iter().map(|one| &one["last"]).collect();

@@ -286,6 +286,9 @@ pub(crate) struct DecisionsArgs {
     pub(crate) command: Option<DecisionsCommand>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
+    /// Only those of this policy; `host` for those that no policy made.
+    #[arg(long)]
+    pub(crate) policy: Option<String>,
     /// At most so many.
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: u32,
@@ -296,7 +299,11 @@ pub(crate) enum DecisionsCommand {
     /// Show one decision with everything that led to it.
     Show {
         /// Its id.
-        id: String,
+        #[arg(required_unless_present = "last")]
+        id: Option<String>,
+        /// The newest one, of the model and policy that are named before `show`.
+        #[arg(long, conflicts_with = "id")]
+        last: bool,
     },
 }
 

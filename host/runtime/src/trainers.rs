@@ -24,6 +24,8 @@ use crate::{Host, HostError, progress::lock};
 const RUNS: &str = "runs";
 /// The findings that are open, for the trainer.
 const FINDINGS: &str = "findings.json";
+/// Folders of runs that are kept besides those that go on.
+const MOST_FOLDERS: usize = 200;
 /// What is older than this is history, in seconds.
 const WAITS: u64 = 86_400;
 
@@ -117,6 +119,15 @@ impl Host {
                     }
                 }
             }
+        }
+        if !new.is_empty() {
+            let active: Vec<&str> = snapshot
+                .states()
+                .flat_map(|state| state.registries.values())
+                .filter_map(|registry| registry.active_run())
+                .map(|run| run.id.as_str())
+                .collect();
+            forget_old(&self.directory().join(RUNS), |name| active.contains(&name));
         }
         let is_scheduled = |run: &Run| run.cause.mode == RetrainMode::Scheduled;
         new.sort_by_key(|(_, _, run)| (is_scheduled(run), run.asked));
@@ -335,6 +346,21 @@ impl Host {
     }
 }
 
+/// Folders of old runs go, but for the newest; what came of them is in the log. Where one cannot be removed, it stays.
+fn forget_old(runs: &Path, is_active: impl Fn(&str) -> bool) {
+    let Ok(listed) = std::fs::read_dir(runs) else { return };
+    let mut folders: Vec<_> = listed
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| !is_active(name)))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    folders.sort();
+    let old = folders.len().saturating_sub(MOST_FOLDERS);
+    for (_, path) in folders.into_iter().take(old) {
+        std::fs::remove_dir_all(&path).ok();
+    }
+}
+
 /// A process that watches a run. Where it cannot be begun, nobody watches, and that is seen the next time.
 fn supervise(supervisors: &Supervisors, path: &Path) -> Option<Child> {
     let begun = Command::new(&supervisors.program)
@@ -366,4 +392,29 @@ fn is_history(state: &State, model: &ModelKey, run: &Run, now: Timestamp) -> boo
 /// The beginning of a text that may hold anything.
 fn excerpt(text: &str) -> String {
     text.chars().take(1_000).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "tests make the folders that are looked at")]
+    fn folders_of_the_newest_runs_are_kept_and_of_those_that_go_on() {
+        let runs = tempfile::tempdir().expect("a folder");
+        for n in 0..MOST_FOLDERS + 3 {
+            let folder = runs.path().join(format!("r-{n:04}"));
+            std::fs::create_dir(&folder).expect("makes");
+            let made = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 + n as u64);
+            std::fs::File::open(&folder).and_then(|opened| opened.set_modified(made)).expect("dates");
+        }
+        forget_old(runs.path(), |name| name == "r-0001");
+        let left: Vec<_> = std::fs::read_dir(runs.path())
+            .expect("lists")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+            .collect();
+        assert_eq!(left.len(), MOST_FOLDERS + 1);
+        let has = |name: &str| left.iter().any(|left| left == name);
+        assert!(has("r-0001") && !has("r-0000") && !has("r-0002") && has("r-0003"));
+    }
 }

@@ -16,8 +16,22 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
     let client = connect::connect(global).await?;
-    if let Some(DecisionsCommand::Show { id }) = &args.command {
-        let decision: DecisionRecord = client.get(&format!("/v1/decisions/{}", escape(id))).await?;
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        decisions: Vec<DecisionRecord>,
+    }
+    let mut parts = filtered(&args.filter);
+    parts.push(("policy", args.policy.clone()));
+    if let Some(DecisionsCommand::Show { id, .. }) = &args.command {
+        let decision = match id {
+            Some(id) => client.get(&format!("/v1/decisions/{}", escape(id))).await?,
+            None => {
+                parts.push(("limit", Some("1".to_owned())));
+                let newest: Listed = client.get(&query("/v1/decisions", &parts)).await?;
+                let none = || Failure::missing("nothing was decided so far");
+                newest.decisions.into_iter().next().ok_or_else(none)?
+            }
+        };
         if output.is_json() {
             output.json(&decision)?;
         } else {
@@ -25,11 +39,6 @@ pub(crate) async fn run(
         }
         return Ok(ExitCode::Ok);
     }
-    #[derive(serde::Deserialize)]
-    struct Listed {
-        decisions: Vec<DecisionRecord>,
-    }
-    let mut parts = filtered(&args.filter);
     parts.push(("limit", Some(args.limit.to_string())));
     let listed: Listed = client.get(&query("/v1/decisions", &parts)).await?;
     if output.is_json() {

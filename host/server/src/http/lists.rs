@@ -14,6 +14,9 @@ use super::{
     subjects::subjects,
 };
 
+/// Decisions that are looked at at once where only some are wanted.
+const LOOKED_AT: u32 = 1_000;
+
 /// An effect and what has become of it.
 #[derive(Serialize)]
 struct SentEffect {
@@ -72,6 +75,38 @@ pub(super) async fn findings(
     .await
 }
 
+/// The newest decisions, or those of a policy: these are looked for from the newest on.
+fn newest_decisions(
+    reader: &dyn Reader,
+    mut listing: Listing,
+    policy: Option<&str>,
+) -> Result<Vec<DecisionRecord>, Failure> {
+    let wanted = listing.limit as usize;
+    if policy.is_some() {
+        listing.limit = LOOKED_AT;
+    }
+    let mut found = Vec::new();
+    loop {
+        let stored = reader.decisions(&listing)?;
+        for stored in &stored {
+            let is_of = |policy: &str| {
+                let name = stored.decision.policy.as_ref().map(|policy| policy.name.as_str());
+                name.unwrap_or("host") == policy
+            };
+            if policy.is_none_or(is_of) {
+                found.push(decision_of(stored.shard, &stored.decision)?);
+            }
+            if found.len() == wanted {
+                return Ok(found);
+            }
+        }
+        listing.before = stored.last().map(|stored| stored.seq);
+        if stored.len() < listing.limit as usize || policy.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 pub(super) async fn decisions(
     State(service): Shared,
     Query(query): Query<ListQuery>,
@@ -79,11 +114,7 @@ pub(super) async fn decisions(
     blocking(service, move |service| {
         query.settle_known(service)?;
         let listing = query.listing()?;
-        let decisions: Vec<DecisionRecord> = service.read(|reader| {
-            let stored = reader.decisions(&listing)?;
-            let records = stored.iter().map(|stored| decision_of(stored.shard, &stored.decision));
-            Ok(records.collect::<Result<_, _>>()?)
-        })?;
+        let decisions = service.read(|reader| newest_decisions(reader, listing, query.policy.as_deref()))?;
         Ok(Reply(serde_json::json!({ "decisions": decisions })))
     })
     .await

@@ -74,6 +74,8 @@ pub(super) struct ListQuery {
     pub(super) tenant: Option<String>,
     model: Option<String>,
     limit: Option<u32>,
+    /// Only decisions of this policy; `host`: those that no policy made.
+    pub(super) policy: Option<String>,
     /// Only episodes that are open.
     pub(super) open: bool,
     /// Wait until everything that was acknowledged is folded.
