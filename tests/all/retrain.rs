@@ -307,13 +307,31 @@ fn a_run_goes_on_when_the_host_is_killed_and_is_picked_up() {
     let scratch = with_trainer("sleep 600", "");
     let run = retrain(&scratch);
     eventually(|| (newest(&scratch)["state"] == "running").then_some(()));
-    Command::new("pkill").args(["-9", "-f", &format!("supervise-trainer.*{run}")]).status().expect("kills");
+    let supervisors = supervisors_of(&run);
+    assert_eq!(supervisors.len(), 1, "{supervisors:?}");
+    end(&supervisors);
     let lost = over(&scratch);
     assert_eq!(lost["state"], "lost", "{lost}");
-    Command::new("pkill").args(["-9", "-g", "0", "-f", "nothing of this name"]).status().ok();
-    for process in of_run(&run) {
-        let pid = process.trim_start_matches("/proc/").to_owned();
-        Command::new("kill").args(["-9", &pid]).status().expect("kills");
+    // Its trainer goes on, and nobody watches it: that is what is lost.
+    end(&of_run(&run));
+}
+
+/// Processes that watch a run.
+fn supervisors_of(run: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
+    let watches = |path: &Path| {
+        let command = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).into_owned();
+        command.contains("supervise-trainer") && command.contains(run)
+    };
+    let paths = processes.map(|entry| entry.path()).filter(|path| watches(path));
+    paths.map(|path| path.display().to_string()).collect()
+}
+
+fn end(processes: &[String]) {
+    for process in processes {
+        let pid = process.trim_start_matches("/proc/");
+        Command::new("kill").args(["-9", pid]).status().expect("runs");
     }
 }
 
