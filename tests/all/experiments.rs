@@ -69,3 +69,30 @@ fn a_plan_says_how_long_an_experiment_takes() {
     nothing.run(&["model", "register", "m", "v1", "--champion"]).expect(0);
     nothing.run(&["experiment", "plan", "m", "--effect", "0.1"]).expect(66).says(&["30 judged rows"]);
 }
+
+/// A stretch of time in figures, each measured or with the reason why it is not.
+#[test]
+fn a_report_says_what_can_be_measured() {
+    let scratch = crate::support::told(crate::support::STORY);
+    let report = scratch.json(&["report", "--since", "7d"]);
+    let of = |name: &str| {
+        let all = report["measures"].as_array().expect("a list");
+        all.iter()
+            .find(|measure| measure["name"] == name)
+            .unwrap_or_else(|| panic!("{name}: {report}"))
+            .clone()
+    };
+    let findings = scratch.json(&["findings", "--limit", "1000"]);
+    let opened = findings["findings"].as_array().expect("a list").iter();
+    let opened = opened.filter(|finding| finding["phase"] == "opened").count();
+    assert!(opened > 0);
+    assert_eq!(of("drifts")["value"], opened as f64, "{report}");
+    let sent = scratch.json(&["deliveries"])["deliveries"].as_array().expect("a list").len();
+    assert_eq!(of("alerts sent")["value"], sent as f64);
+    assert_eq!(of("retrains that went well")["value"], json!(null));
+    assert!(of("detected within 24 h")["note"].is_string());
+    let shown = scratch.run(&["report"]).expect(0);
+    shown.prints(&["drifts a day", "not measurable", "< 5 %", "retrains that went well"]);
+    scratch.run(&["report", "--model", "nosuch"]).expect(66);
+    scratch.run(&["report", "--since", "soon"]).expect(65);
+}

@@ -15,9 +15,10 @@ pub use alerts::{AcknowledgeRequest, AlertEvent, AlertGroupStatus, Alerts, Silen
 pub use calls::{Bucket, PolicyCalls};
 pub use failure::Failure;
 pub use life::{
-    AnswerRequest, EndedStatus, ExperimentNumbers, ExperimentRequest, ExperimentStatus, Experiments, Orphan,
-    Orphans, PlanQuestion, Proposals, Recent, ReignStatus, RetrainRequest, Retrains, RouteAnswer, RunOutput,
-    RunStatus, ScheduleStatus, VersionDetails, VersionEvent, VersionHistory, VersionRequest, Versions,
+    AnswerRequest, EndedStatus, ExperimentNumbers, ExperimentRequest, ExperimentStatus, Experiments, Measure,
+    Orphan, Orphans, PlanQuestion, Proposals, Recent, ReignStatus, Report, RetrainRequest, Retrains,
+    RouteAnswer, RunOutput, RunStatus, ScheduleStatus, VersionDetails, VersionEvent, VersionHistory,
+    VersionRequest, Versions,
 };
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
 pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};

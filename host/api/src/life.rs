@@ -406,3 +406,34 @@ pub struct Orphan {
     /// All of it; `None`: it cannot be measured, such as a link.
     pub size_bytes: Option<u64>,
 }
+
+/// A stretch of time in figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// From here …
+    pub since: Timestamp,
+    /// … to here.
+    pub until: Timestamp,
+    /// In the order in which they are shown.
+    pub measures: Vec<Measure>,
+}
+
+/// A figure, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// What it is of.
+    pub name: String,
+    /// The figure; lengths of time in seconds, shares from 0 to 1. `None`: it cannot be measured, and the note says why.
+    pub value: Option<f64>,
+    /// As people read it.
+    pub shown: String,
+    /// What is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Whether that is met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_met: Option<bool>,
+    /// What it is made of, or why it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}

@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Alerts(AlertsArgs),
     /// Show where alerts went, and what became of it.
     Deliveries(DeliveriesArgs),
+    /// Show a stretch of time in figures: drifts, alerts, retrains, experiments, promotions, cleanup.
+    Report(ReportArgs),
     /// Register versions, make one serve, and go back.
     Model(LifeArgs),
     /// Try a version beside the one that serves.
@@ -305,6 +307,19 @@ pub(crate) enum DecisionsCommand {
         #[arg(long, conflicts_with = "id")]
         last: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Only of this model.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Only of this tenant.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// The newest history, of this length.
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub(crate) since: String,
 }
 
 #[derive(Debug, Args)]

@@ -98,6 +98,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Decisions(args) => commands::decisions::run(&global, &args, output).await,
         Command::Alerts(args) => commands::alerts::run(&global, &args, output).await,
         Command::Deliveries(args) => commands::deliveries::run(&global, &args, output).await,
+        Command::Report(args) => commands::report::run(&global, &args, output).await,
         Command::Model(args) => commands::versions::run(&global, &args.command, output).await,
         Command::Experiment(args) => commands::life::experiment(&global, &args.command, output).await,
         Command::Route(args) => commands::life::route(&global, &args, output).await,

@@ -8,6 +8,7 @@ mod doors;
 mod http;
 mod pages;
 mod planning;
+mod report;
 mod serve;
 mod sinks;
 

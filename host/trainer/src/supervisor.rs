@@ -46,11 +46,13 @@ pub fn supervise(path: &Path) -> Result<(), TrainerError> {
     descendants::keep();
     if let Some(memory) = order.memory {
         let limit = Rlimit { current: Some(memory), maximum: Some(memory) };
-        let system = |error: rustix::io::Errno| TrainerError::System {
-            action: "limit the memory of a trainer",
-            source: error.into(),
-        };
-        setrlimit(Resource::As, limit).map_err(system)?;
+        if let Err(error) = setrlimit(Resource::As, limit) {
+            // Said where it is looked for: a supervisor that only ends is begun again.
+            let how = How::CannotStart(format!("its memory cannot be limited to {memory} bytes: {error}"));
+            let said = Said::default();
+            let ended = Ended { how, took: 0, attempt: 1, bytes: 0, said: String::new(), left: 0 };
+            return folder.has_ended(&ended, &said.head, said.tail());
+        }
     }
     let mut attempt = 1;
     loop {

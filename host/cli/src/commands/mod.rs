@@ -13,6 +13,7 @@ pub(crate) mod init;
 pub(crate) mod life;
 mod plan;
 pub(crate) mod policy;
+pub(crate) mod report;
 pub(crate) mod retrain;
 pub(crate) mod serve;
 mod show;

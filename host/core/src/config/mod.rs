@@ -401,8 +401,13 @@ mod tests {
             ),
             ("[[trainers]]\nmodel = \"m\"\ncommand = []", &["trainers.command (of `m`)", "name a program"]),
             (
-                "[[trainers]]\nmodel = \"m\"\ncommand = [\"t\"]\nattempts = 0\nfraction = 2\nvalidation.below-champion = -1",
-                &["trainers.attempts", "trainers.fraction", "trainers.validation.below-champion"],
+                "[[trainers]]\nmodel = \"m\"\ncommand = [\"t\"]\nattempts = 0\nfraction = 2\nmemory = \"1MiB\"\nvalidation.below-champion = -1",
+                &[
+                    "trainers.attempts",
+                    "trainers.fraction",
+                    "trainers.memory",
+                    "trainers.validation.below-champion",
+                ],
             ),
             ("[[models]]\nmodel = \"m\"\ndetectors.kswin.newest = 100", &["models.detectors (of `m`).kswin"]),
         ] {

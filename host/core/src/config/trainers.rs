@@ -11,6 +11,9 @@ use super::{Configuration, Glob, check::Need, span::Duration};
 /// The longest command, in words.
 const MOST_WORDS: usize = 256;
 
+/// Less memory, and hardly a program begins.
+const LEAST_MEMORY: usize = 64 << 20;
+
 /// What retrains the models that match.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -130,6 +133,11 @@ impl TrainerRule {
         need(self.limit.0 > 0, &of("limit"), "must be at least one second");
         need(self.heartbeat.0 > 0, &of("heartbeat"), "must be at least one second");
         need((1..=100).contains(&self.attempts), &of("attempts"), "must lie between 1 and 100");
+        need(
+            self.memory.is_none_or(|memory| memory.0 >= LEAST_MEMORY),
+            &of("memory"),
+            "must be at least 64MiB",
+        );
         need(self.fraction > 0.0 && self.fraction <= 1.0, &of("fraction"), "must be above 0 and at most 1");
         need(
             self.environment.iter().all(|name| !name.is_empty() && !name.contains(['=', '\0'])),

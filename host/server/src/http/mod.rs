@@ -10,6 +10,7 @@ mod lists;
 mod metrics;
 mod policies;
 mod questions;
+mod report;
 mod retrains;
 mod rows;
 mod service;
@@ -70,6 +71,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/schedule", get(retrains::schedule))
         .route("/v1/retrains", get(retrains::retrains).post(retrains::change_retrain))
         .route("/v1/status", get(status::status))
+        .route("/v1/report", get(report::report))
         .route("/v1/check", get(check::check))
         .route("/v1/findings", get(lists::findings))
         .route("/v1/decisions", get(lists::decisions))
