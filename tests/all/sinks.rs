@@ -265,6 +265,20 @@ fn a_sink_that_cannot_be_is_named() {
     }
 }
 
+/// What waits for a sink that is gone from the configuration does not wait for ever.
+#[test]
+fn what_nobody_sends_any_more_expires() {
+    let config = format!("{}{}", sink("gone", "webhook", 9, ""), crate::support::STORY);
+    let scratch = crate::support::told(&config);
+    assert!(!deliveries(&scratch, "gone").is_empty());
+    scratch.configure(&crate::support::repository().join("policies"), crate::support::STORY);
+    let host = scratch.serve();
+    eventually(|| states(&scratch, "gone").iter().all(|state| state == "expired").then_some(()));
+    let said = deliveries(&scratch, "gone")[0]["said"].as_str().expect("text").to_owned();
+    assert!(said.contains("no sink of this name is configured"), "{said}");
+    assert_eq!(host.stop(), Some(0));
+}
+
 /// History that is imported pages nobody.
 #[test]
 fn alerts_that_are_old_news_are_not_sent() {

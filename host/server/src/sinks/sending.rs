@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::watch, task::JoinHandle};
 use trimtab_log::{Attempt, EffectState, Reader as _, StoredEffect, effect_of};
-use trimtab_types::Timestamp;
+use trimtab_types::{Effect, Timestamp};
 
 use super::{
     destination::{Destination, Sent},
@@ -18,6 +18,10 @@ use crate::{Failure, Service, clock};
 
 /// Time between two looks at what waits.
 const LOOK: Duration = Duration::from_millis(250);
+/// Looks between two at what nobody sends: a minute.
+const SELDOM: u32 = 240;
+/// Why it expired.
+const NOBODY: &str = "no sink of this name is configured";
 /// Effects of a sink that are looked at at once.
 const STEP: u32 = 200;
 /// How long a sending that is under way may take once the host is asked to stop.
@@ -31,7 +35,14 @@ type Pauses = Arc<Mutex<BTreeMap<String, Timestamp>>>;
 pub(crate) async fn send_all(service: Arc<Service>, mut stopped: watch::Receiver<bool>) {
     let pauses = Pauses::default();
     let mut rounds: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
+    let mut looks: u32 = 0;
     loop {
+        if looks.is_multiple_of(SELDOM)
+            && let Err(error) = expire_of_nobody(&service).await
+        {
+            tracing::error!("cannot expire what nobody sends: {error}");
+        }
+        looks = looks.wrapping_add(1);
         rounds.retain(|_, round| !round.is_finished());
         for (name, destination) in service.destinations().iter() {
             if rounds.contains_key(name) {
@@ -54,6 +65,28 @@ pub(crate) async fn send_all(service: Arc<Service>, mut stopped: watch::Receiver
     for (_, round) in rounds {
         tokio::time::timeout(GRACE, round).await.ok();
     }
+}
+
+/// What waits for sinks that are not configured any more is told to nobody, and is no news after a while.
+async fn expire_of_nobody(service: &Arc<Service>) -> Result<(), Failure> {
+    let (reading, now) = (Arc::clone(service), clock::now());
+    let expired = blocking(move || {
+        let known = reading.destinations();
+        reading.read(|reader| {
+            let counts = reader.waiting_count()?;
+            let nobodys = counts.keys().filter(|sink| *sink != Effect::QUEUE && !known.contains_key(*sink));
+            let mut expired = Vec::new();
+            for sink in nobodys {
+                let waiting = reader.waiting(sink, STEP)?;
+                let due = due(&waiting, now);
+                let one = |stored| attempt(stored, now, now, EffectState::Expired, "expired", NOBODY);
+                expired.extend(due.expired.into_iter().map(one));
+            }
+            Ok(expired)
+        })
+    });
+    let expired = expired.await?;
+    if expired.is_empty() { Ok(()) } else { record(service, expired).await }
 }
 
 /// Sends what is due of one sink.
