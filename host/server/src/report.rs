@@ -254,12 +254,6 @@ fn answers(seen: &Seen<'_>) -> Vec<Measure> {
     vec![
         Measure { note: Some(format!("{open} open now")), ..count("proposals answered", answered.len()) },
         time("from proposal to answer", answered, "none was answered"),
-        Measure {
-            target: Some("< 2 steps".to_owned()),
-            is_met: Some(true),
-            note: Some("`trimtab model rollback MODEL`".to_owned()),
-            ..count("steps of a rollback", 1)
-        },
     ]
 }
 

@@ -3,7 +3,7 @@
 use trimtab_api::ExperimentNumbers;
 use trimtab_replay::words::figure;
 use trimtab_server::{ExitCode, Failure};
-use trimtab_types::parse_duration;
+use trimtab_types::{number, parse_duration};
 
 use super::query;
 use crate::{
@@ -44,8 +44,8 @@ pub(super) async fn plan(global: &Global, args: &PlanArgs, output: &mut Output) 
         figure(numbers.correlation)
     ))?;
     let what = if args.affected { "served rows of the challenger" } else { "pairs of rows" };
-    output.line(format!("traffic    {} {what} a day", figure(numbers.rows_per_day)))?;
-    let days = |days: Option<f64>| days.map_or("-".to_owned(), |days| format!("{} days", figure(days)));
+    output.line(format!("traffic    {} {what} a day", tenths(numbers.rows_per_day)))?;
+    let days = |days: Option<f64>| days.map_or("-".to_owned(), |days| format!("{} days", tenths(days)));
     output.line(format!(
         "evidence   {} rows in {} blocks, {}: may be looked at at any time, as the experiment does it",
         numbers.anytime_rows,
@@ -64,4 +64,9 @@ pub(super) async fn plan(global: &Global, args: &PlanArgs, output: &mut Output) 
         output.line(output.paint("it cannot be shown until the end", Tone::Warning))?;
     }
     Ok(exit)
+}
+
+/// An estimate, as far as it can be trusted.
+fn tenths(value: f64) -> String {
+    number((value * 10.0).round() / 10.0)
 }
