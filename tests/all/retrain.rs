@@ -153,6 +153,14 @@ fn a_result_that_cannot_be_used_fails_with_its_reason_and_registers_nothing() {
         ),
         ("printf '{\"version\":\"v\\\\u0007\"}' > $TRIMTAB_RESULT", &["version"]),
         ("echo oops > $TRIMTAB_RESULT", &["cannot be read"]),
+        (
+            "echo '{\"version\":\"v2\",\"baseline\":{\"samples\":9,\"accuracy\":5}}' > $TRIMTAB_RESULT",
+            &["its baseline cannot be used"],
+        ),
+        (
+            "ln -s /etc $TRIMTAB_ARTIFACTS/out; echo '{\"version\":\"v2\"}' > $TRIMTAB_RESULT",
+            &["TRIMTAB_ARTIFACTS cannot be used"],
+        ),
         ("head -c 2000000 /dev/zero > $TRIMTAB_RESULT", &["cannot be read"]),
         ("ln -s /etc/passwd $TRIMTAB_RESULT", &["cannot be read"]),
         ("mkfifo $TRIMTAB_RESULT", &["cannot be read"]),

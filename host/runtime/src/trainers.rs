@@ -147,16 +147,16 @@ impl Host {
         Ok(untrained)
     }
 
-    /// What the folder of a run shows.
+    /// What the folder of a run shows; what the trainer said only where it is wanted.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn watched(&self, run: &str) -> Result<Watched, TrainerError> {
+    pub fn watched(&self, run: &str, with_output: bool) -> Result<Watched, TrainerError> {
         let Some(folder) = Folder::open(&self.run_path(run))? else { return Ok(Watched::default()) };
         Ok(Watched {
             is_watched: folder.is_watched()?,
             progress: folder.progress()?,
-            output: folder.output()?,
+            output: if with_output { folder.output()? } else { Default::default() },
             bytes: folder.ended()?.map_or(0, |ended| ended.bytes),
         })
     }
@@ -217,9 +217,11 @@ impl Host {
                         segment: String::new(),
                     };
                     let given = brought.baseline.filter(|_| !is_known(&brought.version));
-                    let baseline = given
-                        .map(|(samples, accuracy)| Baseline::given(subject, samples, accuracy))
-                        .filter(|baseline| baseline.validate().is_ok());
+                    let baseline =
+                        given.map(|(samples, accuracy)| Baseline::given(subject, samples, accuracy));
+                    if let Some(Err(invalid)) = baseline.as_ref().map(Baseline::validate) {
+                        return failed(&format!("its baseline cannot be used: {invalid}"));
+                    }
                     let (version, registration) = (brought.version, Box::new(registration));
                     (ended(TrainerEnd::Trained { version, registration }, brought.cost), baseline)
                 }
@@ -268,7 +270,13 @@ impl Host {
                 error => format!("its artifact cannot be used: {error}"),
             })?),
             // What it left in the folder that it was given.
-            None => self.measure(&run.id).ok().filter(|left| left.size_bytes > 0),
+            None => match self.measure(&run.id) {
+                Ok(left) => Some(left).filter(|left| left.size_bytes > 0),
+                Err(error) if error.is_missing() => None,
+                Err(error) => {
+                    return Err(format!("what it left in TRIMTAB_ARTIFACTS cannot be used: {error}"));
+                }
+            },
         };
         let registration = Registration {
             artifact,

@@ -109,11 +109,6 @@ pub async fn serve(
     let path = socket_path(service.host().directory());
     let unix = bind(&path)?;
     let bound = tcp.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
-    // What history left of retrains is settled before the clock moves.
-    let trained = Arc::clone(&service);
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || trained.train()).await {
-        tracing::error!("trainers: {error}");
-    }
     let (stop, stopped) = watch::channel(false);
     let background = [
         tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
@@ -221,6 +216,11 @@ async fn every(
 }
 
 async fn ticks(service: Arc<Service>, stopped: watch::Receiver<bool>) {
+    // What history left of retrains is settled before the clock moves; nobody else waits for it.
+    let trained = Arc::clone(&service);
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || trained.train()).await {
+        tracing::error!("trainers: {error}");
+    }
     let tick = |service: &Service| {
         service.host().append_and_wait(vec![Entry::Tick(clock::now())])?;
         Ok(())

@@ -82,9 +82,11 @@ impl Turn<'_> {
         let before = self.state.registries.get(&model).and_then(|known| known.champion()).map(str::to_owned);
         let configuration = Arc::clone(&self.state.configuration);
         let setting = Setting::of(&configuration, &model, now);
+        let revision = self.state.registries.get(&model).map_or(0, |known| known.revision);
         let ruled = self.state.registry_mut(&model).take(&request, setting);
         let subject = of_model(&model, &version);
-        let taken = ruled.refusal.is_none();
+        // What is reported twice is told once.
+        let taken = ruled.revision > revision;
         let mut record = self.host_record(&subject, Question::Request(Box::new(request.clone())), ruled);
         if let (Request::Trainer(report), true) = (&request, taken) {
             self.follow_report(&model, report, &mut record);

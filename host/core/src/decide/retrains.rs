@@ -97,9 +97,13 @@ impl Turn<'_> {
         models.dedup();
         for model in models {
             let now = self.state.now(&model);
-            if self.state.registries.get(&model).and_then(|known| known.active_run()).is_some() {
-                if let Some(run) = self.state.registry_mut(&model).expire_run(now) {
-                    let registry = self.state.registry_mut(&model);
+            if let Some(run) = self.state.registries.get(&model).and_then(|known| known.active_run()) {
+                // What goes on is not written anew at each tick.
+                if !Registry::waits_too_long(run, now) {
+                    continue;
+                }
+                let registry = self.state.registry_mut(&model);
+                if let Some(run) = registry.expire_run(now) {
                     registry.failed_runs += 1;
                     registry.revision += 1;
                     let decision = format!("{} {}", run.id, run.state);
@@ -139,10 +143,12 @@ impl Turn<'_> {
                 format!("it was planned to begin until {}", until.for_people()),
             ));
         }
-        let (planned, schedule) = registry?.schedule.as_ref()?;
+        let (_, schedule) = registry?.schedule.as_ref()?;
         // What failed is not begun at every tick, but when it is due again.
         let tried = registry.and_then(|registry| registry.runs.last()).map(|run| run.asked);
-        let last = known.and_then(|known| known.last_retrain).max(tried).unwrap_or(*planned);
+        // It is said anew each day, so it does not count from then.
+        let serves = registry.and_then(|registry| registry.reigns.last()).map(|reign| reign.from);
+        let last = known.and_then(|known| known.last_retrain).max(tried).or(serves)?;
         let every = u64::from(schedule.every);
         (now.since(last) >= every).then(|| {
             ("schedule".to_owned(), format!("every {}: {}", format_duration(every), schedule.reason))
@@ -229,7 +235,11 @@ mod tests {
     fn a_schedule_begins_one_each_interval_also_after_failures() {
         let mut state = serving(ON);
         schedule(&mut state, DAY);
-        assert_eq!(begun(&mut state, &[60, DAY, DAY + 60]), ["schedule"]);
+        assert_eq!(begun(&mut state, &[60]), Vec::<String>::new());
+        // Policies say it anew each day; that does not put it off.
+        let known = state.registry_mut(&model()).schedule.as_mut().expect("a schedule");
+        known.0 = at(DAY - 60);
+        assert_eq!(begun(&mut state, &[DAY, DAY + 60]), ["schedule"]);
         // It failed: the next is due a day later, and not at the next tick.
         state.registry_mut(&model()).runs[0].state = RunState::Failed;
         assert_eq!(begun(&mut state, &[DAY + 120, 2 * DAY - 1]).len(), 1);

@@ -42,6 +42,7 @@ impl<'a> Setting<'a> {
     }
 }
 
+#[cfg(test)]
 impl From<Timestamp> for Setting<'_> {
     /// At a time, where nothing is configured.
     fn from(now: Timestamp) -> Self {

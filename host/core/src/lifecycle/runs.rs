@@ -144,12 +144,14 @@ impl Registry {
         Ok(Done::of(Vec::new(), format!("run {id} is being ended")))
     }
 
-    /// Runs that no trainer took in time are over. Says which.
+    /// Whether no trainer took a run in time.
+    pub(crate) fn waits_too_long(run: &Run, now: Timestamp) -> bool {
+        run.state == RunState::Starting && now.since(run.waits) >= WAITS
+    }
+
+    /// A run that no trainer took in time is over. Says which.
     pub(crate) fn expire_run(&mut self, now: Timestamp) -> Option<Run> {
-        let run = self.runs.last_mut().filter(|run| run.state == RunState::Starting)?;
-        if now.since(run.waits) < WAITS {
-            return None;
-        }
+        let run = self.runs.last_mut().filter(|run| Self::waits_too_long(run, now))?;
         run.state = RunState::Expired;
         run.ended = Some(now);
         run.says = "no trainer took it within two days".to_owned();

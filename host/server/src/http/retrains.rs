@@ -101,7 +101,7 @@ fn status(
     run: &Run,
     whole: bool,
 ) -> Result<RunStatus, Failure> {
-    let watched = service.host.watched(&run.id).map_err(|error| Failure::files(error.to_string()))?;
+    let watched = service.host.watched(&run.id, whole).map_err(|error| Failure::files(error.to_string()))?;
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (head, tail) = &watched.output;
     Ok(RunStatus {

@@ -72,14 +72,12 @@ impl Service {
     /// # Errors
     /// An address or a secret cannot be used.
     pub fn sending_as(self, configuration: &Configuration) -> Result<Self, Failure> {
-        self.send_as(configuration)?;
+        self.send_to(Destination::all(configuration)?);
         Ok(self)
     }
 
-    fn send_as(&self, configuration: &Configuration) -> Result<(), Failure> {
-        let destinations = Arc::new(Destination::all(configuration)?);
-        *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = destinations;
-        Ok(())
+    fn send_to(&self, destinations: Destinations) {
+        *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(destinations);
     }
 
     /// Where alerts go.
@@ -119,9 +117,9 @@ impl Service {
     pub fn reload(&self, by: &str) -> Result<Vec<PolicyProblem>, Failure> {
         let configuration = (self.reload)()?;
         // What cannot be sent is not put in force.
-        Destination::all(&configuration)?;
+        let destinations = Destination::all(&configuration)?;
         let problems = self.host.put_in_force(&configuration, &BTreeSet::new(), clock::change(by, ""))?;
-        self.send_as(&configuration)?;
+        self.send_to(destinations);
         Ok(problems)
     }
 
