@@ -16,6 +16,8 @@ use crate::support::{Http, STORY, Scratch, lines, stage, story};
 mod cases;
 #[path = "../../host/policy/src/tests/core.rs"]
 mod core;
+#[path = "slow.rs"]
+mod slow;
 
 /// All that apply are asked, so that who decides well is seen beside who does not; two failures are enough.
 fn config() -> String {

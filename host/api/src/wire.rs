@@ -192,6 +192,9 @@ pub struct Status {
     pub folded: u64,
     /// What holds the fold up, if anything does.
     pub trouble: Option<String>,
+    /// What the fold waits for, where it is behind: a start, a policy that is slow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
     /// Where what was folded again at the start was not what had been recorded, in sentences. The record counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<String>,

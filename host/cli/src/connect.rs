@@ -8,7 +8,7 @@ use std::{
 
 use trimtab_core::{Configuration, config::HostSettings};
 use trimtab_policy::{ChildCompiler, Compiler, Sandbox, SandboxOptions};
-use trimtab_runtime::{Host, HostError, HostOptions, Supervisors};
+use trimtab_runtime::{Host, HostError, HostOptions, Start, Supervisors};
 use trimtab_server::{ExitCode, Failure, Service, client::Client};
 
 use crate::args::Global;
@@ -46,8 +46,29 @@ pub(crate) async fn connect(global: &Global) -> Result<Client, Failure> {
     Ok(Client::local(blocking(move || open(&data)).await?))
 }
 
-/// Opens the data directory in this process.
+/// Opens the data directory in this process, and waits until everything is folded and in force.
 pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
+    let (options, configuration) = options(data)?;
+    let host = Host::open(options).map_err(|error| not_opened(data, error))?;
+    service(data, host, &configuration)
+}
+
+/// Opens it for a host that serves: what is folded and in force comes behind, with what is returned.
+pub(crate) fn begin(data: &Path) -> Result<(Arc<Service>, Start), Failure> {
+    let (options, configuration) = options(data)?;
+    let (host, start) = Host::begin(options).map_err(|error| not_opened(data, error))?;
+    Ok((service(data, host, &configuration)?, start))
+}
+
+/// Why a host cannot be opened; where the configuration is to blame, that is named.
+pub(crate) fn not_opened(data: &Path, error: HostError) -> Failure {
+    match error {
+        HostError::PolicySettings { .. } => in_file(&data.join(CONFIG), error.into()),
+        _ => error.into(),
+    }
+}
+
+fn options(data: &Path) -> Result<(HostOptions, Configuration), Failure> {
     let config = data.join(CONFIG);
     if !config.exists() {
         return Err(trimtab_log::LogError::Missing(data.into()).into());
@@ -55,26 +76,26 @@ pub(crate) fn open(data: &Path) -> Result<Arc<Service>, Failure> {
     let configuration = read_configuration(&config)?;
     let policies = policies_directory(data, &configuration);
     let sandbox = sandbox(Some(data.join("cache")), &configuration.host)?;
-    let most = usize::try_from(configuration.host.trainers).unwrap_or(usize::MAX);
-    let supervisors = Supervisors { program: program()?, most };
-    let sinks = configuration.clone();
-    let host = Host::open(HostOptions {
+    let options = HostOptions {
         directory: data.to_owned(),
         artifacts: data.join(configuration.host.artifacts.as_deref().unwrap_or("artifacts")),
         policies,
-        configuration,
+        configuration: configuration.clone(),
         sandbox,
         build: BUILD.to_owned(),
         started: trimtab_server::clock::change("start", ""),
-    });
-    let host = host.map_err(|error| match error {
-        HostError::PolicySettings { .. } => in_file(&config, error.into()),
-        _ => error.into(),
-    })?;
-    let config_path = config.clone();
+    };
+    Ok((options, configuration))
+}
+
+fn service(data: &Path, host: Host, configuration: &Configuration) -> Result<Arc<Service>, Failure> {
+    let most = usize::try_from(configuration.host.trainers).unwrap_or(usize::MAX);
+    let supervisors = Supervisors { program: program()?, most };
+    let config = data.join(CONFIG);
+    let path = config.clone();
     let service = Service::new(host, move || read_configuration(&config));
-    let service = service.training_with(supervisors).sending_as(&sinks);
-    Ok(Arc::new(service.map_err(|failure| in_file(&config_path, failure))?))
+    let service = service.training_with(supervisors).sending_as(configuration);
+    Ok(Arc::new(service.map_err(|failure| in_file(&path, failure))?))
 }
 
 /// A failure that a configuration's file is to blame for.

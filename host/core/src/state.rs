@@ -132,7 +132,7 @@ impl State {
     pub const RULES: u32 = 1;
 
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 17;
+    pub const FORMAT: u32 = 18;
 
     /// What time it is for a model: the newest of its own entries and of the ticks. There is no other clock, so that no
     /// other model's rows change anything about it.

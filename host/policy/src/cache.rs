@@ -60,7 +60,11 @@ struct Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.cache.lock().compiled(self.digest, &self.compiled);
+        let mut in_memory = self.cache.lock();
+        in_memory.compiled(self.digest, &self.compiled);
+        // Whoever compiled it: somebody may wait for it who saw it begun.
+        in_memory.finished += 1;
+        drop(in_memory);
         self.cache.changed.notify_all();
     }
 }
@@ -172,9 +176,6 @@ impl Cache {
             in_memory.fresh.extend(compiled);
             let older = in_memory.fresh.len().saturating_sub(FRESH);
             in_memory.fresh.drain(..older);
-            in_memory.finished += 1;
-            drop(in_memory);
-            cache.changed.notify_all();
         };
         let begun = std::thread::Builder::new().name("compile".to_owned()).spawn(compile);
         if begun.is_err() {

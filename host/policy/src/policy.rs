@@ -26,7 +26,7 @@ use crate::manifest::Manifest;
 use crate::output::Stop;
 use crate::package::{LARGEST_COMPONENT, Package};
 use crate::register_error::RegisterError;
-use crate::sandbox::{STACK, Sandbox, TICK};
+use crate::sandbox::{STACK, Sandbox, ticks};
 use crate::settings::{self, Settings};
 use crate::wasi::MOST_HANDLES;
 
@@ -406,13 +406,16 @@ impl Policy {
         let mut store = Store::new(&self.sandbox.engine, guest);
 
         let mut stage = Stage::Instantiation;
-        let asked = prepare(&mut store, limits).and_then(|()| self.pre.instantiate(&mut store)).and_then(
-            |instance| {
-                stage = Stage::Question;
-                Self::tellable([now])?;
-                ask(&mut store, &instance)
-            },
-        );
+        let ready = prepare(&mut store, limits).and_then(|()| match self.sandbox.is_closing() {
+            // Looked at once the deadline is set: who closes moves all deadlines that are set.
+            true => Err(closing().into()),
+            false => Ok(()),
+        });
+        let asked = ready.and_then(|()| self.pre.instantiate(&mut store)).and_then(|instance| {
+            stage = Stage::Question;
+            Self::tellable([now])?;
+            ask(&mut store, &instance)
+        });
 
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         // From here on nothing of the policy runs, and its instance is gone.
@@ -508,13 +511,15 @@ enum Stage {
     Question,
 }
 
+fn closing() -> Stop {
+    Stop { kind: FailureKind::Deadline, message: "it was not asked: the host is closing".to_owned() }
+}
+
 /// Sets every limit of the store, before the first instruction of the policy: a start function is policy code, too.
 fn prepare(store: &mut Store<Guest>, limits: Limits) -> wasmtime::Result<()> {
     store.limiter(|guest| guest);
     store.set_fuel(limits.fuel)?;
-    // One tick more, because the current one has begun already.
-    let ticks = limits.time.as_millis() / TICK.as_millis() + 1;
-    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+    store.set_epoch_deadline(ticks(limits.time));
     store.set_hostcall_fuel(limits.answer.max(MOST_AT_ONCE));
     store.set_max_component_handles(MOST_HANDLES);
     Ok(())

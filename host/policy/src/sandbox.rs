@@ -2,6 +2,7 @@
 //! that a policy may import, and the clock that stops endless ones. It knows no policy in particular.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::limits::{KIB, Limits};
 use crate::wasi;
 
 /// How often the deadline of a running call is looked at.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(1);
 /// Memory that a slot of the pool keeps between calls. At 64 KiB JavaScript and Python policies take twice as long;
 /// more than this gains nothing.
 const KEEP_RESIDENT: usize = 512 * KIB;
@@ -113,6 +114,7 @@ pub struct Sandbox {
     cache: Arc<Cache>,
     permits: Permits,
     path: CallPath,
+    closing: AtomicBool,
 }
 
 impl Sandbox {
@@ -131,7 +133,8 @@ impl Sandbox {
             .spawn(move || tick(&weak))
             .map_err(SandboxError::Ticker)?;
         let permits = Permits::new(options.parallel_calls.max(1));
-        Ok(Arc::new(Self { engine, linker, cache, permits, path }))
+        let closing = AtomicBool::new(false);
+        Ok(Arc::new(Self { engine, linker, cache, permits, path, closing }))
     }
 
     /// Sandboxes on the ways that a call takes on older kernels and with little address space.
@@ -175,9 +178,19 @@ impl Sandbox {
         self.cache.wait_finished(before);
     }
 
-    /// Ends whatever is being compiled, and compiles nothing more: the host stops.
+    /// Ends whatever is being compiled and every call, and begins nothing more: the host stops. What calls answer from here
+    /// on is worth nothing.
     pub fn close(&self) {
         self.cache.close();
+        self.closing.store(true, Ordering::SeqCst);
+        // Every deadline that a call may have is over.
+        for _ in 0..=ticks(Limits::MOST.time) {
+            self.engine.increment_epoch();
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
     }
 
     /// Waits for a place in the pool.
@@ -196,6 +209,11 @@ impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sandbox").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// How many ticks a time is, and one more, because the current one has begun already.
+pub(crate) fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / TICK.as_millis() + 1).unwrap_or(u64::MAX)
 }
 
 fn tick(engine: &EngineWeak) {

@@ -32,19 +32,24 @@ pub struct Restored {
     pub difference: Option<Difference>,
 }
 
-/// Restores the state of a log at `cursor`: from the newest checkpoint that can be read, and the entries since.
+/// Restores the state of a log at `cursor`: from the newest checkpoint that can be read, and the entries since. `None`:
+/// it was given up because `go_on` said no.
 pub fn restore(
     reader: &dyn Reader,
     shard: Shard,
     cursor: Position,
     sandbox: &Arc<Sandbox>,
-) -> Result<Restored, PrepareError> {
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Restored>, PrepareError> {
     let (state, digests) = newest(reader, shard, cursor)?;
     let mut at = state.position;
     let tail = cursor.0.saturating_sub(at.0);
     let mut replay = Replay::resume(shard, state, Arc::clone(sandbox), reader)?;
     let mut different = None;
     while at < cursor {
+        if !go_on() {
+            return Ok(None);
+        }
         let scanned = reader.scan(shard, &Scope::All, at, cursor, STEP)?;
         if scanned.upto <= at {
             break;
@@ -59,7 +64,7 @@ pub fn restore(
         different = different.or_else(|| difference(shard, &recorded, &output));
         at = scanned.upto;
     }
-    Ok(Restored { state: replay.into_state(), digests, tail, difference: different })
+    Ok(Some(Restored { state: replay.into_state(), digests, tail, difference: different }))
 }
 
 /// The newest checkpoint up to a position that can be read; without one, nothing is known.

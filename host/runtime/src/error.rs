@@ -83,12 +83,32 @@ pub enum HostError {
     /// The caller asked for something that cannot be.
     #[error(transparent)]
     Invalid(#[from] trimtab_types::Invalid),
+    /// The fold is behind, and somebody has waited long enough.
+    #[error(
+        "the host is {entries} entries behind{}; ask again in a moment. `trimtab status` does not wait",
+        said(why)
+    )]
+    Behind {
+        /// How far.
+        entries: u64,
+        /// What holds it up, if that is known.
+        why: String,
+    },
+    /// The host is being closed.
+    #[error("the host is closing; ask again when it runs")]
+    Closing,
     /// The fold has stopped for good.
     #[error("the fold has stopped: {problem}")]
     FoldStopped {
         /// Where and why.
         problem: String,
+        /// Of which kind that is.
+        kind: ErrorKind,
     },
+}
+
+fn said(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(" ({why})") }
 }
 
 impl HasKind for HostError {
@@ -97,10 +117,11 @@ impl HasKind for HostError {
             Self::Store(error) => error.kind(),
             Self::Prepare(error) => error.kind(),
             Self::State(_) => ErrorKind::Damaged,
-            Self::FoldStopped { .. } => ErrorKind::Stopped,
+            Self::FoldStopped { kind, .. } => *kind,
             Self::Config(_) | Self::PolicySettings { .. } => ErrorKind::Config,
             Self::Policies(error) => error.kind(),
-            Self::Thread { .. } => ErrorKind::Unavailable,
+            Self::Thread { .. } | Self::Behind { .. } => ErrorKind::Unavailable,
+            Self::Closing => ErrorKind::Closing,
             Self::NoSuchPolicy { .. } | Self::NoSuchVersion { .. } => ErrorKind::NotFound,
             Self::InForceAlready { .. } | Self::EarlierVersion { .. } | Self::Unfit { .. } => {
                 ErrorKind::Refused

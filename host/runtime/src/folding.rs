@@ -1,6 +1,6 @@
 //! One log on its way through the core: its state, what came out and is not on disk yet, and when its next checkpoint is due.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use trimtab_core::{
     decide::{self, Note, Output},
@@ -14,8 +14,20 @@ use crate::{
     HostError,
     keeper::Due,
     kits::{KitKey, Kits},
+    progress::Progress,
     stopped::{Heeding, Stopped},
 };
+
+/// What a fold may take, and what it heeds on the way.
+pub(crate) struct Bounds<'a> {
+    /// Policies that people stopped.
+    pub(crate) stopped: &'a Stopped,
+    pub(crate) progress: &'a Progress,
+    /// Entries.
+    pub(crate) limit: usize,
+    /// Once this is over, what came out is not held back any longer: policies may be slow.
+    pub(crate) until: Instant,
+}
 
 /// A checkpoint is due when it writes no more than so many bytes for each record since the one before: a quarter of what a
 /// record of 112 bytes costs.
@@ -78,29 +90,48 @@ impl Folding {
         self.kit
     }
 
-    /// Takes up to `limit` entries through. Returns how many, and what an operator wants to read.
+    /// Takes entries through, at least one. Returns how many, and what an operator wants to read.
+    ///
+    /// # Errors
+    /// `Closing`: a policy was interrupted. This is no use any more; what is on disk is.
+    #[expect(clippy::disallowed_methods, reason = "when to commit; nothing that is recorded depends on it")]
     pub(crate) fn fold(
         &mut self,
         reader: &dyn Reader,
-        (kits, stopped): (&mut Kits, &Stopped),
-        limit: usize,
+        kits: &mut Kits,
+        bounds: &Bounds<'_>,
         decided: &mut dyn FnMut(&DecisionRecord),
     ) -> Result<(usize, Vec<Note>), HostError> {
         let from = self.state.position;
-        let scanned = reader.scan(self.shard, &Scope::All, from, Position(u64::MAX), limit)?;
-        let count = scanned.records.len();
+        let scanned = reader.scan(self.shard, &Scope::All, from, Position(u64::MAX), bounds.limit)?;
+        let mut count = scanned.records.len();
+        let mut upto = scanned.upto.max(from);
         let mut output = Output::default();
-        for record in scanned.records.into_iter().filter_map(Record::for_fold) {
+        for (done, record) in scanned.records.into_iter().filter_map(Record::for_fold).enumerate() {
             let contents =
                 Contents { reader, at: At::Place(Place { shard: self.shard, position: record.position }) };
             let prepared = kits.prepare(&self.state, &record.entry, contents)?.map(|(kit, prepared)| {
                 self.kit = kit;
                 prepared
             });
-            let mut ask = Heeding { loaded: kits.loaded(self.kit), stopped };
-            output.append(decide::step(&mut self.state, &record, prepared, &mut ask));
+            let mut ask = Heeding {
+                loaded: kits.loaded(self.kit),
+                stopped: bounds.stopped,
+                progress: bounds.progress,
+                cut: false,
+            };
+            let came_out = decide::step(&mut self.state, &record, prepared, &mut ask);
+            if ask.cut {
+                return Err(HostError::Closing);
+            }
+            let has_decided = !came_out.decisions.is_empty();
+            output.append(came_out);
+            if has_decided && Instant::now() >= bounds.until {
+                (count, upto) = (done + 1, record.position);
+                break;
+            }
         }
-        fold::passed(&mut self.state, scanned.upto.max(from));
+        fold::passed(&mut self.state, upto);
         output.decisions.iter().for_each(decided);
         self.hold(output).map(|notes| (count, notes))
     }

@@ -2,10 +2,11 @@
 //! answers from what was folded. Everything that serves or shows data goes through here.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use trimtab_api::{MayTrade, NotGranted, PolicyCalls, PolicyProblem};
@@ -15,7 +16,7 @@ use trimtab_core::{
 };
 use trimtab_log::{Appended, Attempt, Batch, Build, Claim, Lane, Log, LogError, Reader};
 use trimtab_policy::Sandbox;
-use trimtab_replay::verify::Difference;
+use trimtab_replay::{Standing, verify::Difference};
 use trimtab_sqlite::{DirectoryLock, LogsReader, LogsWriter};
 use trimtab_types::{Act, Change, Entry, ModelKey, OperatorAct, Shard, Subject, Timestamp};
 
@@ -31,6 +32,15 @@ use crate::{
 const OWNER: &str = "host";
 /// For how long it wants the logs; the directory's lock says when it has ended.
 const LEASE: u64 = 10 * 365 * 86_400;
+
+/// How long a host that serves lets somebody wait for the fold.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a host puts in force once it has begun.
+pub struct Start {
+    configuration: Configuration,
+    change: Change,
+}
 
 /// What a host needs to know.
 pub struct HostOptions {
@@ -66,15 +76,28 @@ pub struct Host {
     pub(crate) training: Mutex<Vec<std::process::Child>>,
     /// Held while what is in force is being changed.
     pub(crate) swap: Mutex<()>,
+    /// How long somebody may wait for the fold; `None`: as long as it takes.
+    patience: Option<Duration>,
+    /// What is in force, as far as it was read.
+    standing: Mutex<Standing>,
     thread: Option<JoinHandle<()>>,
     log: Arc<Log>,
     _lock: DirectoryLock,
 }
 
 impl Host {
-    /// Opens a data directory: takes its lock and its logs, says which build folds from here on, restores what was folded,
-    /// folds the rest, and puts configuration and policies in force.
+    /// Opens a data directory for somebody who has it alone and waits for everything: restores what was folded, folds the
+    /// rest, and puts configuration and policies in force.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
+        let (mut host, start) = Self::begin(options)?;
+        host.patience = None;
+        host.start(start)?;
+        Ok(host)
+    }
+
+    /// Takes a data directory's lock and its logs, says which build folds from here on, and returns. What was folded is
+    /// restored behind this, log by log, and what was not is folded; [`Host::start`] puts in force what is to be.
+    pub fn begin(options: HostOptions) -> Result<(Self, Start), HostError> {
         let HostOptions { directory, policies, artifacts, configuration, sandbox, build, started } = options;
         let lock = DirectoryLock::take(&directory)?;
         let writer = LogsWriter::open(&directory)?;
@@ -92,24 +115,25 @@ impl Host {
         })?;
         announce(&build, started.at, &reader, &log)?;
 
-        let mut runner = Runner::restore(&leases, &reader, &log, &build, &sandbox)?;
-        let differences = runner.take_differences();
-        let board = Board::default();
-        runner.publish(&board);
+        let mut runner = Runner::new(&leases, &reader, &log, &build, &sandbox)?;
         let mut heads = Places::up_to_control(runner.places().control);
+        let mut restoring = Vec::new();
         for state in reader.shards()? {
             heads.reach(state.shard, state.head);
+            restoring.extend((state.cursor.0 > 0).then_some(state.shard));
         }
-        let progress = Progress::from(runner.places(), heads);
+        let progress = Progress::from(runner.places(), heads, restoring.len());
+        let board = Board::restoring(restoring);
+        runner.publish(&board);
         let not_granted = Mutex::new(runner.not_granted());
         let stopped = runner.stopped();
-        let shared =
-            Arc::new(Shared { board, progress, calls: Mutex::default(), not_granted, differences, stopped });
+        let (calls, differences) = Default::default();
+        let shared = Arc::new(Shared { board, progress, calls, not_granted, differences, stopped });
         let thread = std::thread::Builder::new()
             .name("fold".into())
             .spawn({
-                let (shared, log) = (Arc::clone(&shared), Arc::clone(&log));
-                move || runner::run(runner, &shared, &reader, &log)
+                let (shared, log, directory) = (Arc::clone(&shared), Arc::clone(&log), directory.clone());
+                move || runner::run(runner, &shared, &reader, &|| LogsReader::open(&directory), &log)
             })
             .map_err(|source| HostError::Thread { what: "fold", source })?;
         let host = Self {
@@ -123,12 +147,35 @@ impl Host {
             gates: Arc::default(),
             training: Mutex::default(),
             swap: Mutex::default(),
+            patience: Some(PATIENCE),
+            standing: Mutex::default(),
             thread: Some(thread),
             log,
             _lock: lock,
         };
-        host.put_in_force(&configuration, &BTreeSet::new(), started)?;
-        Ok(host)
+        Ok((host, Start { configuration, change: started }))
+    }
+
+    /// Puts in force what a host was told at its beginning.
+    pub fn start(&self, start: Start) -> Result<(), HostError> {
+        let folders = self.missing_folders()?;
+        self.put_in_force(&start.configuration, &folders, start.change)?;
+        Ok(())
+    }
+
+    /// The host is to end soon: nobody waits for the fold any more, and a policy that is being asked is interrupted. What it
+    /// would have led to is decided at the next start.
+    pub fn close(&self) {
+        self.shared.progress.stop();
+        self.sandbox.close();
+    }
+
+    /// What is in force by what is on disk now, however far the fold is.
+    pub(crate) fn standing(&self) -> Result<Standing, HostError> {
+        let reader = self.reader()?;
+        let mut standing = lock(&self.standing);
+        standing.catch_up(&reader)?;
+        Ok(standing.clone())
     }
 
     /// The data directory.
@@ -184,8 +231,25 @@ impl Host {
     }
 
     /// Waits until everything that was acknowledged before is folded, its results are on disk, and questions see them.
+    ///
+    /// # Errors
+    /// `Behind`: a host that serves lets nobody wait for longer than ten seconds.
     pub fn settle(&self) -> Result<(), HostError> {
-        self.shared.progress.settle()
+        self.shared.progress.settle(self.patience)
+    }
+
+    /// The same for somebody who wants an answer now, with what is known: it waits for no slow policy and no start. Whether
+    /// everything is folded.
+    pub fn settle_soon(&self) -> Result<bool, HostError> {
+        match self.patience {
+            None => self.settle().map(|()| true),
+            Some(_) => self.shared.progress.settle_soon(),
+        }
+    }
+
+    /// What holds the fold up, where it is behind: a start, a slow policy.
+    pub fn behind(&self) -> Option<String> {
+        self.shared.progress.behind()
     }
 
     /// Entries of all logs, how many of them questions see, and what holds the fold up.
@@ -194,8 +258,8 @@ impl Host {
     }
 
     /// Where what was folded again at the start was not what had been recorded. The record counts.
-    pub fn differences(&self) -> &[Difference] {
-        &self.shared.differences
+    pub fn differences(&self) -> Vec<Difference> {
+        lock(&self.shared.differences).clone()
     }
 
     /// What is known now.
@@ -332,6 +396,7 @@ fn announce(build: &str, at: Timestamp, reader: &dyn Reader, log: &Log) -> Resul
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // In a command that ends, the fold has nothing left to do.
         self.shared.progress.stop();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();

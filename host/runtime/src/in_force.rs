@@ -1,7 +1,7 @@
 //! Changing what a host has in force: a configuration, a policies directory, an earlier version of a policy. Everything
 //! that takes time is done before; the switch itself is entries of the log.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use trimtab_api::{PolicyProblem, PolicyVersion, RolledBack};
 use trimtab_core::{Configuration, config::Gate};
@@ -10,7 +10,14 @@ use trimtab_log::Batch;
 use trimtab_policy::{Package, PackageError, Policy};
 use trimtab_types::{Change, Digest, Entry, PolicyInForce, PolicySetEntry};
 
-use crate::{Host, HostError, policies, progress::lock};
+use crate::{
+    Host, HostError,
+    policies::{self, Folders},
+    progress::lock,
+};
+
+/// How long a folder has to be gone before its policy is taken out.
+const GONE: Duration = Duration::from_secs(2);
 
 /// What came of a comparison.
 enum Compared {
@@ -26,17 +33,16 @@ impl Host {
     /// waits for what this one's policies take to compile.
     ///
     /// Returns the folders that could not be put in force. A mistake in a configuration that is not in force yet changes
-    /// nothing; where it is in force already, only the policy that it is about stays as it was. So does a policy whose
-    /// folder is `unsettled`: somebody is changing it.
+    /// nothing; where it is in force already, only the policy that it is about stays as it was.
     pub fn put_in_force(
         &self,
         configuration: &Configuration,
-        unsettled: &BTreeSet<String>,
+        folders: &Folders,
         change: Change,
     ) -> Result<Vec<PolicyProblem>, HostError> {
         loop {
             let compiled = self.sandbox.compiled();
-            match self.compare_and_switch(Some(configuration), unsettled, change.clone())? {
+            match self.compare_and_switch(Some(configuration), folders, change.clone())? {
                 Compared::Done(problems) => return Ok(problems),
                 Compared::Waiting => self.sandbox.wait_compiled(compiled),
             }
@@ -46,32 +52,27 @@ impl Host {
     /// The same for policies alone, under the configuration that is in force when it is this change's turn: one that was
     /// looked up before could put an older one back. Waits for no compiler: what is not compiled yet stays as it is, and
     /// whoever calls looks again when [`Sandbox::compiled`](trimtab_policy::Sandbox::compiled) has risen.
-    pub fn put_policies_in_force(
-        &self,
-        unsettled: &BTreeSet<String>,
-        change: Change,
-    ) -> Result<(), HostError> {
-        self.compare_and_switch(None, unsettled, change).map(drop)
+    pub fn put_policies_in_force(&self, folders: &Folders, change: Change) -> Result<(), HostError> {
+        self.compare_and_switch(None, folders, change).map(drop)
     }
 
     fn compare_and_switch(
         &self,
         configuration: Option<&Configuration>,
-        unsettled: &BTreeSet<String>,
+        folders: &Folders,
         change: Change,
     ) -> Result<Compared, HostError> {
         let _one_at_a_time = lock(&self.swap);
-        self.settle()?;
-        let snapshot = self.snapshot();
+        let standing = self.standing()?;
         let waits = configuration.is_some();
-        let configuration = configuration.unwrap_or(&snapshot.standing().configuration);
-        let (current, digest) = (&snapshot.standing().policies, snapshot.standing().configuration_digest);
+        let configuration = configuration.unwrap_or(&standing.configuration);
+        let (current, digest) = (&standing.policies, standing.configuration_digest);
         let tried_out = |package: &Package, gate: Gate| {
             self.gates.verdict(package, gate, &self.sandbox, self.directory().to_owned())
         };
         let directory = &self.policies_directory;
         let mut found =
-            policies::inspect(&self.sandbox, configuration, directory, current, unsettled, &tried_out)?;
+            policies::inspect(&self.sandbox, configuration, directory, current, folders, &tried_out)?;
         // Who waits has all at once, so that a start is one change and a mistake changes nothing.
         if waits && !found.waiting.is_empty() {
             return Ok(Compared::Waiting);
@@ -93,7 +94,7 @@ impl Host {
         let mut problems = lock(&self.problems);
         // What was wrong with a folder is wrong until it has been looked at again.
         let not_looked_at = |problem: &&PolicyProblem| {
-            unsettled.contains(&problem.name) || found.waiting.contains(&problem.name)
+            folders.changing.contains(&problem.name) || found.waiting.contains(&problem.name)
         };
         found.problems.extend(problems.iter().filter(not_looked_at).cloned());
         for problem in found.problems.iter().filter(|problem| !problems.contains(problem)) {
@@ -127,8 +128,7 @@ impl Host {
                 digest.short()
             )));
         }
-        let snapshot = self.snapshot();
-        let standing = snapshot.standing();
+        let standing = self.standing()?;
         if standing.policies.held.get(name) == Some(&digest) {
             return Err(unfit(format!(
                 "somebody went back from version {}; it stays out until its folder changes",
@@ -139,9 +139,9 @@ impl Host {
         self.gates.approve(name, digest, rule.unwrap_or_default());
         loop {
             let compiled = self.sandbox.compiled();
-            self.compare_and_switch(None, &BTreeSet::new(), change.clone())?;
-            let snapshot = self.snapshot();
-            let entry = snapshot.standing().policies.policy(name);
+            self.compare_and_switch(None, &Folders::default(), change.clone())?;
+            let standing = self.standing()?;
+            let entry = standing.policies.policy(name);
             if let Some(entry) = entry.filter(|entry| entry.policy.digest == digest) {
                 return Ok(entry.clone());
             }
@@ -177,9 +177,7 @@ impl Host {
         name: &str,
         to: Option<&str>,
     ) -> Result<(PolicySetEntry, PolicyInForce, Policy), HostError> {
-        self.settle()?;
-        let snapshot = self.snapshot();
-        let standing = snapshot.standing();
+        let standing = self.standing()?;
         let reader = self.reader()?;
         let set = policies::rolled_back(&policies::sets(&reader)?, &standing.policies, name, to)?;
         let policy =
@@ -188,18 +186,33 @@ impl Host {
         Ok((set, policy, loaded))
     }
 
-    /// Appends what is to be in force, and waits until it is.
+    /// Appends what is to be in force. What was recorded before it is decided as before; nobody waits for a slow policy to
+    /// get there.
     fn switch(&self, batch: Batch) -> Result<(), HostError> {
-        if batch.entries.is_empty() {
-            return Ok(());
+        if !batch.entries.is_empty() {
+            self.write(batch)?;
         }
-        self.write(batch)?;
-        self.settle()
+        match self.settle_soon() {
+            Ok(_) | Err(HostError::Closing) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The policies in force whose folders stay away: they are looked for again after a moment. Holds nobody up but its
+    /// caller.
+    pub(crate) fn missing_folders(&self) -> Result<Folders, HostError> {
+        let current = self.standing()?.policies;
+        let mut gone = policies::gone(&self.policies_directory, &current);
+        if !gone.is_empty() {
+            std::thread::sleep(GONE);
+            let still = policies::gone(&self.policies_directory, &current);
+            gone.retain(|name| still.contains(name));
+        }
+        Ok(Folders { gone, ..Folders::default() })
     }
 
     /// What was in force of a policy, oldest first.
     pub fn policy_history(&self, name: &str) -> Result<Vec<PolicyVersion>, HostError> {
-        self.settle()?;
         let history = policies::history(&policies::sets(&self.reader()?)?, name);
         if history.is_empty() { Err(HostError::NoSuchPolicy { name: name.to_owned() }) } else { Ok(history) }
     }

@@ -19,7 +19,7 @@ mod trainers;
 
 pub use artifacts::Untidy;
 pub use error::HostError;
-pub use host::{Host, HostOptions, note_act};
-pub use policies::would_serve;
+pub use host::{Host, HostOptions, Start, note_act};
+pub use policies::{Folders, would_serve};
 pub use snapshot::Snapshot;
 pub use trainers::{Supervisors, Untrained, Watched};

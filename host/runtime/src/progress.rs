@@ -2,13 +2,22 @@
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use trimtab_log::Appended;
-use trimtab_types::{Position, Shard};
+use trimtab_types::{ErrorKind, HasKind, Position, Shard};
 
 use crate::HostError;
+
+/// A call of a policy that takes this long is slow: whoever wants an answer now has one without what comes after it.
+const SLOW: Duration = Duration::from_millis(20);
+/// How long such an answer waits for the fold at least.
+const SOON: Duration = Duration::from_millis(60);
+/// And at most, where the fold has much to do.
+const SOON_AT_MOST: Duration = Duration::from_secs(2);
+/// How often somebody who waits looks whether a policy is slow.
+const LOOK: Duration = Duration::from_millis(10);
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,9 +82,27 @@ struct Known {
     waiting: usize,
     /// Why the fold stands still, if it does.
     trouble: Option<String>,
-    /// Whether it has given up.
-    dead: bool,
+    /// Of which kind it was, where it has given up.
+    dead: Option<ErrorKind>,
     stop: bool,
+    /// Which policy is being asked, and since when.
+    asking: Option<(String, Instant)>,
+    /// When a slow call ended last.
+    slow: Option<Instant>,
+    /// Logs whose state is not restored yet, of those that are awake.
+    restoring: usize,
+}
+
+impl Known {
+    /// Whether a policy has been slow since `since`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long somebody waits; nothing that is recorded depends on it"
+    )]
+    fn is_slow(&self, since: Instant) -> bool {
+        self.slow.is_some_and(|ended| ended >= since)
+            || self.asking.as_ref().is_some_and(|(_, begun)| begun.elapsed() >= SLOW)
+    }
 }
 
 /// Progress that several threads share.
@@ -86,9 +113,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// From where a host begins.
-    pub(crate) fn from(places: Places, heads: Places) -> Self {
-        let known = Known { heads, published: places, ..Known::default() };
+    /// From where a host begins, with so many logs to restore.
+    pub(crate) fn from(places: Places, heads: Places, restoring: usize) -> Self {
+        let known = Known { heads, published: places, restoring, ..Known::default() };
         Self { known: Mutex::new(known), changed: Condvar::new() }
     }
 
@@ -145,11 +172,19 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// The fold stands still; if `dead`, for good.
-    pub(crate) fn trouble(&self, problem: String, dead: bool) {
+    /// The fold stands still, and is tried again.
+    pub(crate) fn trouble(&self, problem: String) {
+        tracing::error!(problem, "the fold stands still");
+        lock(&self.known).trouble = Some(problem);
+        self.changed.notify_all();
+    }
+
+    /// The fold stands still for good.
+    pub(crate) fn gives_up(&self, error: &HostError) {
+        let problem = error.to_string();
         tracing::error!(problem, "the fold stands still");
         let mut known = lock(&self.known);
-        (known.trouble, known.dead) = (Some(problem), dead);
+        (known.trouble, known.dead) = (Some(problem), Some(error.kind()));
         drop(known);
         self.changed.notify_all();
     }
@@ -166,8 +201,52 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// Waits until everything that was acknowledged before is folded, its results are on disk, and questions see them.
-    pub(crate) fn settle(&self) -> Result<(), HostError> {
+    /// A policy is about to be asked.
+    #[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+    pub(crate) fn asks(&self, policy: &str) {
+        lock(&self.known).asking = Some((policy.to_owned(), Instant::now()));
+    }
+
+    /// It has answered.
+    #[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+    pub(crate) fn asked(&self) {
+        let mut known = lock(&self.known);
+        if known.asking.take().is_some_and(|(_, begun)| begun.elapsed() >= SLOW) {
+            known.slow = Some(Instant::now());
+        }
+    }
+
+    /// One more log is restored.
+    pub(crate) fn restored(&self) {
+        let mut known = lock(&self.known);
+        known.restoring = known.restoring.saturating_sub(1);
+    }
+
+    /// Waits until everything that was acknowledged before is folded, its results are on disk, and questions see them; at
+    /// most for `patience`.
+    pub(crate) fn settle(&self, patience: Option<Duration>) -> Result<(), HostError> {
+        self.wait(|_, waited| patience.is_some_and(|patience| waited >= patience))
+    }
+
+    /// The same for somebody who wants an answer now, with what is known: it waits for no slow policy, and for no start.
+    /// Whether everything is folded.
+    #[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+    pub(crate) fn settle_soon(&self) -> Result<bool, HostError> {
+        let begun = Instant::now();
+        let waited = self.wait(|known, waited| {
+            let is_held_up = known.restoring > 0 || known.is_slow(begun);
+            waited >= if is_held_up { SOON } else { SOON_AT_MOST }
+        });
+        match waited {
+            Ok(()) => Ok(true),
+            Err(HostError::Behind { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+    fn wait(&self, is_enough: impl Fn(&Known, Duration) -> bool) -> Result<(), HostError> {
+        let begun = Instant::now();
         let mut known = lock(&self.known);
         let target = known.heads;
         known.waiting += 1;
@@ -176,18 +255,51 @@ impl Progress {
             if known.published.has(&target) {
                 break Ok(());
             }
-            if known.dead {
-                break Err(HostError::FoldStopped { problem: known.trouble.clone().unwrap_or_default() });
+            if let Some(kind) = known.dead {
+                let problem = known.trouble.clone().unwrap_or_default();
+                break Err(HostError::FoldStopped { problem, kind });
             }
-            known = self.changed.wait(known).unwrap_or_else(PoisonError::into_inner);
+            if known.stop {
+                break Err(HostError::Closing);
+            }
+            if is_enough(&known, begun.elapsed()) {
+                let entries = known.heads.entries().saturating_sub(known.published.entries());
+                break Err(HostError::Behind { entries, why: why_behind(&known) });
+            }
+            known = self.changed.wait_timeout(known, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         };
         known.waiting -= 1;
         settled
+    }
+
+    /// What the fold is at, where it is behind and somebody should know why.
+    pub(crate) fn behind(&self) -> Option<String> {
+        let known = lock(&self.known);
+        let is_behind = !known.published.has(&known.heads);
+        is_behind.then(|| why_behind(&known)).filter(|why| !why.is_empty())
     }
 
     /// Entries that were acknowledged, entries that questions see, and what holds the fold up.
     pub(crate) fn entries(&self) -> (u64, u64, Option<String>) {
         let known = lock(&self.known);
         (known.heads.entries(), known.published.entries(), known.trouble.clone())
+    }
+}
+
+/// Why the fold is behind, as far as it is not just busy.
+#[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+fn why_behind(known: &Known) -> String {
+    if known.restoring > 0 {
+        return format!(
+            "the host is starting, and has to restore {} more",
+            if known.restoring == 1 { "log".to_owned() } else { format!("{} logs", known.restoring) }
+        );
+    }
+    let slow = known.asking.as_ref().map(|(policy, begun)| (policy, begun.elapsed()));
+    match slow.filter(|(_, taken)| *taken >= SLOW) {
+        Some((policy, taken)) => {
+            format!("policy `{policy}` has been asked for {:.1} s and has not answered", taken.as_secs_f64())
+        }
+        None => String::new(),
     }
 }

@@ -3,22 +3,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
 use trimtab_api::NotGranted;
 use trimtab_core::{decide::Note, fold::State};
-use trimtab_log::{Batch, Lane, Lease, Log, Reader};
+use trimtab_log::{Batch, Lane, Lease, Log, LogError, Reader, ShardState};
 use trimtab_policy::Sandbox;
-use trimtab_replay::{Standing, restore, verify::Difference};
+use trimtab_replay::{
+    Standing,
+    restore::{self, Restored},
+    verify::Difference,
+};
 use trimtab_sqlite::LogsReader;
 use trimtab_types::{Act, Entry, ModelKey, OperatorAct, PolicyRef, Shard, Timestamp};
 
 use crate::{
     HostError,
     calls::CallCounter,
-    folding::{Folding, used},
+    folding::{Bounds, Folding, used},
     keeper::Keeper,
     kits::Kits,
     progress::{Next, Places, Progress},
@@ -46,7 +50,7 @@ pub(crate) struct Shared {
     /// What policies in force ask for and do not get.
     pub(crate) not_granted: Mutex<Vec<NotGranted>>,
     /// Where what was folded again at the start was not what had been recorded.
-    pub(crate) differences: Vec<Difference>,
+    pub(crate) differences: Mutex<Vec<Difference>>,
     /// Policies that people stopped.
     pub(crate) stopped: Stopped,
 }
@@ -66,12 +70,14 @@ pub(crate) struct Runner {
     changed: BTreeSet<Shard>,
     /// The newest control entry that was published.
     seen: u64,
-    differences: Vec<Difference>,
 }
 
+/// Opens one more reader.
+pub(crate) type Open<'a> = &'a (dyn Fn() -> Result<LogsReader, LogError> + Sync);
+
 impl Runner {
-    /// As the store has it.
-    pub(crate) fn restore(
+    /// With no log restored yet.
+    pub(crate) fn new(
         leases: &[Lease],
         reader: &LogsReader,
         log: &Arc<Log>,
@@ -80,7 +86,7 @@ impl Runner {
     ) -> Result<Self, HostError> {
         let keeper = Keeper::start(Arc::clone(log), build.to_owned())
             .map_err(|source| HostError::Thread { what: "checkpoint", source })?;
-        let mut runner = Self {
+        Ok(Self {
             leases: leases.iter().map(|lease| (lease.shard, *lease)).collect(),
             logs: BTreeMap::new(),
             standing: Standing::read(reader)?,
@@ -91,47 +97,77 @@ impl Runner {
             next: Shard::of("", ""),
             changed: BTreeSet::new(),
             seen: 0,
-            differences: Vec::new(),
-        };
-        runner.restore_logs(reader)?;
-        Ok(runner)
+        })
     }
 
-    /// Puts every log that was folded back to where its results on disk end.
-    fn restore_logs(&mut self, reader: &LogsReader) -> Result<(), HostError> {
+    /// Puts every log that was folded back to where its results on disk end, several side by side. Questions see each as
+    /// soon as it is there. False: the host closes.
+    fn restore_logs(
+        &mut self,
+        reader: &LogsReader,
+        open: Open<'_>,
+        shared: &Shared,
+    ) -> Result<bool, HostError> {
         self.logs.clear();
-        for state in reader.shards()?.into_iter().filter(|state| state.cursor.0 > 0) {
-            let restored = restore::restore(reader, state.shard, state.cursor, &self.sandbox)?;
-            if let Some(difference) = &restored.difference {
-                tracing::error!(
-                    place = %difference.place,
-                    problem = difference.problem,
-                    "what was folded again is not what was recorded; the record counts"
-                );
+        let folded: Vec<_> = reader.shards()?.into_iter().filter(|state| state.cursor.0 > 0).collect();
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(folded.len());
+        let waiting = &Mutex::new(folded.into_iter());
+        let go_on = &|| !shared.progress.is_stopping();
+        let sandbox = &Arc::clone(&self.sandbox);
+        std::thread::scope(|scope| {
+            let (restored, heard) = mpsc::sync_channel(1);
+            for _ in 0..workers {
+                let restored = restored.clone();
+                scope.spawn(move || {
+                    let mut reader = None;
+                    while let Some(state) = next_of(waiting) {
+                        let one = restore_log(&mut reader, open, &state, sandbox, go_on);
+                        // Nobody listens any more once one has failed.
+                        if restored.send((state, one)).is_err() {
+                            return;
+                        }
+                    }
+                });
             }
-            self.differences.extend(restored.difference);
-            self.keeper.know(state.shard, restored.digests);
-            let folding = Folding::new(
-                state.shard,
-                state.epoch,
-                restored.state,
-                restored.tail,
-                &mut self.kits,
-                reader,
-            )?;
-            self.logs.insert(state.shard, folding);
-            self.changed.insert(state.shard);
+            drop(restored);
+            for (state, one) in heard {
+                let Some(one) = one? else { return Ok(false) };
+                self.restored(state, one, reader, shared)?;
+            }
+            Ok(true)
+        })
+    }
+
+    fn restored(
+        &mut self,
+        log: ShardState,
+        restored: Restored,
+        reader: &LogsReader,
+        shared: &Shared,
+    ) -> Result<(), HostError> {
+        if let Some(difference) = &restored.difference {
+            tracing::error!(
+                place = %difference.place,
+                problem = difference.problem,
+                "what was folded again is not what was recorded; the record counts"
+            );
         }
+        lock(&shared.differences).extend(restored.difference);
+        self.keeper.know(log.shard, restored.digests);
+        let (state, tail) = (restored.state, restored.tail);
+        let folding = Folding::new(log.shard, log.epoch, state, tail, &mut self.kits, reader)?;
+        self.logs.insert(log.shard, folding);
+        self.changed.insert(log.shard);
+        *lock(&shared.not_granted) = self.not_granted();
+        self.publish(&shared.board);
+        shared.progress.restored();
+        shared.progress.published(self.places());
         Ok(())
     }
 
     /// What people stopped before this host began.
     pub(crate) fn stopped(&self) -> Stopped {
         Stopped::of(self.standing.stopped.clone())
-    }
-
-    pub(crate) fn take_differences(&mut self) -> Vec<Difference> {
-        std::mem::take(&mut self.differences)
     }
 
     /// How far it is.
@@ -144,11 +180,13 @@ impl Runner {
     }
 
     /// Takes what is new through, in turn, a bounded piece of it. Returns what an operator wants to read.
+    #[expect(clippy::disallowed_methods, reason = "whose turn it is; nothing that is recorded depends on it")]
     fn fold(
         &mut self,
         heads: &Places,
         reader: &LogsReader,
-        (calls, stopped): (&Mutex<CallCounter>, &Stopped),
+        shared: &Shared,
+        until: Instant,
     ) -> Result<Vec<Note>, HostError> {
         if heads.control > self.standing.number {
             self.standing.catch_up(reader)?;
@@ -163,7 +201,8 @@ impl Runner {
             if head.0 == 0 || self.logs.get(&shard).is_some_and(|folding| folding.state().position >= head) {
                 continue;
             }
-            if room == 0 {
+            // Whoever comes next has the next turn first.
+            if room == 0 || (room < TURN && Instant::now() >= until) {
                 self.next = shard;
                 break;
             }
@@ -174,9 +213,18 @@ impl Runner {
                     Folding::new(shard, epoch, State::default(), 0, &mut self.kits, reader)?
                 }
             };
-            let folding = self.logs.entry(shard).or_insert(folding);
-            let decided = &mut |decision: &_| lock(calls).count(decision);
-            let (count, said) = folding.fold(reader, (&mut self.kits, stopped), STEP.min(room), decided)?;
+            let decided = &mut |decision: &_| lock(&shared.calls).count(decision);
+            let (stopped, progress) = (&shared.stopped, &shared.progress);
+            let bounds = Bounds { stopped, progress, limit: STEP.min(room), until };
+            let mut folding = folding;
+            let (count, said) = match folding.fold(reader, &mut self.kits, &bounds, decided) {
+                // What a policy was interrupted at is folded at the next start; the other logs have what they have.
+                Err(HostError::Closing) => return Err(HostError::Closing),
+                other => {
+                    self.logs.insert(shard, folding);
+                    other?
+                }
+            };
             room -= count;
             notes.extend(said);
             self.changed.insert(shard);
@@ -297,26 +345,48 @@ fn is_left_alone(state: &State, policy: &PolicyRef, model: &ModelKey) -> bool {
     })
 }
 
-/// Folds until the host closes. What cannot be committed is folded again from what is on disk: answers that nobody recorded
-/// are asked for again, and nothing is recorded twice.
-pub(crate) fn run(mut runner: Runner, shared: &Shared, reader: &LogsReader, log: &Log) {
+fn next_of<T>(waiting: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
+    lock(waiting).next()
+}
+
+/// Restores one log, with a reader that is opened once.
+fn restore_log(
+    reader: &mut Option<LogsReader>,
+    open: Open<'_>,
+    log: &ShardState,
+    sandbox: &Arc<Sandbox>,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Restored>, HostError> {
+    let reader = match reader {
+        Some(reader) => reader,
+        None => reader.insert(open()?),
+    };
+    Ok(restore::restore(reader, log.shard, log.cursor, sandbox, go_on)?)
+}
+
+/// Restores what was folded, and folds until the host closes. What cannot be committed is folded again from what is on
+/// disk: answers that nobody recorded are asked for again, and nothing is recorded twice.
+pub(crate) fn run(mut runner: Runner, shared: &Shared, reader: &LogsReader, open: Open<'_>, log: &Log) {
+    match runner.restore_logs(reader, open, shared) {
+        Ok(true) => {}
+        Ok(false) => return,
+        // Where the beginning cannot be read there is nothing to try again.
+        Err(error) => return shared.progress.gives_up(&error),
+    }
     loop {
         match take_turns(&mut runner, shared, reader, log) {
             Ok(()) => return,
             Err(HostError::Store(error)) => {
-                shared.progress.trouble(error.to_string(), false);
+                shared.progress.trouble(error.to_string());
                 while !shared.progress.is_stopping() {
                     std::thread::sleep(RETRY);
-                    match runner.restore_logs(reader) {
-                        Ok(()) => break,
-                        Err(error) => shared.progress.trouble(error.to_string(), false),
+                    match runner.restore_logs(reader, open, shared) {
+                        Ok(_) => break,
+                        Err(error) => shared.progress.trouble(error.to_string()),
                     }
                 }
             }
-            Err(error) => {
-                shared.progress.trouble(error.to_string(), true);
-                return;
-            }
+            Err(error) => return shared.progress.gives_up(&error),
         }
     }
 }
@@ -334,7 +404,10 @@ fn take_turns(runner: &mut Runner, shared: &Shared, reader: &LogsReader, log: &L
             Next::Go(heads) => heads,
             Next::Flush => folded,
         };
-        let notes = runner.fold(&heads, reader, (&shared.calls, &shared.stopped))?;
+        let notes = match runner.fold(&heads, reader, shared, Instant::now() + PUBLISH) {
+            Err(HostError::Closing) => break,
+            notes => notes?,
+        };
         runner.note(notes);
         let is_due = published.elapsed() >= PUBLISH;
         if runner.has_output() || is_due || shared.progress.is_waited_for() {

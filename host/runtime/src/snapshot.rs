@@ -16,11 +16,18 @@ pub struct Snapshot {
     standing: Arc<Standing>,
     /// Acknowledged and not folded yet, oldest first.
     pending: Vec<Switch>,
+    /// Logs with something folded that is not restored yet.
+    restoring: Vec<Shard>,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { logs: vec![None; Shard::COUNT], standing: Arc::default(), pending: Vec::new() }
+        Self {
+            logs: vec![None; Shard::COUNT],
+            standing: Arc::default(),
+            pending: Vec::new(),
+            restoring: Vec::new(),
+        }
     }
 }
 
@@ -57,6 +64,11 @@ pub(crate) enum Of {
 pub(crate) struct Board(RwLock<Arc<Snapshot>>);
 
 impl Board {
+    /// Of a host that begins, and has to restore these logs.
+    pub(crate) fn restoring(restoring: Vec<Shard>) -> Self {
+        Self(RwLock::new(Arc::new(Snapshot { restoring, ..Snapshot::default() })))
+    }
+
     /// The newest snapshot. Nobody holds the lock longer than it takes to copy a pointer.
     pub(crate) fn newest(&self) -> Arc<Snapshot> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
@@ -68,6 +80,7 @@ impl Board {
         let mut next = Snapshot::clone(&newest);
         for (shard, state) in changed {
             next.logs[shard.index()] = Some(Arc::new(state));
+            next.restoring.retain(|waits| *waits != shard);
         }
         if next.standing.number != standing.number {
             next.standing = Arc::new(standing.clone());
@@ -172,6 +185,10 @@ impl Snapshot {
                 }
             }
         }
+        // A switch on the model itself is known once the model is.
+        if self.restoring.contains(&key.shard()) {
+            return not_yet(key, everything);
+        }
         let mut answer = answer(key, everything, terms);
         if answer.allowed {
             answer.reasons.extend(self.ignored(key));
@@ -211,6 +228,16 @@ impl Terms {
 
 fn said(note: &KillNote) -> String {
     format!("{}: {}", note.by, note.reason)
+}
+
+/// What a host says of a model whose terms it has not restored yet: nobody trades on a guess.
+fn not_yet(key: &ModelKey, everything: Option<String>) -> MayTrade {
+    let mut said =
+        answer(key, everything, Some(Terms { stopped: None, exposure: 0.0, minimum_confidence: None }));
+    said.reasons.retain(|reason| !reason.starts_with("exposure"));
+    said.reasons
+        .push("the host is starting and has not restored this model yet; ask again in a moment".to_owned());
+    said
 }
 
 fn answer(key: &ModelKey, everything: Option<String>, terms: Option<Terms>) -> MayTrade {
@@ -301,5 +328,28 @@ mod tests {
             !board.newest().may_trade(&key("btc")).allowed,
             "to lift what was never set makes no model known"
         );
+    }
+
+    #[test]
+    fn nobody_trades_on_what_is_not_restored_yet() {
+        let (btc, eth) = (key("btc"), key("eth"));
+        assert_ne!(btc.shard(), eth.shard());
+        let board = Board::restoring(vec![btc.shard(), eth.shard()]);
+        let state = |key: &ModelKey| {
+            let (mut state, mut known) = (State::default(), ModelState::default());
+            known.predictions = 5;
+            state.models.insert(key.clone(), known);
+            state
+        };
+        let said = |key: &ModelKey| {
+            let answer = board.newest().may_trade(key);
+            (answer.allowed, answer.reasons.join("; "))
+        };
+        assert!(said(&btc).1.contains("has not restored this model yet"), "{:?}", said(&btc));
+        board.folded(vec![(btc.shard(), state(&btc))], &Standing::default());
+        assert_eq!(said(&btc), (true, String::new()));
+        assert!(!said(&eth).0);
+        board.switched(switch(1, None, true));
+        assert!(said(&eth).1.starts_with("trading is stopped on all models"), "{:?}", said(&eth));
     }
 }

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use trimtab_core::fold::KillNote;
 use trimtab_policy::Loaded;
-use trimtab_types::{Ask, Asked, Asking, FailureKind};
+use trimtab_types::{Answer, Ask, Asked, Asking, FailureKind};
 
-use crate::progress::lock;
+use crate::progress::{Progress, lock};
 
 /// Who stopped which policy, and why.
 #[derive(Debug, Default)]
@@ -38,17 +38,25 @@ impl Stopped {
     }
 }
 
-/// Asks policies, but for those that are stopped.
+/// Asks policies, but for those that are stopped, and lets everybody know that somebody is being asked.
 pub(crate) struct Heeding<'a> {
     pub(crate) loaded: &'a mut Loaded,
     pub(crate) stopped: &'a Stopped,
+    pub(crate) progress: &'a Progress,
+    /// Whether a call did not come to its end, because the host closes. What it led to never was.
+    pub(crate) cut: bool,
 }
 
 impl Ask for Heeding<'_> {
     fn ask(&mut self, asking: &Asking<'_>) -> Asked {
-        match self.stopped.why(&asking.policy.name) {
-            Some(why) => Asked::failed(FailureKind::Stopped, why),
-            None => self.loaded.ask(asking),
+        if let Some(why) = self.stopped.why(&asking.policy.name) {
+            return Asked::failed(FailureKind::Stopped, why);
         }
+        self.progress.asks(&asking.policy.name);
+        let asked = self.loaded.ask(asking);
+        self.progress.asked();
+        let failed = matches!(asked.answer, Answer::Failed(_));
+        self.cut |= failed && self.progress.is_stopping();
+        asked
     }
 }

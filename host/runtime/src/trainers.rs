@@ -133,7 +133,7 @@ impl Host {
         new.sort_by_key(|(_, _, run)| (is_scheduled(run), run.asked));
         for (state, model, run) in new.into_iter().take(supervisors.most.saturating_sub(busy)) {
             let Some(trainer) = snapshot.standing().configuration.trainer(model) else { continue };
-            match self.begin(state, model, run, trainer) {
+            match self.begin_run(state, model, run, trainer) {
                 Ok(path) => children.extend(supervise(supervisors, &path)),
                 Err(problem) => {
                     untrained.push(Untrained { model: model.clone(), run: run.id.clone(), problem });
@@ -298,7 +298,7 @@ impl Host {
     }
 
     /// Makes the folder of a run.
-    fn begin(
+    fn begin_run(
         &self,
         state: &State,
         model: &ModelKey,

@@ -8,9 +8,12 @@ use std::{
 
 use trimtab_files::{Directory, Kind, Look};
 use trimtab_policy::is_temporary;
+use trimtab_runtime::Folders;
 
 /// Looks for which a folder must be unchanged before its change counts: files are written in pieces.
 const STEADY: u32 = 2;
+/// And for which one must be gone: a new version is often put in place by two renames.
+const GONE: u32 = 20;
 /// Looks after a failure before it is tried again.
 const PATIENCE: u32 = 50;
 /// Folders in a policy's folder: its fixtures, and one more.
@@ -52,7 +55,7 @@ impl Folder {
     }
 
     fn is_settled(&self) -> bool {
-        self.looks >= STEADY
+        self.looks >= if self.now.is_some() { STEADY } else { GONE }
     }
 
     fn has_news(&self) -> bool {
@@ -65,9 +68,14 @@ impl Changed {
         Self { directory, folders: BTreeMap::new(), wrong: None, wait: 0 }
     }
 
-    /// Looks. Something once for each change of a folder, when it has come to rest: the folders that somebody is still
-    /// changing, which nobody else waits for.
-    pub(crate) fn has_changed(&mut self) -> Option<BTreeSet<String>> {
+    /// These folders were there a moment ago.
+    pub(crate) fn expect(&mut self, names: impl IntoIterator<Item = String>) {
+        self.folders.extend(names.into_iter().map(|name| (name, Folder::default())));
+    }
+
+    /// Looks. Something once for each change of a folder, when it has come to rest: the folders that have stayed away, and
+    /// those that somebody is still changing, which nobody else waits for.
+    pub(crate) fn has_changed(&mut self) -> Option<Folders> {
         let seen = list(&self.directory);
         self.changed(seen)
     }
@@ -84,9 +92,11 @@ impl Changed {
     }
 
     /// What was seen, or why nothing.
-    fn changed(&mut self, seen: Result<BTreeMap<String, Vec<Look>>, String>) -> Option<BTreeSet<String>> {
+    fn changed(&mut self, seen: Result<BTreeMap<String, Vec<Look>>, String>) -> Option<Folders> {
         self.wait = self.wait.saturating_sub(1);
         let wrong = seen.as_ref().err().cloned();
+        // What was acted on and is gone need not be remembered.
+        self.folders.retain(|_, folder| folder.now.is_some() || folder.known != Some(None));
         // One that is gone changes nothing of its folders: it may be back in a moment.
         if let Ok(mut seen) = seen {
             for (name, folder) in &mut self.folders {
@@ -109,14 +119,14 @@ impl Changed {
         for folder in self.folders.values_mut().filter(|folder| folder.is_settled()) {
             folder.known = Some(folder.now.clone());
         }
-        let (settled, unsettled) = std::mem::take(&mut self.folders)
-            .into_iter()
-            .partition::<BTreeMap<_, _>, _>(|(_, folder)| folder.is_settled());
-        let names = unsettled.keys().cloned().collect();
-        // What was acted on and is gone need not be remembered.
-        self.folders =
-            settled.into_iter().filter(|(_, folder)| folder.now.is_some()).chain(unsettled).collect();
-        Some(names)
+        let named = |is: &dyn Fn(&Folder) -> bool| {
+            let folders = self.folders.iter().filter(|(_, folder)| is(folder));
+            folders.map(|(name, _)| name.clone()).collect::<BTreeSet<_>>()
+        };
+        Some(Folders {
+            changing: named(&|folder| !folder.is_settled()),
+            gone: named(&|folder| folder.is_settled() && folder.now.is_none()),
+        })
     }
 }
 
@@ -193,9 +203,12 @@ mod tests {
         check("aabbbcc", None, ".!.!..!");
         check("aabcdeee", None, ".!....!.");
         check("aabaaa", None, ".!....");
-        check("aa--bb", None, ".!.!.!");
-        // Two renames.
+        // Two renames, one of them slow.
         check("aa-bbb", None, ".!..!.");
+        check("aa--bb", None, ".!...!");
+        // Gone for good, and back again.
+        let away = "-".repeat(25);
+        check(&format!("aa{away}bb"), None, &format!(".!{}!{}.!", ".".repeat(19), ".".repeat(5)));
         let later = format!("aa{}", "a".repeat(60));
         check(&later, Some(1), &format!(".!{}!{}", ".".repeat(49), ".".repeat(10)));
     }
@@ -205,7 +218,7 @@ mod tests {
         let mut watch = Changed::new(PathBuf::new());
         let mut look_at = |good: char, busy: char| {
             let seen = [("good".to_owned(), look(good)), ("busy".to_owned(), look(busy))];
-            watch.changed(Ok(seen.into_iter().collect()))
+            watch.changed(Ok(seen.into_iter().collect())).map(|folders| folders.changing)
         };
         let busy = || Some(["busy".to_owned()].into_iter().collect::<BTreeSet<_>>());
         assert_eq!(look_at('a', '1'), None);
@@ -218,6 +231,25 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_stays_away_is_named_until_that_is_done() {
+        let mut watch = Changed::new(PathBuf::new());
+        watch.expect(["p".to_owned()]);
+        let mut look = |fails: bool| {
+            let changed = watch.changed(Ok(BTreeMap::new()));
+            if changed.is_some() && fails {
+                watch.look_again();
+            }
+            changed.map(|folders| folders.gone)
+        };
+        let gone = || Some(["p".to_owned()].into_iter().collect::<BTreeSet<_>>());
+        assert_eq!((0..19).find_map(|_| look(false)), None);
+        assert_eq!(look(true), gone());
+        assert_eq!((0..49).find_map(|_| look(false)), None);
+        assert_eq!(look(false), gone());
+        assert_eq!((0..99).find_map(|_| look(false)), None);
+    }
+
+    #[test]
     fn a_directory_that_is_gone_for_a_moment_changes_no_folder() {
         let mut watch = Changed::new(PathBuf::new());
         let there = || Ok([("p".to_owned(), look('a'))].into_iter().collect());
@@ -226,9 +258,9 @@ mod tests {
             watch.changed(there());
         }
         assert_eq!(watch.changed(there()), None);
-        assert_eq!(watch.changed(gone()), Some(BTreeSet::new()), "it is reported");
+        assert_eq!(watch.changed(gone()), Some(Folders::default()), "it is reported");
         assert_eq!(watch.changed(gone()), None);
-        assert_eq!(watch.changed(there()), Some(BTreeSet::new()), "and so is that it is back");
+        assert_eq!(watch.changed(there()), Some(Folders::default()), "and so is that it is back");
         assert_eq!(watch.changed(there()), None);
     }
 

@@ -14,7 +14,7 @@ mod sinks;
 
 pub use http::{SCHEMA_VERSION, Service, router};
 pub use pages::diff as page;
-pub use serve::{Listen, ServeError, serve};
+pub use serve::{Begun, Listen, ServeError, serve};
 pub use sinks::queue_file::replace_file;
 // What clients of this crate say and hear.
 pub use trimtab_api::{

@@ -16,7 +16,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
-use trimtab_types::Entry;
+use trimtab_types::{Entry, ErrorKind};
 
 use crate::{
     Failure, Service,
@@ -81,13 +81,27 @@ pub enum ServeError {
     /// Serving failed.
     #[error("serving failed: {0}")]
     Io(#[from] std::io::Error),
+    /// What is to be in force cannot be.
+    #[error("{}", .0.message)]
+    Start(Failure),
 }
 
-/// Serves until it is asked to stop (SIGTERM, SIGINT). `ready` is called with the addresses once requests are answered.
+/// How far a host is that begins to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// It answers, and restores what it folded before.
+    Listening,
+    /// What is to be in force is.
+    Ready,
+}
+
+/// Serves until it is asked to stop (SIGTERM, SIGINT). `start` puts in force what is to be; requests are answered before.
+/// `told` hears how far it is, with the addresses.
 pub async fn serve(
     service: Arc<Service>,
     listen: Option<Listen>,
-    ready: impl FnOnce(&std::path::Path, Option<SocketAddr>),
+    start: impl FnOnce(&Service) -> Result<(), Failure> + Send + 'static,
+    mut told: impl FnMut(Begun, &std::path::Path, Option<SocketAddr>),
 ) -> Result<(), ServeError> {
     let tcp = match &listen {
         None => None,
@@ -109,16 +123,6 @@ pub async fn serve(
     let path = socket_path(service.host().directory());
     let unix = bind(&path)?;
     let bound = tcp.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
-    let (stop, stopped) = watch::channel(false);
-    let background = [
-        tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
-        tokio::spawn(tidying(Arc::clone(&service), stopped.clone())),
-        tokio::spawn(training(Arc::clone(&service), stopped.clone())),
-        tokio::spawn(deliveries(Arc::clone(&service), stopped.clone())),
-        tokio::spawn(send_all(Arc::clone(&service), stopped.clone())),
-        tokio::spawn(reloads(Arc::clone(&service), hangup, stopped.clone())),
-        tokio::spawn(watch_policies(Arc::clone(&service), stopped.clone())),
-    ];
     let app = router(Arc::clone(&service));
     let connections = Control::new();
     let mut servers =
@@ -127,13 +131,38 @@ pub async fn serve(
         let app = doors::guard(app, Arc::clone(&service), names);
         servers.push(tokio::spawn(answer::<SocketAddr>(listener, app, connections.clone())));
     }
-    ready(&path, bound);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    told(Begun::Listening, &path, bound);
+    let (stop, stopped) = watch::channel(false);
+    let mut background = Vec::new();
+    let starting = Arc::clone(&service);
+    let mut starting = tokio::task::spawn_blocking(move || start(&starting));
+    let mut started = tokio::select! {
+        started = &mut starting => Some(started),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    if let Some(Ok(Ok(()))) = started {
+        service.is_started();
+        background = vec![
+            tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
+            tokio::spawn(tidying(Arc::clone(&service), stopped.clone())),
+            tokio::spawn(training(Arc::clone(&service), stopped.clone())),
+            tokio::spawn(deliveries(Arc::clone(&service), stopped.clone())),
+            tokio::spawn(send_all(Arc::clone(&service), stopped.clone())),
+            tokio::spawn(reloads(Arc::clone(&service), hangup, stopped.clone())),
+            tokio::spawn(watch_policies(Arc::clone(&service), stopped.clone())),
+        ];
+        told(Begun::Ready, &path, bound);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
     tracing::info!("stopping: finishing the requests under way");
-    service.host().sandbox().close();
+    service.host().close();
+    if started.is_none() {
+        started = Some(starting.await);
+    }
     stop.send_replace(true);
     // A client that holds its connection open does not hold the host up.
     connections.graceful_shutdown(Some(GRACE));
@@ -146,7 +175,12 @@ pub async fn serve(
         task.await.ok();
     }
     std::fs::remove_file(&path).ok();
-    Ok(())
+    match started {
+        Some(Ok(Err(failure))) if failure.kind != ErrorKind::Closing.name() => {
+            Err(ServeError::Start(failure))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn bind(path: &std::path::Path) -> Result<UnixListener, ServeError> {
@@ -206,8 +240,11 @@ async fn every(
         };
         let (service, work) = (Arc::clone(&service), work.clone());
         let done = tokio::task::spawn_blocking(move || work(&service)).await;
-        if let Ok(Err(error)) = done {
-            tracing::error!(what, "{error}");
+        match done {
+            // What was not done any more is done at the next start.
+            Ok(Err(error)) if error.kind == ErrorKind::Closing.name() => {}
+            Ok(Err(error)) => tracing::error!(what, "{error}"),
+            _ => {}
         }
         if last {
             return;
@@ -247,7 +284,9 @@ async fn deliveries(service: Arc<Service>, stopped: watch::Receiver<bool>) {
 async fn watch_policies(service: Arc<Service>, stopped: watch::Receiver<bool>) {
     let done = |service: &Service| (service.host().sandbox().compiled(), service.host().tried_out());
     let known = done(&service);
-    let watch = Changed::new(service.host().policies_directory().to_owned());
+    let mut watch = Changed::new(service.host().policies_directory().to_owned());
+    let snapshot = service.host().snapshot();
+    watch.expect(snapshot.standing().policies.policies.iter().map(|entry| entry.policy.name.clone()));
     let watch = Arc::new(Mutex::new((watch, known)));
     let look = move |service: &Service| {
         let (watch, known) = &mut *watch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -255,8 +294,8 @@ async fn watch_policies(service: Arc<Service>, stopped: watch::Receiver<bool>) {
         if std::mem::replace(known, now) != now {
             watch.look_at_all();
         }
-        if let Some(unsettled) = watch.has_changed() {
-            service.reload_policies(&unsettled).inspect_err(|_| watch.look_again())?;
+        if let Some(folders) = watch.has_changed() {
+            service.reload_policies(&folders).inspect_err(|_| watch.look_again())?;
         }
         Ok(())
     };

@@ -25,6 +25,8 @@ pub struct Caps {
     pub host_calls: u64,
     /// Bytes that a call adds to the record besides its answer.
     pub record: Size,
+    /// Bytes that all calls about one model add to the record on one day.
+    pub record_per_day: Size,
     /// Keys in a notebook.
     pub state_keys: u64,
     /// Bytes in a notebook.
@@ -42,6 +44,7 @@ impl Default for Caps {
             log_line: Size(16 * KIB),
             host_calls: 100_000,
             record: Size(16 * MIB),
+            record_per_day: Size(64 * MIB),
             state_keys: 1_000,
             state: Size(MIB),
         }

@@ -397,6 +397,8 @@ pub enum FailureKind {
     Load,
     /// It was not asked, because it had failed too often in a row.
     CircuitOpen,
+    /// It was not asked, because the record of the day is full.
+    Record,
     /// It was not asked, because a person stopped it. Not repeatable: that holds ahead of the log.
     Stopped,
 }
@@ -414,13 +416,14 @@ impl FailureKind {
             Self::InvalidAnswer => "invalid-answer",
             Self::Load => "load",
             Self::CircuitOpen => "circuit-open",
+            Self::Record => "record",
             Self::Stopped => "stopped",
         }
     }
 
     /// Whether there was no call that could have taken any time.
     pub fn was_not_asked(self) -> bool {
-        matches!(self, Self::Load | Self::CircuitOpen | Self::Stopped)
+        matches!(self, Self::Load | Self::CircuitOpen | Self::Record | Self::Stopped)
     }
 
     /// Whether asking again gives the same failure. What is not repeatable is replayed from the record.
@@ -434,7 +437,8 @@ impl FailureKind {
             | Self::HostCall
             | Self::InvalidAnswer
             | Self::Load
-            | Self::CircuitOpen => true,
+            | Self::CircuitOpen
+            | Self::Record => true,
         }
     }
 }

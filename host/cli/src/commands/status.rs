@@ -52,6 +52,9 @@ pub(crate) async fn run(
         output.line(output.paint(&waits, Tone::Warning))?;
     }
     output.line(format!("sandbox    {}", status.sandbox))?;
+    if let Some(behind) = &status.behind {
+        output.line(output.paint(&format!("behind     {behind}"), Tone::Warning))?;
+    }
     if let Some(trouble) = &status.trouble {
         output.line(output.paint(&format!("trouble    {trouble}"), Tone::Bad))?;
     }

@@ -13,4 +13,5 @@ pub(super) fn check(caps: &Caps, need: &mut Need<'_>) {
     need(caps.log_line.0 >= 16, "log-line", "must be at least 16B");
     need(caps.host_calls >= 1, "host-calls", "must be at least 1");
     need(caps.record.0 >= 4 << 10, "record", "must be at least 4KiB");
+    need(caps.record_per_day.0 >= 64 << 10, "record-per-day", "must be at least 64KiB");
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use trimtab_types::{
-    Answer, Asked, Asking, DecisionRecord, DigestBuilder, FailureKind, Mode, NoHistory, PolicyRef, Position,
-    Question, Subject, Timestamp, View,
+    Answer, Asked, Asking, DecisionRecord, DigestBuilder, FailureKind, Mode, ModelKey, NoHistory, PolicyRef,
+    Position, Question, Size, Subject, Timestamp, View,
 };
 
 use super::{output::Note, turn::Turn};
@@ -31,6 +31,10 @@ impl Turn<'_> {
             // Neither a success nor another failure: the policy was not asked.
             return Asked::failed(FailureKind::CircuitOpen, circuit_open(version, until));
         }
+        let most = self.state.configuration.limits.record_per_day;
+        if self.state.models.get(&model).is_some_and(|known| known.spent.on(at) >= most.0 as u64) {
+            return Asked::failed(FailureKind::Record, record_is_full(version, &model, most));
+        }
         let (notebook, view) = self.readable(version, subject, question);
         let policy = version.reference;
         let asked = self.ask.ask(&Asking { id, policy, at, subject, question, notebook: &notebook, view });
@@ -40,6 +44,8 @@ impl Turn<'_> {
             // It has not failed.
             return asked;
         }
+        let known = self.state.model_mut(&model);
+        known.spent = known.spent.with(at, &asked);
         let failed = matches!(asked.answer, Answer::Failed(_));
         let rules = self.state.configuration.breaker;
         if self.state.note_call(&model, version.reference, kind, failed, &rules) {
@@ -114,6 +120,13 @@ impl Turn<'_> {
             };
         }
     }
+}
+
+fn record_is_full(version: Version<'_>, model: &ModelKey, most: Size) -> String {
+    format!(
+        "policy `{}` is not asked: policies have added {most} to the record of `{model}` today, and the limit is limits.record-per-day of the configuration; it is asked again tomorrow",
+        version.reference.name
+    )
 }
 
 fn circuit_open(version: Version<'_>, until: Timestamp) -> String {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use trimtab_types::{
     Act, Action, Actual, Answer, AppliesTo, Ask, Asked, Asking, Baseline, Change, Decision, DecisionRecord,
-    Digest, Entry, FailureKind, Features, Globs, Mode, ModelKey, OperatorAct, Outcome, PolicyInForce,
-    PolicyKind, PolicyRef, PolicySetEntry, Position, Predicted, Prediction, Record, Resolution, Rules,
-    Severity, Subject, Timestamp, Trade,
+    Digest, Entry, FailureKind, Features, Globs, LogLevel, LogLine, Mode, ModelKey, OperatorAct, Outcome,
+    PolicyInForce, PolicyKind, PolicyRef, PolicySetEntry, Position, Predicted, Prediction, Record,
+    Resolution, Rules, Severity, Subject, Timestamp, Trade,
 };
 
 use super::{Output, Prepared, step};
@@ -220,8 +220,12 @@ fn drifts(model: &'static str, from: u64) -> Vec<Event> {
 }
 
 fn answers(output: &Output, model: &str) -> Vec<&'static str> {
-    let about = output.decisions.iter().filter(|decision| decision.subject.model == model);
-    about
+    answers_of(output, |decision| decision.subject.model == model)
+}
+
+fn answers_of(output: &Output, wanted: impl Fn(&DecisionRecord) -> bool) -> Vec<&'static str> {
+    let wanted = output.decisions.iter().filter(|decision| wanted(decision));
+    wanted
         .map(|decision| match &decision.answer {
             Answer::Failed(failure) => failure.kind.name(),
             Answer::Decision(_) => "decided",
@@ -485,4 +489,41 @@ fn a_person_asks_a_policy_about_what_is_open_of_a_model() {
     assert_eq!(who(&mut state, ask("script", "good"), None), [("script".to_owned(), 1)]);
     assert_eq!(who(&mut state, ask("script", "another"), None), []);
     assert_eq!(who(&mut state, ask("nobody", "good"), None), []);
+}
+
+/// A policy that writes much is asked until the record of the day is full, about this model; tomorrow it is asked again.
+#[test]
+fn the_record_of_a_day_is_bounded_for_each_model() {
+    const DAY: u64 = 86_400;
+    let mut state = State::default();
+    let mut output = Output::default();
+    let mut ready = Some(prepared(&format!("{CONFIG}[limits]\nrecord-per-day = \"64KiB\"\n")));
+    let set = (Entry::PolicySet(PolicySetEntry::default()), None);
+    let baselines = ["talkative", "quiet"].map(|model| (baseline(model), None));
+    let turns = |day: u64| (0..6).map(move |part| (day, part));
+    let rows = [0, 1].into_iter().flat_map(turns).flat_map(|(day, part)| {
+        let both = (0..120).flat_map(move |n| ["talkative", "quiet"].map(|model| (n, model)));
+        both.map(move |(n, model)| row(model, day * 1_000 + part * 120 + n, day * DAY + part, part % 2 == 1))
+    });
+    let mut answers_at_length = |asking: &Asking<'_>| {
+        let message = "x".repeat(if asking.subject.model == "talkative" { 40 << 10 } else { 10 });
+        let decision = Decision { actions: vec![Action::Monitor], reason: "fine".to_owned() };
+        let log = vec![LogLine { level: LogLevel::Info, message }];
+        Asked { log, ..Asked::of(Answer::Decision(decision)) }
+    };
+    for ((entry, resolves), position) in [set].into_iter().chain(baselines).chain(rows).zip(1..) {
+        let record = Record { position: Position(position), entry, resolves };
+        output.append(step(&mut state, &record, ready.take(), &mut Script(&mut answers_at_length)));
+    }
+    let of_day = |model: &str, day: u64| {
+        let is_of = |decision: &DecisionRecord| decision.at.since(Timestamp::EPOCH) / DAY == day;
+        answers_of(&output, |decision| decision.subject.model == model && is_of(decision))
+    };
+    for day in [0, 1] {
+        let talkative = of_day("talkative", day);
+        assert_eq!(talkative[..3], ["decided", "decided", "record"], "{day}: {talkative:?}");
+        assert!(talkative[2..].iter().all(|answer| *answer == "record"), "{day}: {talkative:?}");
+        let quiet = of_day("quiet", day);
+        assert!(quiet.len() > 2 && quiet.iter().all(|answer| *answer == "decided"), "{day}: {quiet:?}");
+    }
 }

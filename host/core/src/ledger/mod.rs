@@ -6,6 +6,7 @@ mod breaker;
 mod diary;
 mod exposure;
 mod model;
+mod spent;
 
 pub use alerts::{AlertGroup, GroupKey, Held, Line, Silence, Told};
 pub(crate) use alerts::{MOST_HELD, MOST_LINES};

@@ -11,6 +11,7 @@ use super::{
     alerts::{AlertGroup, GroupKey, Silence},
     breaker::Breaker,
     exposure::Exposure,
+    spent::Spent,
 };
 
 /// Who stopped trading, when and why.
@@ -72,6 +73,8 @@ pub struct ModelState {
     pub retrain_asked: Option<Timestamp>,
     /// Until when nobody decides about a version and segment.
     pub pauses: BTreeMap<(String, String), Timestamp>,
+    /// What calls about it have added to the record.
+    pub(crate) spent: Spent,
     /// Policies whose newest answer to a kind of question about it was a failure.
     pub(crate) breakers: BTreeMap<(PolicyRef, String), Breaker>,
 }
@@ -98,6 +101,7 @@ impl Default for ModelState {
             at: Timestamp::MIN,
             retrain_asked: None,
             pauses: BTreeMap::new(),
+            spent: Spent::default(),
             breakers: BTreeMap::new(),
         }
     }

@@ -36,6 +36,12 @@ const WASI: [&str; 4] = [
 
 /// A core module as a component with this world, on this text of the policy interface.
 pub(super) fn component_on(wit: &str, world: &str, core: &str) -> Vec<u8> {
+    let module = wat::parse_str(core).expect("the module parses");
+    component_of(wit, world, module).expect("the module fits its world")
+}
+
+/// The same for a module that may not fit.
+pub(super) fn component_of(wit: &str, world: &str, mut module: Vec<u8>) -> Result<Vec<u8>, String> {
     let mut resolve = Resolve::default();
     for (n, package) in WASI.iter().enumerate() {
         resolve.push_str(format!("wasi{n}.wit"), package).expect("WASI parses");
@@ -46,13 +52,12 @@ pub(super) fn component_on(wit: &str, world: &str, core: &str) -> Vec<u8> {
     let test = format!("package test:case; world test {{ {world} }}");
     let package = resolve.push_str("test.wit", &test).expect("the world parses");
     let world = resolve.select_world(&[package], Some("test")).expect("there is one world");
-    let mut module = wat::parse_str(core).expect("the module parses");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
     ComponentEncoder::default()
         .validate(true)
         .module(&module)
         .and_then(|encoder| encoder.encode())
-        .expect("the module fits its world")
+        .map_err(|error| format!("{error:#}"))
 }
 
 /// A drift-action policy from pieces.

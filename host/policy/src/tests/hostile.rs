@@ -9,7 +9,7 @@ use trimtab_types::{FailureKind, Finding, Phase, Read, Severity};
 use super::cases::{Case, Outcome, built_for, cases, manifest};
 use super::core::{Core, WIT, component_on};
 use super::{finding, noon, register, repository, sandbox, shipped};
-use crate::{Call, NoHistory, Package, Policy, RegisterError};
+use crate::{Call, NoHistory, Package, Policy, RegisterError, Sandbox};
 
 /// A package with these lines in its manifest.
 fn package(lines: &str, component: Vec<u8>) -> Package {
@@ -55,15 +55,24 @@ const FLAG: &str =
     r#"(import "trimtab:policy/settings@0.1.0" "flag" (func $flag (param i32 i32) (result i32)))"#;
 
 /// The sandbox's view of every hostile policy: refused, or stopped with an error that names policy and cause, as often
-/// as it is asked; and a policy that was there before is as good as ever.
+/// as it is asked; and a policy that was there before is as good as ever. It is the same whichever way calls take on a machine:
+/// a limit has one name, wherever instances get their memory from.
 #[test]
 fn every_hostile_policy_is_named_and_harms_nobody() {
+    check_all(sandbox());
+    Sandbox::slower_ones().iter().for_each(check_all);
+}
+
+#[track_caller]
+fn check_all(sandbox: &Arc<Sandbox>) {
+    let register =
+        |package: &Package| Policy::register(sandbox, package, &BTreeMap::new()).expect("is accepted");
     let harmless = register(&package("", Core::default().component()));
     for Case { name, lines, component, outcome } in cases() {
         let registered = Package::from_parts("case", manifest(lines), component)
             .map_err(|error| error.to_string())
             .and_then(|package| {
-                Policy::register(sandbox(), &package, &BTreeMap::new()).map_err(|error| error.to_string())
+                Policy::register(sandbox, &package, &BTreeMap::new()).map_err(|error| error.to_string())
             });
         let policy = match (&outcome, registered) {
             (Outcome::Refused(says), Err(error)) => {
@@ -443,8 +452,8 @@ fn policies_do_not_touch_each_other() {
 
 #[test]
 fn more_calls_than_places_wait_their_turn() {
-    let sandbox = crate::Sandbox::new(&crate::SandboxOptions { parallel_calls: 1, ..Default::default() })
-        .expect("a sandbox");
+    let sandbox =
+        Sandbox::new(&crate::SandboxOptions { parallel_calls: 1, ..Default::default() }).expect("a sandbox");
     let policy = Policy::register(&sandbox, &package("", Core::default().component()), &BTreeMap::new())
         .expect("accepted");
     std::thread::scope(|scope| {

@@ -7,6 +7,7 @@ mod hostile;
 mod interface;
 mod manifests;
 mod provenance;
+mod random;
 mod shipped;
 
 use std::collections::BTreeMap;

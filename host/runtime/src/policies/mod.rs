@@ -4,7 +4,7 @@
 pub(crate) mod gate;
 mod history;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use trimtab_api::PolicyProblem;
 use trimtab_core::{Configuration, config::Gate, entry};
@@ -23,8 +23,6 @@ pub(crate) use history::{history, rolled_back, sets};
 
 /// Failed fixtures that are named.
 const MOST_FAILURES: usize = 5;
-/// How long a folder has to be gone before its policy is taken out: a new version is often put in place by two renames.
-const GONE: Duration = Duration::from_secs(2);
 
 /// What a policies directory would put in force.
 pub(crate) struct Found {
@@ -46,13 +44,23 @@ impl Found {
     }
 }
 
+/// What is known of folders before they are looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Folders {
+    /// Somebody is changing these: their policies stay as they are.
+    pub changing: BTreeSet<String>,
+    /// These have stayed away: their policies are taken out of force. One that is not there at the moment stays: a new version
+    /// is often put in place by two renames.
+    pub gone: BTreeSet<String>,
+}
+
 /// How a version does on history, under the operator's bounds.
 pub(crate) type TriedOut<'a> = dyn Fn(&Package, Gate) -> Verdict + 'a;
 
-type Folders = Vec<(String, Result<Directory, FilesError>)>;
+type Opened = Vec<(String, Result<Directory, FilesError>)>;
 
 /// The policies directory's folders. `None`: there is no such directory.
-fn opened(directory: &Path) -> Result<Option<Folders>, FilesError> {
+fn opened(directory: &Path) -> Result<Option<Opened>, FilesError> {
     match Directory::open(directory).and_then(|directory| folders(&directory)) {
         Ok(folders) => Ok(Some(folders)),
         Err(error) if error.is_missing() => Ok(None),
@@ -60,30 +68,21 @@ fn opened(directory: &Path) -> Result<Option<Folders>, FilesError> {
     }
 }
 
-/// The folders, after a second look where one is gone whose policy is in force.
-fn settled(
-    directory: &Path,
-    current: &PolicySetEntry,
-    unsettled: &BTreeSet<String>,
-) -> Result<Option<Folders>, FilesError> {
-    let folders = opened(directory)?;
-    let there = |name: &str| folders.iter().flatten().any(|(found, _)| found == name);
-    let mut in_force = current.policies.iter().map(|entry| &entry.policy.name);
-    if in_force.all(|name| there(name) || unsettled.contains(name)) {
-        return Ok(folders);
-    }
-    std::thread::sleep(GONE);
-    opened(directory)
+/// Policies in force whose folder is not there, while the directory is.
+pub(crate) fn gone(directory: &Path, current: &PolicySetEntry) -> BTreeSet<String> {
+    let Ok(Some(folders)) = opened(directory) else { return BTreeSet::new() };
+    let is_gone = |name: &String| !folders.iter().any(|(found, _)| found == name);
+    current.policies.iter().map(|entry| entry.policy.name.clone()).filter(is_gone).collect()
 }
 
-/// Checks every folder. One that fails keeps its earlier version, if there was one; so does one that is being changed,
-/// which is `unsettled`. Where the directory is not there, or is not one, everything stays in force.
+/// Checks every folder. One that fails keeps its earlier version, if there was one; so does one that is being changed. Where
+/// the directory is not there, or is not one, everything stays in force.
 pub(crate) fn inspect(
     sandbox: &Arc<Sandbox>,
     configuration: &Configuration,
     directory: &Path,
     current: &PolicySetEntry,
-    unsettled: &BTreeSet<String>,
+    known: &Folders,
     tried_out: &TriedOut<'_>,
 ) -> Result<Found, HostError> {
     let mut found = Found {
@@ -95,14 +94,20 @@ pub(crate) fn inspect(
         _loaded: Vec::new(),
     };
     let nobody = current.policies.is_empty();
-    match settled(directory, current, unsettled) {
+    match opened(directory) {
         Ok(Some(folders)) => {
+            let there: BTreeSet<String> = folders.iter().map(|(name, _)| name.clone()).collect();
             for (name, folder) in folders {
-                if !unsettled.contains(&name) {
+                if !known.changing.contains(&name) {
                     found.folder(sandbox, configuration, current, (name, folder), tried_out);
                 }
             }
-            unsettled.iter().for_each(|name| found.stays(name, current, configuration));
+            known.changing.iter().for_each(|name| found.stays(name, current, configuration));
+            let in_force = current.policies.iter().map(|entry| &entry.policy.name);
+            let is_back_soon = |name: &&String| {
+                !there.contains(*name) && !known.gone.contains(*name) && !known.changing.contains(*name)
+            };
+            in_force.filter(is_back_soon).for_each(|name| found.stays(name, current, configuration));
         }
         Ok(None) if nobody => {}
         Err(error) if nobody => return Err(PackageError::from(error).into()),

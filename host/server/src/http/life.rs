@@ -166,7 +166,7 @@ pub(super) fn done(
     }
     let held = service.host.hold_versions();
     let appended = service.host.append_and_wait(vec![entry])?;
-    service.host.settle()?;
+    service.settle_recorded()?;
     drop(held);
     let Some(place) = appended.first().and_then(|appended| appended.places().first().copied()) else {
         return Err(Failure::new(ErrorKind::Bug, "the log gave the entry no place"));

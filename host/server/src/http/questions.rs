@@ -106,7 +106,15 @@ impl ListQuery {
         Ok(())
     }
 
-    /// The same; a model that nobody knows is a mistake, and not a model of which there is nothing.
+    /// The same, but no longer than people wait; the answer says how far it is.
+    pub(super) fn settle_soon(&self, service: &Service) -> Result<(), Failure> {
+        if self.settled {
+            service.host.settle_soon()?;
+        }
+        Ok(())
+    }
+
+    /// As `settle`; a model that nobody knows is a mistake, and not a model of which there is nothing.
     pub(super) fn settle_known(&self, service: &Service) -> Result<(), Failure> {
         self.settle(service)?;
         let Some(wanted) = &self.model else { return Ok(()) };

@@ -1,8 +1,8 @@
 //! What the handlers work on, and the forms that questions and answers have.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use axum::{
@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 use trimtab_api::{Failure, PolicyProblem};
 use trimtab_core::Configuration;
-use trimtab_runtime::{Host, Supervisors};
+use trimtab_runtime::{Folders, Host, Supervisors};
 use trimtab_sqlite::LogsReader;
 use trimtab_types::ErrorKind;
 
@@ -42,6 +42,8 @@ pub struct Service {
     supervisors: Option<Supervisors>,
     /// Where alerts go besides the queue file.
     destinations: Mutex<Arc<Destinations>>,
+    /// Whether a host that serves has put in force what is to be.
+    started: AtomicBool,
     reload: Box<dyn Fn() -> Result<Configuration, Failure> + Send + Sync>,
 }
 
@@ -58,6 +60,7 @@ impl Service {
             denied: Denied::default(),
             supervisors: None,
             destinations: Mutex::default(),
+            started: AtomicBool::new(false),
             reload: Box::new(reload),
         }
     }
@@ -80,6 +83,14 @@ impl Service {
         *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(destinations);
     }
 
+    pub(crate) fn is_started(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
     /// Where alerts go.
     pub(crate) fn destinations(&self) -> Arc<Destinations> {
         Arc::clone(&self.destinations.lock().unwrap_or_else(PoisonError::into_inner))
@@ -97,6 +108,15 @@ impl Service {
     /// The host.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Waits until what was just recorded is folded. Where that takes too long, its caller learns that it is recorded.
+    pub(super) fn settle_recorded(&self) -> Result<(), Failure> {
+        self.host.settle().map_err(|error| {
+            let failure = Failure::from(error);
+            let recorded = "it is recorded, and what comes of it is not known yet";
+            Failure { message: format!("{recorded}: {}", failure.message), ..failure }
+        })
     }
 
     pub(crate) fn read<T>(&self, ask: impl FnOnce(&LogsReader) -> Result<T, Failure>) -> Result<T, Failure> {
@@ -118,16 +138,17 @@ impl Service {
         let configuration = (self.reload)()?;
         // What cannot be sent is not put in force.
         let destinations = Destination::all(&configuration)?;
-        let problems = self.host.put_in_force(&configuration, &BTreeSet::new(), clock::change(by, ""))?;
+        // A folder that is gone may be back in a moment; who watches the directory sees to it.
+        let problems = self.host.put_in_force(&configuration, &Folders::default(), clock::change(by, ""))?;
         self.send_to(destinations);
         Ok(problems)
     }
 
-    /// The same for policies alone, under the configuration in force, but for those whose folder is being changed.
-    pub(crate) fn reload_policies(&self, unsettled: &BTreeSet<String>) -> Result<(), Failure> {
+    /// The same for policies alone, under the configuration in force.
+    pub(crate) fn reload_policies(&self, folders: &Folders) -> Result<(), Failure> {
         Ok(self
             .host
-            .put_policies_in_force(unsettled, clock::change("policies directory", "its files changed"))?)
+            .put_policies_in_force(folders, clock::change("policies directory", "its files changed"))?)
     }
 }
 

@@ -14,6 +14,10 @@ use super::{
 
 pub(super) async fn ready(State(service): Shared) -> Result<&'static str, Refusal> {
     match service.host.progress() {
+        (_, _, None) if !service.has_started() => {
+            let why = service.host.behind().unwrap_or_else(|| "the host is starting".to_owned());
+            Err(Failure::unreachable(why).into())
+        }
         (_, _, None) => Ok("ready"),
         (_, _, Some(trouble)) => Err(Failure::unreachable(trouble).into()),
     }
@@ -21,7 +25,7 @@ pub(super) async fn ready(State(service): Shared) -> Result<&'static str, Refusa
 
 pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<Status> {
     blocking(service, move |service| {
-        query.settle(service)?;
+        query.settle_soon(service)?;
         let counts = service.read(|reader| Ok(reader.counts()?))?;
         let (head, folded, trouble) = service.host.progress();
         let snapshot = service.host.snapshot();
@@ -50,7 +54,7 @@ pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery
         let about = registries.filter(|(key, _)| query.is_about(&key.tenant, &key.model));
         let is_open = |proposal: &&Proposal| proposal.state == ProposalState::Open;
         let waiting = about.flat_map(|(_, registry)| registry.proposals.iter()).filter(is_open).count();
-        let differences = service.host.differences().iter().map(|difference| {
+        let differences = service.host.differences().into_iter().map(|difference| {
             format!("{} {} at {}: {}", difference.what, difference.id, difference.place, difference.problem)
         });
         Ok(Reply(Status {
@@ -58,6 +62,7 @@ pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery
             head,
             folded,
             trouble,
+            behind: service.host.behind(),
             differences: differences.collect(),
             clock: snapshot.newest(),
             counts,

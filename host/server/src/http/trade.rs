@@ -58,11 +58,15 @@ pub(super) async fn act(
         ModelAct::Ask(policy) => Act::Ask { policy, model: key.clone() },
     };
     let recorded = blocking(service, move |service| {
-        service.host.settle()?;
+        let is_settled = service.host.settle_soon()?;
         let cause = match &act {
             Act::ClearExposure { cause, .. } => cause.clone(),
             _ => None,
         };
+        let snapshot = service.host.snapshot();
+        if snapshot.model(&key).is_none() && !is_settled {
+            service.host.settle()?;
+        }
         let snapshot = service.host.snapshot();
         let known = snapshot.model(&key).ok_or_else(|| unknown(&key))?;
         if let Some(cause) = cause.filter(|cause| !known.exposure.causes().contains_key(cause)) {
@@ -78,7 +82,8 @@ pub(super) async fn act(
             )));
         }
         let recorded = service.host.act(act, actor, reason, now_of(&snapshot, &key))?;
-        service.host.settle()?;
+        // It is recorded, whatever holds the fold up.
+        service.host.settle_soon().ok();
         Ok(recorded)
     })
     .await?;
