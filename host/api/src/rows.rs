@@ -268,11 +268,28 @@ pub fn parse_row<T: for<'de> Deserialize<'de>>(line: u64, text: &str) -> Result<
         let not_a_number =
             ["NaN", "nan", "Inf", "inf", "-Inf", "-inf"].iter().any(|name| rest.starts_with(name));
         // serde_json counts lines within this one; the column is what helps.
-        let text = error.to_string();
-        let cause = text.split(" at line ").next().unwrap_or_default();
-        let hint = if not_a_number { "; JSON has no NaN and no infinities: leave the field out" } else { "" };
-        BadRow { line, problem: format!("column {}: {cause}{hint}", error.column()) }
+        let told = error.to_string();
+        let cause = told.split(" at line ").next().unwrap_or_default();
+        let hint = if not_a_number {
+            "; JSON has no NaN and no infinities: leave the field out"
+        } else if cause.starts_with("invalid type: integer") && cause.ends_with("expected a string") {
+            "; write it in quotes"
+        } else if cause.contains("expected `prediction` or `outcome`") {
+            "; a line is {\"prediction\": {…}} or {\"outcome\": {…}}"
+        } else {
+            ""
+        };
+        let field = field::<T>(text).map(|field| format!("`{field}`: ")).unwrap_or_default();
+        BadRow { line, problem: format!("column {}: {field}{cause}{hint}", error.column()) }
     })
+}
+
+/// In which field of a row the mistake is, if it is in one.
+fn field<T: for<'de> Deserialize<'de>>(text: &str) -> Option<String> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let error = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
+    let path = error.path().to_string();
+    (!path.is_empty() && path != "." && !path.contains('?')).then_some(path)
 }
 
 #[cfg(test)]
@@ -300,6 +317,11 @@ mod tests {
         };
         check(&p(r#","id":"a","score":0.7"#), "a m@v1 Binary(0.7)");
         check(&p(r#","score":0.7"#), "r-");
+        check(
+            &p(r#","id":2882429806056571124,"score":0.7"#),
+            "`prediction.id`: invalid type: integer `2882429806056571124`, expected a string; write it in quotes",
+        );
+        check(r#"{"id":"a","score":0.7}"#, r#"a line is {"prediction": {…}} or {"outcome": {…}}"#);
         check(&p(r#","id":"a","direction":-1,"segment":"BTC/USDT""#), "a m@v1[BTC/USDT] Direction(-1)");
         check(&p(r#","score":1.7"#), "score: is 1.7; it must lie between 0 and 1");
         check(&p(r#","score":NaN"#), "JSON has no NaN");

@@ -12,9 +12,20 @@ pub type GivenSettings = BTreeMap<String, serde_json::Value>;
 
 /// The versions that can be asked, and those that cannot be loaded, with the reason.
 #[derive(Default)]
-pub struct Loaded(BTreeMap<PolicyRef, Result<Policy, String>>);
+pub struct Loaded {
+    versions: BTreeMap<PolicyRef, Result<Policy, String>>,
+    without_clock: bool,
+}
 
 impl Loaded {
+    /// The same for a replay: nobody is stopped by the wall clock, which is never the same twice. Fuel ends every call.
+    #[must_use]
+    pub fn without_clock(self) -> Self {
+        let without =
+            |(reference, policy): (_, Result<Policy, String>)| (reference, policy.map(Policy::without_clock));
+        Self { versions: self.versions.into_iter().map(without).collect(), without_clock: true }
+    }
+
     /// Makes a version ready. One that cannot be loaded is remembered with its problem: it is asked, and its failure seen.
     pub fn add(
         &mut self,
@@ -30,20 +41,22 @@ impl Loaded {
         }
         let rules = policy.as_ref().map(|policy| policy.rules().clone()).map_err(String::clone);
         let reference = PolicyRef { name: package.name.clone(), digest: package.digest };
-        self.0.insert(reference, policy);
+        let policy = if self.without_clock { policy.map(Policy::without_clock) } else { policy };
+        self.versions.insert(reference, policy);
         rules
     }
 
     /// What versions asked for and do not get: key, asked, granted.
     pub fn cut(&self) -> BTreeMap<PolicyRef, Vec<(&'static str, String, String)>> {
-        let loaded = self.0.iter().filter_map(|(reference, policy)| Some((reference, policy.as_ref().ok()?)));
+        let loaded =
+            self.versions.iter().filter_map(|(reference, policy)| Some((reference, policy.as_ref().ok()?)));
         let cut = loaded.map(|(reference, policy)| (reference.clone(), policy.manifest().cut()));
         cut.filter(|(_, cut)| !cut.is_empty()).collect()
     }
 
     /// The settings that a version has; `None`: it could not be loaded.
     pub fn settings(&self, reference: &PolicyRef) -> Option<GivenSettings> {
-        let settings = self.0.get(reference)?.as_ref().ok()?.settings().iter();
+        let settings = self.versions.get(reference)?.as_ref().ok()?.settings().iter();
         let value = |value| serde_json::to_value(value).unwrap_or_default();
         Some(settings.map(|(key, setting)| (key.clone(), value(setting))).collect())
     }
@@ -51,7 +64,7 @@ impl Loaded {
 
 impl Ask for Loaded {
     fn ask(&mut self, asking: &Asking<'_>) -> Asked {
-        let policy = match self.0.get(asking.policy) {
+        let policy = match self.versions.get(asking.policy) {
             Some(Ok(policy)) => policy,
             Some(Err(problem)) => return Asked::failed(FailureKind::Load, problem.clone()),
             None => {

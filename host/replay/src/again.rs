@@ -127,6 +127,7 @@ impl Replay {
         let (prepared, loaded) = prepare::in_force(&state, &sandbox, contents)?;
         decide::resume(&mut state, prepared);
         let recorded_configuration = Arc::clone(&state.configuration);
+        let loaded = loaded.without_clock();
         Ok(Self { state, loaded, recorded_configuration, ..Self::new(shard, sandbox) })
     }
 
@@ -250,8 +251,12 @@ impl Replay {
         contents: Contents<'_>,
     ) -> Result<Prepared, PrepareError> {
         let under = configuration.as_deref().unwrap_or(&self.state.configuration);
-        let mut loading =
-            Loading { sandbox: &self.sandbox, configuration: under, contents, loaded: Loaded::default() };
+        let mut loading = Loading {
+            sandbox: &self.sandbox,
+            configuration: under,
+            contents,
+            loaded: Loaded::default().without_clock(),
+        };
         let policies = match &self.overlay {
             Some(overlay) => tried_out(overlay, set, &mut loading)?,
             None => loading.set(set)?,
@@ -271,13 +276,13 @@ impl Replay {
         Ok(self.state.take_touched()?)
     }
 
-    /// Nothing of the state is going to be stored.
     /// Models of which experiments are under way: what decides about them is told by rows.
     pub(crate) fn tried(&self) -> BTreeSet<ModelKey> {
         let under_way = self.state.tallies.iter().filter(|(_, tallies)| !tallies.is_empty());
         under_way.map(|(model, _)| model.clone()).collect()
     }
 
+    /// Nothing of the state is going to be stored.
     pub(crate) fn forget_touched(&mut self) {
         self.state.touched.clear();
     }

@@ -42,9 +42,15 @@ impl Timestamp {
         Self((self.0.div_euclid(length) * length).max(Self::MIN.0))
     }
 
-    /// Parses RFC 3339. A time without a zone is refused: guessing one moves the data by hours.
+    /// Parses RFC 3339, also with an offset in hours alone, as PostgreSQL writes it. A time without a zone is refused: guessing
+    /// one moves the data by hours.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let parsed = DateTime::parse_from_rfc3339(text).map_err(|error| {
+        let parsed = DateTime::parse_from_rfc3339(text);
+        let parsed = parsed.or_else(|error| match has_hours_alone(text) {
+            true => DateTime::parse_from_rfc3339(&format!("{text}:00")),
+            false => Err(error),
+        });
+        let parsed = parsed.map_err(|error| {
             Invalid::new(
                 "time",
                 format!(
@@ -155,6 +161,16 @@ pub fn format_duration(seconds: u64) -> String {
     }
 }
 
+/// Whether a time of day ends in an offset such as `+01`.
+fn has_hours_alone(text: &str) -> bool {
+    match text.as_bytes() {
+        [before @ .., b'+' | b'-', tens, ones] => {
+            tens.is_ascii_digit() && ones.is_ascii_digit() && before.contains(&b':')
+        }
+        _ => false,
+    }
+}
+
 /// The beginning of a text that somebody sent, for an error message.
 pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 60;
@@ -174,6 +190,10 @@ mod tests {
             ("1970-01-01T00:00:00Z", Ok(0)),
             ("1996-05-07T00:30:00+01:00", Ok(831_425_400_000)),
             ("2026-11-20T22:09:00.125Z", Ok(1_795_212_540_125)),
+            ("1996-05-07 00:30:00+01", Ok(831_425_400_000)),
+            ("1996-05-06T15:30:00.000-08", Ok(831_425_400_000)),
+            ("1996-05-07T00:30:00+1", Err("with a zone")),
+            ("1996-05-07T00:30:00+01:00:00", Err("with a zone")),
             ("2026-11-20T22:09:00", Err("with a zone")),
             ("2026-11-20", Err("with a zone")),
             ("1969-12-31T23:59:59.999Z", Ok(-1)),

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trimtab_types::{FailureKind, Finding, Phase, Read, Severity};
+use trimtab_types::{
+    Answer, Ask, Asking, Caps, FailureKind, Finding, Phase, PolicyRef, Question, Read, Severity,
+};
 
 use super::cases::{Case, Outcome, built_for, cases, manifest};
 use super::core::{Core, WIT, component_on};
 use super::{finding, noon, register, repository, sandbox, shipped};
-use crate::{Call, NoHistory, Package, Policy, RegisterError, Sandbox};
+use crate::{Call, Loaded, NoHistory, Package, Policy, RegisterError, Sandbox};
 
 /// A package with these lines in its manifest.
 fn package(lines: &str, component: Vec<u8>) -> Package {
@@ -461,4 +463,41 @@ fn more_calls_than_places_wait_their_turn() {
             scope.spawn(|| (0..50).for_each(|_| assert!(decide(&policy).answer.is_ok())));
         }
     });
+}
+
+/// The net of wall-clock time is for a live host. A replay comes to the same on a machine that is slow.
+#[test]
+fn a_replay_has_no_clock() {
+    let spins = Core {
+        decide: "(local.set 4 (i64.const 10000000))
+            (loop $on
+                (local.set 4 (i64.sub (local.get 4) (i64.const 1)))
+                (br_if $on (i64.ne (local.get 4) (i64.const 0))))",
+        ..Core::default()
+    };
+    let lines = "[limits]\ntime = \"1ms\"\nfuel = 100_000_000";
+    let package = package(lines, spins.component());
+    let reference = PolicyRef { name: package.name.clone(), digest: package.digest };
+    let ask = |loaded: Loaded| {
+        let mut loaded = loaded;
+        loaded.add(sandbox(), &package, &BTreeMap::new(), &Caps::default()).expect("is accepted");
+        let subject = super::subject();
+        let question = Question::DriftAction { findings: vec![finding(Severity::High)] };
+        loaded.ask(&Asking {
+            id: "d-1",
+            policy: &reference,
+            at: noon(),
+            subject: &subject,
+            question: &question,
+            notebook: &BTreeMap::new(),
+            view: Arc::new(NoHistory),
+        })
+    };
+    let live = ask(Loaded::default());
+    assert!(
+        matches!(&live.answer, Answer::Failed(failure) if failure.kind == FailureKind::Deadline),
+        "{live:?}"
+    );
+    let again = ask(Loaded::default().without_clock());
+    assert!(matches!(again.answer, Answer::Decision(_)), "{again:?}");
 }

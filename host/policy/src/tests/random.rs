@@ -52,6 +52,7 @@ fn config() -> Config {
         shared_everything_threads_enabled: false,
         exceptions_enabled: false,
         gc_enabled: false,
+        reference_types_enabled: false,
         custom_page_sizes_enabled: false,
         wide_arithmetic_enabled: false,
         custom_descriptors_enabled: false,
