@@ -90,6 +90,9 @@ pub enum Health {
 }
 
 impl Health {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Unknown, Self::Warning, Self::Critical];
+
     /// By the gravest open episode.
     pub fn of(has_baseline: bool, worst: Option<Severity>) -> Self {
         match worst {

@@ -24,8 +24,8 @@ use crate::guest::Guest;
 use crate::limits::{Limits, MIB};
 use crate::manifest::Manifest;
 use crate::output::Stop;
-use crate::package::{LARGEST_COMPONENT, Package};
-use crate::register_error::RegisterError;
+use crate::package::Package;
+use crate::register_error::{RegisterError, check_header};
 use crate::sandbox::{LONGEST_CALL, STACK, Sandbox, ticks};
 use crate::settings::{self, Settings};
 use crate::wasi::MOST_HANDLES;
@@ -535,19 +535,4 @@ fn prepare(store: &mut Store<Guest>, limits: Limits) -> wasmtime::Result<()> {
 fn excerpt(sentence: &str, most: usize) -> String {
     let end = (0..=most.min(sentence.len())).rev().find(|end| sentence.is_char_boundary(*end)).unwrap_or(0);
     sentence[..end].to_owned()
-}
-
-/// Tells components from modules by their first eight bytes; wasmtime's own message would not say what to do.
-fn check_header(package: &Package) -> Result<(), RegisterError> {
-    let policy = || package.name.clone();
-    let bytes = package.component.len();
-    if bytes as u64 > LARGEST_COMPONENT {
-        return Err(RegisterError::TooLarge { policy: policy(), bytes });
-    }
-    match package.component.get(..8) {
-        // Magic, version, layer.
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
-        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Err(RegisterError::CoreModule { policy: policy() }),
-        _ => Err(RegisterError::NotWebAssembly { policy: policy() }),
-    }
 }

@@ -3,7 +3,7 @@
 use trimtab_types::Failure;
 
 use crate::compile::CompileError;
-use crate::package::LARGEST_COMPONENT;
+use crate::package::{LARGEST_COMPONENT, Package};
 
 /// Why a policy was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -80,4 +80,19 @@ pub enum RegisterError {
         /// The rules that are broken, in the policy's words.
         broken: Vec<String>,
     },
+}
+
+/// Tells components from modules by their first eight bytes; wasmtime's own message would not say what to do.
+pub(crate) fn check_header(package: &Package) -> Result<(), RegisterError> {
+    let policy = || package.name.clone();
+    let bytes = package.component.len();
+    if bytes as u64 > LARGEST_COMPONENT {
+        return Err(RegisterError::TooLarge { policy: policy(), bytes });
+    }
+    match package.component.get(..8) {
+        // Magic, version, layer.
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Err(RegisterError::CoreModule { policy: policy() }),
+        _ => Err(RegisterError::NotWebAssembly { policy: policy() }),
+    }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod about;
+mod action;
 mod alert;
 mod ask;
 mod baseline;
@@ -40,6 +41,7 @@ mod version;
 mod view;
 
 pub use about::About;
+pub use action::Action;
 pub use alert::{Alert, AlertKind, Message, Occasion};
 pub use ask::{Ask, Asked, Asking};
 pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, ErrorScale, Inflation, Reference};
@@ -47,8 +49,8 @@ pub use caps::{Caps, Size, Time};
 pub use counts::Counts;
 pub use decimal::{decimals, number};
 pub use decision::{
-    Action, Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef,
-    Question, Read, Request, StateChange, Verdict,
+    Answer, Decision, DecisionRecord, Failure, FailureKind, LogLevel, LogLine, Mode, PolicyRef, Question,
+    Read, Request, StateChange, Verdict,
 };
 pub use digest::{Digest, DigestBuilder};
 pub use effect::Effect;

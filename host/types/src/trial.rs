@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, Design, Digest, Fate, Invalid, ModelKey, PolicyRef, RetrainCause, Seconds, Timestamp,
+    Action, Design, Digest, Fate, Invalid, ModelKey, PolicyRef, RetrainCause, Seconds, Subject, Timestamp,
     subject::check_name,
 };
 
@@ -211,6 +211,15 @@ pub enum Proposed {
         /// What.
         action: Action,
     },
+    /// Something that a drift policy wants changed for a model, where the model's stage does not let it.
+    Change {
+        /// Whom the findings are about.
+        subject: Subject,
+        /// What.
+        action: Action,
+        /// The policy, and the gravest finding that it was asked about.
+        cause: String,
+    },
     /// Versions go.
     Cleanup {
         /// Every version with what is to become of it, newest first.
@@ -286,6 +295,7 @@ impl std::fmt::Display for Proposed {
             Self::Promote { version } => write!(f, "promote {version}"),
             Self::Fraction { version, fraction } => write!(f, "serve {fraction} with {version}"),
             Self::Act { version, action } => write!(f, "{action} ({version})"),
+            Self::Change { subject, action, .. } => write!(f, "{action} ({subject})"),
             Self::Cleanup { plan } => {
                 let gone: Vec<_> = plan.iter().filter(|line| line.fate == Fate::Delete).collect();
                 write!(f, "delete {} of {} versions", gone.len(), plan.len())

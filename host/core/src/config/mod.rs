@@ -25,6 +25,7 @@ mod layers;
 mod limits;
 mod looks;
 mod metrics;
+mod monitoring;
 mod rules;
 mod sinks;
 mod span;
@@ -40,6 +41,7 @@ pub use host::HostSettings;
 pub use http::HttpSettings;
 pub use looks::*;
 pub use metrics::*;
+pub use monitoring::*;
 pub use rules::*;
 pub use sinks::*;
 pub use span::*;
@@ -65,6 +67,9 @@ pub struct Configuration {
     /// A tenant's subjects together.
     #[serde(skip_serializing_if = "is_default")]
     pub fleet: FleetSettings,
+    /// Which models are scraped in a large fleet.
+    #[serde(skip_serializing_if = "is_default")]
+    pub monitoring: MonitoringSettings,
     /// What watches every subject.
     pub detectors: Detectors,
     /// What may be done to which models; the first rule that matches counts.
@@ -196,6 +201,11 @@ impl Configuration {
     /// How far a decision about a model may go.
     pub fn stage(&self, model: &ModelKey) -> ReleaseStage {
         self.rule(model).map(|rule| rule.stage).unwrap_or_default()
+    }
+
+    /// Whether what the stage of a model does not let policies do is put before a person.
+    pub(crate) fn proposes(&self, model: &ModelKey) -> bool {
+        self.rule(model).is_none_or(|rule| rule.propose)
     }
 
     fn problems(&self) -> Vec<Invalid> {

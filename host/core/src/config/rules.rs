@@ -21,6 +21,9 @@ pub struct ModelRule {
     /// How far a decision may go.
     #[serde(default)]
     pub stage: ReleaseStage,
+    /// Whether what the stage does not let policies do is put before a person; otherwise it is refused.
+    #[serde(default = "yes")]
+    pub propose: bool,
     /// The model's own switch for retrains.
     #[serde(default)]
     pub retrain: bool,
@@ -30,6 +33,10 @@ pub struct ModelRule {
     /// What watches these models. In a file it lies over the general `detectors`, key by key; here it is whole.
     #[serde(default)]
     pub detectors: Option<Detectors>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What no policy can switch off.

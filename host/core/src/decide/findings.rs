@@ -32,6 +32,7 @@ struct Proposal {
 impl Turn<'_> {
     /// Puts findings of one subject to the policies.
     pub(super) fn decide(&mut self, subject: &Subject, findings: Vec<Finding>) {
+        self.withdraw(subject, &findings);
         self.put(subject, findings, None);
     }
 
@@ -136,6 +137,7 @@ impl Turn<'_> {
             subject: &record.subject,
             model: &model,
             registry: registry.as_deref(),
+            paused: self.state.diaries.get(&record.subject).is_some_and(|diary| diary.paused),
             findings,
             by: record.decided_by(),
             now: self.state.now(&key),
@@ -157,7 +159,17 @@ impl Turn<'_> {
             let reason = record.answer.words();
             return self.put_before_a_person(&key, Proposed::Act { version, action }, record, &reason);
         }
-        self.carry_out(plan, record);
+        if let Plan::ProposeChange { action, cause } = plan {
+            let what = Proposed::Change { subject: record.subject.clone(), action, cause };
+            let reason = record.answer.words();
+            return self.put_before_a_person(&key, what, record, &reason);
+        }
+        let by = record.policy.as_ref().map_or_else(|| "host".to_owned(), |p| format!("policy {}", p.name));
+        let reason = match &record.answer {
+            Answer::Decision(decision) => decision.reason.clone(),
+            _ => "fail-safe".to_owned(),
+        };
+        self.carry_out(plan, &record.subject, by, reason);
         verdict
     }
 
@@ -200,21 +212,13 @@ impl Turn<'_> {
         self.ask_again(|subject| subjects.contains(subject));
     }
 
-    fn carry_out(&mut self, plan: Plan, record: &DecisionRecord) {
-        let subject = &record.subject;
+    /// Changes the state as planned, in somebody's name.
+    pub(super) fn carry_out(&mut self, plan: Plan, subject: &Subject, by: String, reason: String) {
         let key = subject.model_key();
         let clock = self.state.now(&key);
         match plan {
             Plan::Nothing => {}
             Plan::Kill => {
-                let by = record
-                    .policy
-                    .as_ref()
-                    .map_or_else(|| "host".to_owned(), |p| format!("policy {}", p.name));
-                let reason = match &record.answer {
-                    Answer::Decision(decision) => decision.reason.clone(),
-                    _ => "fail-safe".to_owned(),
-                };
                 self.state.model_mut(&key).killed_by_policy = Some(KillNote { by, at: clock, reason });
             }
             Plan::Unkill => self.state.model_mut(&key).killed_by_policy = None,
@@ -233,10 +237,10 @@ impl Turn<'_> {
                 self.output.moments.push(moment);
                 self.output.orders.push(Order { subject: subject.clone(), reset: name });
             }
-            Plan::MarkDegraded => self.mark_degraded(subject, &record.answer.words()),
-            Plan::StopExperiment => self.stop_experiment(&key, &subject.version, &record.answer.words()),
+            Plan::MarkDegraded => self.mark_degraded(subject),
+            Plan::StopExperiment => self.stop_experiment(&key, &subject.version, &reason),
             // Put before a person, or begun, where it was judged.
-            Plan::Propose(_) | Plan::Retrain => {}
+            Plan::Propose(_) | Plan::ProposeChange { .. } | Plan::Retrain => {}
         }
     }
 }

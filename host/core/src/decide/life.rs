@@ -82,8 +82,13 @@ impl Turn<'_> {
         let before = self.state.registries.get(&model).and_then(|known| known.champion()).map(str::to_owned);
         let configuration = Arc::clone(&self.state.configuration);
         let setting = Setting::of(&configuration, &model, now);
+        let change = self.approved_change(&request);
         let revision = self.state.registries.get(&model).map_or(0, |known| known.revision);
-        let ruled = self.state.registry_mut(&model).take(&request, setting);
+        let ruled = match &change {
+            Some(Err(refusal)) => self.state.registry_mut(&model).ruled(Err(refusal.clone())),
+            _ => self.state.registry_mut(&model).take(&request, setting),
+        };
+        let ruled = self.follow_change(change, ruled);
         let subject = of_model(&model, &version);
         // What is reported twice is told once.
         let taken = ruled.revision > revision;
@@ -342,7 +347,7 @@ impl Turn<'_> {
     }
 
     /// A version is marked degraded because of what was found about it; one that is not registered, by its name alone.
-    pub(super) fn mark_degraded(&mut self, subject: &Subject, _why: &str) {
+    pub(super) fn mark_degraded(&mut self, subject: &Subject) {
         let model = subject.model_key();
         let is_known =
             |registry: &Arc<crate::lifecycle::Registry>| registry.versions.contains_key(&subject.version);

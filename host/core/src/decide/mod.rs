@@ -12,6 +12,7 @@ mod again;
 mod alerting;
 mod alerts;
 mod ask;
+mod changes;
 mod compose;
 mod findings;
 mod life;

@@ -21,6 +21,8 @@ pub struct Case<'a> {
     pub model: &'a ModelState,
     /// The registry of its versions, if it has one.
     pub registry: Option<&'a Registry>,
+    /// Whether nobody decides about the subject.
+    pub paused: bool,
     /// The findings that led to it.
     pub findings: &'a [Finding],
     /// Who proposes: a policy, or `host`.
@@ -54,8 +56,15 @@ pub enum Plan {
     ResetDetector(String),
     /// The version is marked degraded.
     MarkDegraded,
-    /// A person is asked.
+    /// A person is asked whether this is done about the version.
     Propose(Action),
+    /// A person is asked whether this is changed for the model.
+    ProposeChange {
+        /// What.
+        action: Action,
+        /// What led to it.
+        cause: String,
+    },
     /// The experiment with the subject's version is over.
     StopExperiment,
 }
@@ -67,7 +76,7 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
     }
     let model = case.subject.model_key();
     let stage = case.configuration.stage(&model);
-    let is_enough = stage == ReleaseStage::Act || (stage == ReleaseStage::Protect && tightens(action));
+    let is_enough = stage == ReleaseStage::Act || (stage == ReleaseStage::Protect && action.tightens());
     let unstaged = (!is_enough).then(|| {
         format!("the stage of `{model}` is not `act`; set `stage = \"act\"` under [[models]] once its decisions are trusted")
     });
@@ -77,7 +86,11 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
     if *action == Action::RetrainNow {
         return retrain(case, &model, unstaged);
     }
-    if let Some(registry) = case.registry
+    let is_registered = |registry: &&Registry| {
+        *action != Action::MarkDegraded || registry.versions.contains_key(&case.subject.version)
+    };
+    if let Some(registry) =
+        case.registry.filter(|registry| !registry.versions.is_empty()).filter(is_registered)
         && matches!(
             action,
             Action::Rollback | Action::RollbackTo(_) | Action::StopCanary | Action::MarkDegraded
@@ -85,9 +98,48 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
     {
         return of_version(action, case, registry, unstaged.is_none());
     }
-    if let Some(reason) = unstaged {
-        return (refused(reason), Plan::Nothing);
+    let cause = cause(case);
+    let Some(reason) = unstaged else { return effect(action, case, &cause) };
+    match effect(action, case, &cause) {
+        // What would change nothing need not be asked.
+        (said @ Verdict::Done { .. }, Plan::Nothing) => (said, Plan::Nothing),
+        (Verdict::Done { .. }, plan) if is_so(&plan, case) => {
+            (Verdict::Suppressed { why: "it is so already".to_owned() }, Plan::Nothing)
+        }
+        (Verdict::Done { .. }, _) if case.configuration.proposes(&model) => {
+            (Verdict::Waits { why: reason }, Plan::ProposeChange { action: action.clone(), cause })
+        }
+        (Verdict::Refused { reasons }, _) => {
+            (Verdict::Refused { reasons: [vec![reason], reasons].concat() }, Plan::Nothing)
+        }
+        _ => (refused(reason), Plan::Nothing),
     }
+}
+
+/// Whether a plan would change nothing.
+fn is_so(plan: &Plan, case: &Case<'_>) -> bool {
+    let model = case.model;
+    match plan {
+        Plan::Kill => model.killed_by_policy.is_some() || model.killed_by_operator.is_some(),
+        Plan::Unkill => model.killed_by_policy.is_none(),
+        Plan::Exposure(exposure) => *exposure == model.exposure,
+        Plan::MinimumConfidence(confidence) => model.minimum_confidence == Some(*confidence),
+        Plan::PlanRetrain(until) => model.retrain_planned == Some(*until),
+        Plan::Pause(paused) => case.paused == *paused,
+        Plan::MarkDegraded => model.degraded.contains(&case.subject.version),
+        Plan::Nothing
+        | Plan::Retrain
+        | Plan::AskForRetrain
+        | Plan::ResetDetector(_)
+        | Plan::Propose(_)
+        | Plan::ProposeChange { .. }
+        | Plan::StopExperiment => false,
+    }
+}
+
+/// What comes of an action that may go ahead: because the stage lets it, or because a person approved.
+pub fn effect(action: &Action, case: &Case<'_>, cause: &str) -> (Verdict, Plan) {
+    let model = case.subject.model_key();
     match action {
         Action::Monitor | Action::Alert(_) | Action::RetrainNow => (done(""), Plan::Nothing),
         Action::ScheduleRetrain(within) => {
@@ -107,8 +159,7 @@ pub fn judge(action: &Action, case: &Case<'_>) -> (Verdict, Plan) {
             None => (done("what policies had stopped is allowed again"), Plan::Unkill),
         },
         Action::ScaleExposure(factor) => {
-            let cause = cause(case);
-            let exposure = case.model.exposure.reduced(&cause, *factor);
+            let exposure = case.model.exposure.reduced(cause, *factor);
             let share = exposure.share();
             if exposure == case.model.exposure {
                 return (
@@ -279,31 +330,6 @@ fn retrain(case: &Case<'_>, model: &ModelKey, unstaged: Option<String>) -> (Verd
     }
 }
 
-/// What is done at the stage `protect`: a person can take each of them back.
-fn tightens(action: &Action) -> bool {
-    match action {
-        Action::KillSwitchOn
-        | Action::ScaleExposure(_)
-        | Action::MinimumConfidence(_)
-        | Action::Pause
-        | Action::StopCanary
-        | Action::MarkDegraded => true,
-        Action::Monitor
-        | Action::Alert(_)
-        | Action::ScheduleRetrain(_)
-        | Action::RetrainNow
-        | Action::KillSwitchOff
-        | Action::Rollback
-        | Action::RollbackTo(_)
-        | Action::Resume
-        | Action::Promote(_)
-        | Action::SetFraction(_)
-        | Action::Delete(_)
-        | Action::RetrainEvery(_)
-        | Action::ResetDetector(_) => false,
-    }
-}
-
 /// What an exposure is reduced by: a policy, and the gravest finding that it was asked about.
 fn cause(case: &Case<'_>) -> String {
     match case.findings.first() {
@@ -349,6 +375,7 @@ mod tests {
             subject: &subject(),
             model: &model,
             registry: None,
+            paused: false,
             findings: &findings,
             by: "ladder",
             now,
@@ -402,25 +429,40 @@ mod tests {
     }
 
     #[test]
-    fn outside_the_act_stage_nothing_but_watching_happens() {
-        let all = [
-            Action::KillSwitchOn,
-            Action::KillSwitchOff,
-            Action::ScaleExposure(0.5),
-            Action::ScheduleRetrain(60),
-            Action::RetrainNow,
-            Action::Pause,
-            Action::Resume,
-            Action::ResetDetector("e-sr".into()),
-            Action::MarkDegraded,
-            Action::MinimumConfidence(0.6),
-            Action::Rollback,
-            Action::RollbackTo("v0".into()),
-            Action::StopCanary,
-        ];
-        for action in &all {
-            let (verdict, plan) = check("", |_| {}, Severity::Critical, action);
-            assert!(verdict.starts_with("refused") && plan == Plan::Nothing, "{action}: {verdict}");
+    fn outside_the_act_stage_nothing_happens_and_what_can_be_approved_waits() {
+        const SILENT: &str = "[[models]]\nmodel = \"btc\"\npropose = false\n";
+        // Whether it waits for a person where it would change something, and where all is as it would make it.
+        let as_wanted = |model: &mut ModelState| {
+            model.killed_by_policy =
+                Some(KillNote { by: "policy p".into(), at: Timestamp::EPOCH, reason: "drift".into() });
+            model.exposure = model.exposure.reduced("ladder: e-sr on error of btc@v1", 0.5);
+            model.minimum_confidence = Some(0.6);
+            model.degraded.insert("v1".to_owned());
+        };
+        for (action, waits, again) in [
+            (Action::KillSwitchOn, true, false),
+            (Action::KillSwitchOff, false, true),
+            (Action::ScaleExposure(0.5), true, false),
+            (Action::ScheduleRetrain(60), true, true),
+            (Action::Pause, true, true),
+            (Action::Resume, false, false),
+            (Action::ResetDetector("e-sr".into()), true, true),
+            (Action::ResetDetector("no-such".into()), false, false),
+            (Action::MarkDegraded, true, false),
+            (Action::MinimumConfidence(0.6), true, false),
+            (Action::RetrainNow, false, false),
+            (Action::Rollback, false, false),
+            (Action::RollbackTo("v0".into()), false, false),
+            (Action::StopCanary, false, false),
+        ] {
+            let (verdict, plan) = check("", |_| {}, Severity::Critical, &action);
+            let is_proposed = matches!(plan, Plan::ProposeChange { .. });
+            assert_eq!((verdict.starts_with("waits"), is_proposed), (waits, waits), "{action}: {verdict}");
+            let (verdict, plan) = check("", as_wanted, Severity::Critical, &action);
+            assert_eq!(matches!(plan, Plan::ProposeChange { .. }), again, "{action}: {verdict}");
+            let (verdict, plan) = check(SILENT, |_| {}, Severity::Critical, &action);
+            let is_nothing = verdict.starts_with("refused") || verdict.contains("so already");
+            assert!(is_nothing && plan == Plan::Nothing, "{action}: {verdict}");
         }
         assert_eq!(check("", |_| {}, Severity::Critical, &Action::Monitor).1, Plan::Nothing);
     }
@@ -442,7 +484,8 @@ mod tests {
             (Action::ResetDetector("e-sr".into()), false),
         ] {
             let (verdict, plan) = check(&protect, |_| {}, Severity::Critical, &action);
-            assert_eq!((verdict.starts_with("done"), plan != Plan::Nothing), (is_done, is_done), "{action}");
+            let changes = !matches!(plan, Plan::Nothing | Plan::ProposeChange { .. });
+            assert_eq!((verdict.starts_with("done"), changes), (is_done, is_done), "{action}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use trimtab_types::{
     Action, Approval, Digest, DigestBuilder, ErrorKind, Fate, ModelKey, PlanLine, PolicyRef, Proposal,
-    ProposalState, Proposed, Refusal, Timestamp,
+    ProposalState, Proposed, Refusal, Subject, Timestamp,
 };
 
 use super::{Done, Setting, no, registry::Registry, trials::Outcome};
@@ -12,6 +12,18 @@ const MOST_ANSWERED: usize = 200;
 /// What was refused is not proposed again for so long, in seconds.
 const QUIET: u64 = 86_400;
 const DAY: u64 = 86_400;
+
+/// Whether an action is about a model as a whole, whichever of its segments led to it.
+fn is_of_a_model(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::KillSwitchOn
+            | Action::KillSwitchOff
+            | Action::MinimumConfidence(_)
+            | Action::ScheduleRetrain(_)
+            | Action::MarkDegraded
+    )
+}
 
 /// What comes of it that something is proposed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +64,10 @@ impl Registry {
             (Proposed::Act { version: a, action: x }, Proposed::Act { version: b, action: y }) => {
                 a == b && x.name() == y.name()
             }
+            (
+                Proposed::Change { subject: a, action: x, .. },
+                Proposed::Change { subject: b, action: y, .. },
+            ) => a == b && x.name() == y.name(),
             _ => false,
         };
         self.outdate(&format!("proposal {id} takes its place"), same);
@@ -105,6 +121,12 @@ impl Registry {
             }
             Proposed::Act { version, action } => {
                 about(builder.part(b"act").part(action.to_string().as_bytes()), version)
+            }
+            // Not of the finding that led to it: another one that leads to the same is the same.
+            Proposed::Change { subject, action, .. } => {
+                let segment = if is_of_a_model(action) { "" } else { &subject.segment };
+                let parts = [&action.to_string(), &subject.version, segment];
+                parts.iter().fold(builder.part(b"change"), |builder, part| builder.part(part.as_bytes()))
             }
             Proposed::Cleanup { plan } => {
                 builder = builder.part(b"cleanup");
@@ -232,6 +254,10 @@ impl Registry {
                 Action::MarkDegraded => self.mark_degraded(version, now),
                 other => no(ErrorKind::Refused, format!("{other} cannot be approved")),
             },
+            // The ledger is another's; here it is only said that it may be.
+            Proposed::Change { subject, action, .. } => {
+                Ok(Done::of(Vec::new(), format!("{action} ({subject})")))
+            }
             Proposed::Cleanup { plan } => self.clean_up(plan, only, now),
             Proposed::Retrain { cause } => self.begin_run(&proposal.model, cause.clone(), now, setting),
         }
@@ -264,6 +290,24 @@ impl Registry {
             says = format!("{says}; left alone: {}", skipped.join("; "));
         }
         Ok(Done::of(moves, says))
+    }
+
+    /// What a person would have happen by this answer, if it is a change of the ledger that is approved.
+    pub(crate) fn change_in(&self, answer: &Approval) -> Option<&Proposal> {
+        let known = self.proposals.iter().rev().find(|known| known.id == answer.proposal)?;
+        let is_change = matches!(known.what, Proposed::Change { .. });
+        (answer.approved && is_change && known.state == ProposalState::Open).then_some(known)
+    }
+
+    /// Nothing is open on a subject any more: what was to tighten because of it need not be answered.
+    pub(crate) fn is_over(&mut self, subject: &Subject) -> bool {
+        let led = |what: &Proposed| matches!(what, Proposed::Change { subject: about, action, .. } if about == subject && action.tightens());
+        let waits = |known: &Proposal| known.state == ProposalState::Open && led(&known.what);
+        let any = self.proposals.iter().any(waits);
+        if any {
+            self.outdate("what led to it is over", led);
+        }
+        any
     }
 
     /// Proposals that nobody answered in time are over. Says whether there were any.

@@ -105,7 +105,7 @@ impl Registry {
                     Proposed::Promote { version: about }
                     | Proposed::Fraction { version: about, .. }
                     | Proposed::Act { version: about, .. } => about == version,
-                    Proposed::Cleanup { .. } | Proposed::Retrain { .. } => false,
+                    Proposed::Change { .. } | Proposed::Cleanup { .. } | Proposed::Retrain { .. } => false,
                 }
         };
         let is_tried = self.trials.contains_key(version) || self.proposals.iter().any(proposed);

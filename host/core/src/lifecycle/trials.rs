@@ -295,7 +295,10 @@ impl Registry {
             Proposed::Promote { version: about } | Proposed::Fraction { version: about, .. } => {
                 about == version
             }
-            Proposed::Act { .. } | Proposed::Cleanup { .. } | Proposed::Retrain { .. } => false,
+            Proposed::Act { .. }
+            | Proposed::Change { .. }
+            | Proposed::Cleanup { .. }
+            | Proposed::Retrain { .. } => false,
         });
         true
     }

@@ -1,5 +1,7 @@
-//! What monitoring systems scrape: how policies are doing and whether the fold keeps up, as OpenMetrics text. Reads what
-//! the host counts anyway; measures nothing by itself.
+//! What monitoring systems scrape: how models and policies are doing and whether the fold keeps up, as OpenMetrics text.
+//! Reads what the host counts anyway; measures nothing by itself.
+
+mod models;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,6 +14,8 @@ use prometheus_client::{
 use trimtab_api::{Bucket, PoliciesAnswer, PolicyCalls, PolicyFailures};
 use trimtab_types::{Digest, Mode};
 
+pub(crate) use models::{Models, Shown, age, chosen};
+
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -19,6 +23,10 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 #[derive(Debug)]
 pub(crate) struct Scrape {
     pub(crate) policies: PoliciesAnswer,
+    /// Models.
+    pub(crate) models: Models,
+    /// Version of the program.
+    pub(crate) build: String,
     /// Entries of all logs.
     pub(crate) head: u64,
     /// Those that are folded.
@@ -49,6 +57,7 @@ type Label<'a> = (&'static str, &'a str);
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_log(&mut encoder)?;
+        self.models.encode(&mut encoder)?;
         self.encode_denied(&mut encoder)?;
         self.encode_policies(&mut encoder)?;
         self.encode_calls(&mut encoder)
@@ -64,6 +73,8 @@ impl Scrape {
         gauge("log_entries", "Entries of all logs", self.head)?;
         gauge("folded_entries", "Entries of all logs that findings and decisions account for", self.folded)?;
         gauge("fold_stopped", "1 where the fold stands still and needs a person", u64::from(self.stopped))?;
+        let build = [([("version", self.build.clone())], 1.0)];
+        gauges(encoder, "build_info", "The program", build)?;
         gauges(
             encoder,
             "effects_waiting",

@@ -6,17 +6,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use trimtab_api::{Failure, Health};
 use trimtab_log::Reader;
-use trimtab_types::Effect;
+use trimtab_types::{Effect, ProposalState};
 
 use super::{
     error::Refusal,
-    exposition::{self, Scrape},
+    exposition::{self, Models, Scrape, Shown, age, chosen},
     policies::known_policies,
-    service::{Shared, blocking, bug},
+    service::{self, Service, blocking, bug},
+    subjects::{health_of, status_of},
 };
 
-pub(super) async fn metrics(State(service): Shared) -> Result<Response, Refusal> {
+pub(super) async fn metrics(State(service): service::Shared) -> Result<Response, Refusal> {
     blocking(service, |service| {
         let (head, folded, trouble) = service.host.progress();
         let policies = known_policies(service);
@@ -27,6 +29,8 @@ pub(super) async fn metrics(State(service): Shared) -> Result<Response, Refusal>
         }
         let scrape = Scrape {
             policies,
+            models: models(service)?,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
             head,
             folded,
             waiting,
@@ -37,4 +41,44 @@ pub(super) async fn metrics(State(service): Shared) -> Result<Response, Refusal>
         Ok(([(header::CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response())
     })
     .await
+}
+
+/// How models are, from one snapshot.
+fn models(service: &Service) -> Result<Models, Failure> {
+    let snapshot = service.host.snapshot();
+    let counts = service.read(|reader| Ok(reader.counts()?))?;
+    let all_stopped = snapshot.standing().killed.is_some();
+    let mut models = Models { counts, all_stopped, ..Models::default() };
+    let known = snapshot.subjects();
+    let healths: Vec<_> = known.iter().map(|(subject, known)| (*subject, health_of(known))).collect();
+    for ((subject, known), (_, health)) in known.iter().zip(&healths) {
+        // Each from 0, so that what was never there can be told from what is not scraped.
+        for one in Health::ALL {
+            models.health.entry((subject.tenant.clone(), one)).or_default();
+        }
+        *models.health.entry((subject.tenant.clone(), *health)).or_default() += 1;
+        if let Some(age) = age(&snapshot, subject, known.newest) {
+            let stalest = models.stalest.entry(subject.tenant.clone()).or_default();
+            *stalest = stalest.max(age);
+        }
+    }
+    let shown = chosen(&healths, &snapshot.standing().configuration.monitoring);
+    models.dropped = (healths.len() - shown.len()) as u64;
+    let shown = shown.into_iter().filter_map(|subject| Some((subject, snapshot.subject(subject)?)));
+    models.subjects = shown
+        .map(|(subject, known)| Shown {
+            status: status_of(&snapshot, subject, known),
+            age: age(&snapshot, subject, known.newest),
+        })
+        .collect();
+    for (key, _) in snapshot.models() {
+        let may = snapshot.may_trade(key);
+        models.proposals.entry(key.tenant.clone()).or_default();
+        models.terms.push((key.clone(), may.exposure, !may.allowed));
+    }
+    for (key, registry) in snapshot.states().flat_map(|state| &state.registries) {
+        let open = registry.proposals.iter().filter(|known| known.state == ProposalState::Open).count();
+        *models.proposals.entry(key.tenant.clone()).or_default() += open as u64;
+    }
+    Ok(models)
 }
