@@ -26,6 +26,7 @@ mod languages;
 mod life;
 mod monitoring;
 mod output;
+mod pagers;
 mod policies;
 mod proposals;
 mod requests;

@@ -17,9 +17,9 @@ use crate::{
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
-struct Arrived {
+pub(crate) struct Arrived {
     headers: Vec<(String, String)>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Arrived {
@@ -30,14 +30,14 @@ impl Arrived {
 }
 
 /// Somebody who takes requests, and what came.
-struct Receiver {
-    port: u16,
+pub(crate) struct Receiver {
+    pub(crate) port: u16,
     arrived: Arc<Mutex<Vec<Arrived>>>,
 }
 
 impl Receiver {
     /// Answers the n-th request as `answer` says: the whole of the response. Nothing at all: it hangs.
-    fn start(answer: impl Fn(usize) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(usize) -> Option<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let arrived: Arc<Mutex<Vec<Arrived>>> = Arc::default();
@@ -51,7 +51,7 @@ impl Receiver {
         Self { port, arrived }
     }
 
-    fn arrived(&self) -> Vec<Arrived> {
+    pub(crate) fn arrived(&self) -> Vec<Arrived> {
         self.arrived.lock().expect("a list").clone()
     }
 }
@@ -86,16 +86,16 @@ fn take(stream: TcpStream, kept: &Mutex<Vec<Arrived>>, answer: &dyn Fn(usize) ->
     }
 }
 
-fn response(status: &str, body: &str) -> Option<String> {
+pub(crate) fn response(status: &str, body: &str) -> Option<String> {
     Some(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
 
-fn sink(name: &str, kind: &str, port: u16, more: &str) -> String {
+pub(crate) fn sink(name: &str, kind: &str, port: u16, more: &str) -> String {
     format!("[sinks.{name}]\ntype = \"{kind}\"\nurl = \"http://127.0.0.1:{port}/in\"\nprivate = true\n{more}")
 }
 
 /// A serving host whose model has just degraded.
-fn drifting(config: &str) -> (Scratch, crate::support::Serving) {
+pub(crate) fn drifting(config: &str) -> (Scratch, crate::support::Serving) {
     let scratch = Scratch::with_config(config);
     scratch.set_baseline();
     let host = scratch.serve();
@@ -104,7 +104,7 @@ fn drifting(config: &str) -> (Scratch, crate::support::Serving) {
 }
 
 /// Rows that end now.
-fn rows(from: u64, until: u64, accuracy: f64) -> String {
+pub(crate) fn rows(from: u64, until: u64, accuracy: f64) -> String {
     let row = |n: u64| {
         let up = Seeded(n).share() < 0.5;
         let right = Seeded(n * 31 + 5).share() < accuracy;
@@ -121,7 +121,7 @@ fn deliveries(scratch: &Scratch, sink: &str) -> Vec<Value> {
     scratch.json(&["deliveries", "--sink", sink])["deliveries"].as_array().expect("a list").clone()
 }
 
-fn states(scratch: &Scratch, sink: &str) -> Vec<String> {
+pub(crate) fn states(scratch: &Scratch, sink: &str) -> Vec<String> {
     let state = |delivery: &Value| delivery["state"].as_str().expect("a state").to_owned();
     deliveries(scratch, sink).iter().map(state).collect()
 }

@@ -77,6 +77,20 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// For a message: of several reasons the first, without what to do about it; the record has them all.
+    pub fn in_short(&self) -> String {
+        let Self::Refused { reasons } = self else { return self.to_string() };
+        let first = reasons.first().and_then(|reason| reason.split(';').next()).unwrap_or_default();
+        match reasons.len() {
+            0 => self.name().to_owned(),
+            1 => format!("{}: {first}", self.name()),
+            2 => format!("{}: {first}, and one more reason", self.name()),
+            more => format!("{}: {first}, and {} more reasons", self.name(), more - 1),
+        }
+    }
+}
+
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let detail = match self {
@@ -441,5 +455,24 @@ impl DecisionRecord {
     #[must_use]
     pub fn without_measurements(&self) -> Self {
         Self { fuel: 0, duration_us: 0, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict;
+
+    #[test]
+    fn a_message_has_the_first_reason_and_how_many_more() {
+        let refused = |reasons: &[&str]| {
+            Verdict::Refused { reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect() }
+                .in_short()
+        };
+        assert_eq!(refused(&["no such detector"]), "refused: no such detector");
+        assert_eq!(refused(&["the stage is `alert`; set another"]), "refused: the stage is `alert`");
+        assert_eq!(refused(&["a; b", "c"]), "refused: a, and one more reason");
+        assert_eq!(refused(&["a", "b", "c", "d"]), "refused: a, and 3 more reasons");
+        let waits = Verdict::Waits { why: "a person answers proposal p1; soon".to_owned() };
+        assert_eq!(waits.in_short(), waits.to_string());
     }
 }

@@ -39,6 +39,9 @@ pub struct SinkRule {
     /// With which a webhook is signed: `whsec_…`, or `env:NAME` for a variable of the host.
     #[serde(default, skip_serializing)]
     pub secret: Option<String>,
+    /// The chat that a bot of Telegram writes to: a number, or the name of a channel.
+    #[serde(default, skip_serializing)]
+    pub chat: Option<String>,
     /// It is in a private network, or on this machine.
     #[serde(default, skip_serializing)]
     pub private: bool,
@@ -52,6 +55,10 @@ pub enum SinkKind {
     Webhook,
     /// An incoming webhook of Slack, or of what understands the same.
     Slack,
+    /// A bot of Telegram.
+    Telegram,
+    /// An Alertmanager of Prometheus, version 2 of its interface.
+    Alertmanager,
 }
 
 fn mildest() -> Severity {
@@ -62,8 +69,9 @@ impl SinkRule {
     /// In whose words it hears of alerts.
     pub fn channel(&self) -> &str {
         let usual = match self.kind {
-            SinkKind::Webhook => "chat",
+            SinkKind::Webhook | SinkKind::Alertmanager => "chat",
             SinkKind::Slack => "slack",
+            SinkKind::Telegram => "telegram",
         };
         self.channel.as_deref().unwrap_or(usual)
     }
@@ -97,7 +105,13 @@ impl SinkRule {
         need(
             self.kind == SinkKind::Webhook || self.secret.is_none(),
             &key("secret"),
-            "is for webhooks; an address of Slack is the secret itself",
+            "is for webhooks; where there is none, the address is the secret itself",
+        );
+        let wants_chat = self.kind == SinkKind::Telegram;
+        need(
+            self.chat.is_some() == wants_chat,
+            &key("chat"),
+            if wants_chat { "must be the chat that the bot writes to" } else { "is for telegram" },
         );
     }
 }

@@ -34,6 +34,8 @@ const LONG: u64 = 30 * 86_400;
 /// A message that goes out.
 struct Telling<'a> {
     id: String,
+    /// What is told together.
+    group: &'a GroupKey,
     subject: &'a Subject,
     occasion: Occasion,
     severity: Severity,
@@ -68,7 +70,7 @@ impl Turn<'_> {
             .verdicts
             .iter()
             .filter(|(action, _)| !matches!(action, Action::Alert(_)))
-            .map(|(action, verdict)| format!("{action}: {verdict}"))
+            .map(|(action, verdict)| format!("{action}: {}", verdict.in_short()))
             .collect();
         let subject = record.subject.clone();
         let model = subject.model_key();
@@ -77,6 +79,7 @@ impl Turn<'_> {
             let findings = self.with_held(&model, &key, findings);
             self.tell(Telling {
                 id,
+                group: &key,
                 subject: &subject,
                 occasion,
                 severity,
@@ -198,7 +201,17 @@ impl Turn<'_> {
         let id = DigestBuilder::new("alert").part(record.id.as_bytes()).number(0).id('a');
         self.output.decisions.push(record);
         let (started, actions) = (about.since, Vec::new());
-        self.tell(Telling { id, subject, occasion, severity, started, findings, reason, actions });
+        self.tell(Telling {
+            id,
+            group: key,
+            subject,
+            occasion,
+            severity,
+            started,
+            findings,
+            reason,
+            actions,
+        });
     }
 
     /// What was done with an alert, in words.
@@ -235,7 +248,18 @@ impl Turn<'_> {
         let id = DigestBuilder::new("alert").part(decision.as_bytes()).part(b"once").id('a');
         let occasion = Occasion::Firing;
         let actions = Vec::new();
-        self.tell(Telling { id, subject, occasion, severity, started: now, findings, reason, actions });
+        let group = &GroupKey { kind, version: String::new(), segment: String::new() };
+        self.tell(Telling {
+            id,
+            group,
+            subject,
+            occasion,
+            severity,
+            started: now,
+            findings,
+            reason,
+            actions,
+        });
         Verdict::Done { what: self.done(occasion) }
     }
 
@@ -330,7 +354,7 @@ impl Turn<'_> {
         if !self.ask.writes_alerts() {
             return;
         }
-        let Telling { id, subject, occasion, severity, started, findings, reason, actions } = telling;
+        let Telling { id, group, subject, occasion, severity, started, findings, reason, actions } = telling;
         let alert = Alert {
             id,
             subject: subject.clone(),
@@ -359,7 +383,7 @@ impl Turn<'_> {
             // Whoever hears of it in the same words has them of one question.
             let body = match written.get(channel) {
                 Some(body) => body.clone(),
-                None => self.write(&alert, channel),
+                None => self.write(&alert, group, channel),
             };
             let effect = self.effect(&alert, sink, channel, body.clone());
             self.output.effects.push(effect);
@@ -368,7 +392,7 @@ impl Turn<'_> {
     }
 
     /// An alert in the words of a channel.
-    fn write(&mut self, alert: &Alert, channel: &str) -> serde_json::Value {
+    fn write(&mut self, alert: &Alert, group: &GroupKey, channel: &str) -> serde_json::Value {
         let policies = Arc::clone(&self.state.in_force);
         let formatters = policies.iter().filter(|policy| policy.answers(PolicyKind::AlertFormat));
         let formatter = formatters
@@ -382,7 +406,7 @@ impl Turn<'_> {
                 (message, Some(formatter.reference.clone()))
             }
         };
-        serde_json::json!({ "alert": alert, "message": message, "formatted_by": by })
+        serde_json::json!({ "alert": alert, "group": group, "message": message, "formatted_by": by })
     }
 
     /// What a sink is to be sent. The queue file takes it however late it is; to others it is news for a while only.

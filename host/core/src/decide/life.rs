@@ -374,7 +374,7 @@ impl Turn<'_> {
         let now = self.state.now(model);
         let by = record.policy.as_ref();
         match self.state.registry_mut(model).propose(model, what, (by, &record.id, reason), now) {
-            Put::New(id) => Verdict::Waits { why: format!("proposal {id} waits for a person") },
+            Put::New(id) => Verdict::Waits { why: format!("a person answers proposal {id}") },
             Put::Waits(id) => Verdict::Suppressed { why: format!("proposal {id} waits already") },
             Put::Refused(id) => {
                 Verdict::Suppressed { why: format!("a person refused {id} within the last day") }

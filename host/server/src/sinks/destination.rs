@@ -7,16 +7,17 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use trimtab_api::Failure;
 use trimtab_core::{
     Configuration,
     config::{SinkKind, SinkRule},
 };
-use trimtab_types::{Effect, ErrorKind, Timestamp, shown, shown_lines};
+use trimtab_types::{Effect, ErrorKind, Timestamp, shown};
 
 use super::{
     addresses::{Private, PublicOnly, is_public},
+    forms,
     signature::Secret,
 };
 
@@ -28,8 +29,6 @@ const MOST_ANSWERED: usize = 64 << 10;
 const MOST_KEPT: usize = 200;
 /// The longest that an answer may ask to be left alone.
 const LONGEST_PAUSE: u64 = 3_600;
-/// Characters of a text of Slack.
-const SLACK_TEXT: usize = 4_000;
 
 /// What became of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +61,7 @@ pub(crate) struct Destination {
     kind: SinkKind,
     url: Url,
     secret: Option<Secret>,
+    chat: Option<String>,
     private: bool,
     client: Client,
 }
@@ -102,7 +102,13 @@ impl Destination {
             client = client.dns_resolver(Arc::new(PublicOnly));
         }
         let client = client.build().map_err(|error| problem("url", &error.to_string()))?;
-        Ok(Self { kind: rule.kind, url, secret, private: rule.private, client })
+        let mut url = url;
+        if rule.kind == SinkKind::Alertmanager && !url.path().ends_with(forms::ALERTMANAGER) {
+            let path = format!("{}{}", url.path().trim_end_matches('/'), forms::ALERTMANAGER);
+            url.set_path(&path);
+        }
+        let chat = rule.chat.clone();
+        Ok(Self { kind: rule.kind, url, secret, chat, private: rule.private, client })
     }
 
     /// Sends one alert.
@@ -116,21 +122,25 @@ impl Destination {
         }
         match self.kind {
             SinkKind::Webhook => self.webhook(effect, now).await,
-            SinkKind::Slack => {
-                let sent = self.post(&HeaderMap::new(), &slack(effect, true), is_ok).await;
-                match sent {
-                    // Of what its blocks are blamed for, the text still says it.
-                    Sent::Refused { result, .. } if result == "400" => {
-                        self.post(&HeaderMap::new(), &slack(effect, false), is_ok).await
-                    }
-                    sent => sent,
-                }
+            SinkKind::Slack => self.laid_out(&|rich| forms::slack(effect, rich), is_ok).await,
+            SinkKind::Telegram => {
+                let chat = self.chat.as_deref().unwrap_or_default();
+                self.laid_out(&|rich| forms::telegram(effect, chat, rich), |_| true).await
             }
+            SinkKind::Alertmanager => self.post(&forms::alertmanager(effect), |_| true).await,
+        }
+    }
+
+    /// Sends a message as a policy laid it out. Of what its layout is blamed for, the text still says it.
+    async fn laid_out(&self, form: &(dyn Fn(bool) -> Value + Sync), is_taken: fn(&str) -> bool) -> Sent {
+        match self.post(&form(true), is_taken).await {
+            Sent::Refused { result, .. } if result == "400" => self.post(&form(false), is_taken).await,
+            sent => sent,
         }
     }
 
     async fn webhook(&self, effect: &Effect, now: Timestamp) -> Sent {
-        let body = webhook(effect);
+        let body = forms::webhook(effect);
         // Values are texts and numbers, which always serialise.
         let bytes = serde_json::to_vec(&body).unwrap_or_default();
         let seconds = now.as_unix();
@@ -153,8 +163,8 @@ impl Destination {
         self.post_bytes(&headers, bytes, |_| true).await
     }
 
-    async fn post(&self, headers: &HeaderMap, body: &Value, is_taken: fn(&str) -> bool) -> Sent {
-        self.post_bytes(headers, serde_json::to_vec(body).unwrap_or_default(), is_taken).await
+    async fn post(&self, body: &Value, is_taken: fn(&str) -> bool) -> Sent {
+        self.post_bytes(&HeaderMap::new(), serde_json::to_vec(body).unwrap_or_default(), is_taken).await
     }
 
     async fn post_bytes(&self, headers: &HeaderMap, body: Vec<u8>, is_taken: fn(&str) -> bool) -> Sent {
@@ -223,39 +233,4 @@ fn unreached(error: &reqwest::Error) -> Sent {
 /// Slack says `ok` where it has taken a message.
 fn is_ok(answer: &str) -> bool {
     answer.trim() == "ok"
-}
-
-/// What a webhook gets.
-fn webhook(effect: &Effect) -> Value {
-    let alert = &effect.body["alert"];
-    let message = &effect.body["message"];
-    let text = |name: &str, escape: fn(&str) -> std::borrow::Cow<'_, str>| {
-        message[name].as_str().map(|text| escape(text).into_owned())
-    };
-    json!({
-        "type": format!("alert.{}", alert["occasion"].as_str().unwrap_or("firing")),
-        "timestamp": effect.at,
-        "data": {
-            "key": effect.key,
-            "channel": effect.channel,
-            "title": text("title", shown),
-            "body": text("body", shown_lines),
-            "alert": alert,
-        },
-    })
-}
-
-/// What Slack gets: the text, and with `rich` the blocks in which a policy laid it out.
-fn slack(effect: &Effect, rich: bool) -> Value {
-    let message = &effect.body["message"];
-    let part = |name: &str| message[name].as_str().unwrap_or_default();
-    let (title, body) = (shown(part("title")), shown_lines(part("body")));
-    // A body that begins with its title says it once.
-    let text = if body.starts_with(title.as_ref()) { body.into_owned() } else { format!("{title}\n{body}") };
-    let text: String = text.chars().take(SLACK_TEXT).collect();
-    let blocks: Option<Value> = message["rich"].as_str().and_then(|rich| serde_json::from_str(rich).ok());
-    match blocks.filter(|blocks| rich && blocks.is_array()) {
-        Some(blocks) => json!({ "text": text, "blocks": blocks }),
-        None => json!({ "text": text }),
-    }
 }
