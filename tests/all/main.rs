@@ -10,6 +10,7 @@ mod allocations;
 mod authoring;
 mod browser;
 mod compiling;
+mod corpus;
 mod crash;
 mod crates;
 mod doors;

@@ -95,10 +95,6 @@ struct Known {
 
 impl Known {
     /// Whether a policy has been slow since `since`.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long somebody waits; nothing that is recorded depends on it"
-    )]
     fn is_slow(&self, since: Instant) -> bool {
         self.slow.is_some_and(|ended| ended >= since)
             || self.asking.as_ref().is_some_and(|(_, begun)| begun.elapsed() >= SLOW)
@@ -202,13 +198,19 @@ impl Progress {
     }
 
     /// A policy is about to be asked.
-    #[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long somebody waits; nothing that is recorded depends on it"
+    )]
     pub(crate) fn asks(&self, policy: &str) {
         lock(&self.known).asking = Some((policy.to_owned(), Instant::now()));
     }
 
     /// It has answered.
-    #[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long somebody waits; nothing that is recorded depends on it"
+    )]
     pub(crate) fn asked(&self) {
         let mut known = lock(&self.known);
         if known.asking.take().is_some_and(|(_, begun)| begun.elapsed() >= SLOW) {
@@ -230,7 +232,10 @@ impl Progress {
 
     /// The same for somebody who wants an answer now, with what is known: it waits for no slow policy, and for no start.
     /// Whether everything is folded.
-    #[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long somebody waits; nothing that is recorded depends on it"
+    )]
     pub(crate) fn settle_soon(&self) -> Result<bool, HostError> {
         let begun = Instant::now();
         let waited = self.wait(|known, waited| {
@@ -244,7 +249,10 @@ impl Progress {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long somebody waits; nothing that is recorded depends on it"
+    )]
     fn wait(&self, is_enough: impl Fn(&Known, Duration) -> bool) -> Result<(), HostError> {
         let begun = Instant::now();
         let mut known = lock(&self.known);
@@ -287,7 +295,6 @@ impl Progress {
 }
 
 /// Why the fold is behind, as far as it is not just busy.
-#[expect(clippy::disallowed_methods, reason = "as of `is_slow`")]
 fn why_behind(known: &Known) -> String {
     if known.restoring > 0 {
         return format!(

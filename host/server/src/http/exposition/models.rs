@@ -145,7 +145,7 @@ impl Models {
         let help = "Age of the newest row, by the model's clock";
         gauges(encoder, "feature_staleness_seconds", help, age)?;
         let accuracy = shown().flat_map(|(labels, shown)| {
-            let known = [50, 100, 200].into_iter().zip(shown.status.accuracy.clone());
+            let known = [50, 100, 200].into_iter().zip(shown.status.accuracy);
             known.filter_map(move |(window, estimate)| {
                 let window = ("window", format!("{window}"));
                 Some((with::<4, 5>(labels.clone(), window), estimate?.value))
