@@ -222,3 +222,20 @@ fn two_renames_never_leave_a_gap() {
     let history = scratch.json(&["policy", "history", "drift-ladder"]);
     assert_eq!(history["versions"].as_array().expect("a list").len(), 1, "{history}");
 }
+
+#[test]
+fn a_file_in_place_of_a_folder_takes_no_policy_out_of_force() {
+    let elsewhere = Scratch::empty();
+    let policies = elsewhere.own_policies();
+    let (scratch, host) = served(&policies);
+    let folder = policies.join("drift-ladder");
+    fs::rename(&folder, elsewhere.path("away")).expect("renames");
+    fs::write(&folder, "a note").expect("writes");
+    let problem = refused(&scratch);
+    assert!(problem["problem"].as_str().expect("text").contains("is not a folder"), "{problem}");
+    assert_eq!(problem["still_serving"], true, "{problem}");
+    fs::remove_file(&folder).expect("removes");
+    fs::rename(elsewhere.path("away"), &folder).expect("renames");
+    fine(&scratch);
+    assert_eq!(host.stop(), Some(0));
+}

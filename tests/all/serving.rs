@@ -306,3 +306,36 @@ fn alerts_reach_the_queue_file_once_and_whole() {
     assert!(why.contains("that it grew is said at most once in 1d") || why.contains("already, as"), "{why}");
     scratch.verify();
 }
+
+/// What a person in a hurry gets wrong is said, and nothing is undone by a number that is none.
+#[test]
+fn acts_name_what_cannot_be_meant() {
+    let scratch = told(STORY);
+    let run = |args: &[&str]| scratch.run(args);
+    run(&["confidence", "set", "m", "0.7"]).expect(0);
+    run(&["confidence", "set", "m", "NaN"]).expect(64).says(&["not a finite number"]);
+    run(&["may-trade", "m"]).prints(&["at least 0.7"]);
+    run(&["exposure", "set", "m", "inf"]).expect(64).says(&["not a finite number"]);
+    run(&["exposure", "set", "m", "-0.1"]).expect(65).says(&["between 0 and 1"]);
+
+    // A name that nobody has heard of is stopped all the same, and it is said.
+    let mistyped = run(&["kill", "on", "mm", "--reason", "now"]).expect(0);
+    assert!(mistyped.stderr.contains("no prediction of a model `mm`"), "{}", mistyped.stderr);
+    assert_eq!(run(&["kill", "on", "m", "--reason", "now"]).expect(0).stderr, "");
+    let long = "y".repeat(300);
+    for name in ["", "a\u{1b}[2Jb", &long] {
+        run(&["kill", "on", name]).expect(65).says(&["model: "]);
+    }
+    let reason = "r".repeat(5_000);
+    run(&["kill", "on", "m", "--reason", &reason]).expect(65).says(&["reason: has 5000 bytes"]);
+    // What is lifted is the stop of all; those that are stopped by themselves are named.
+    run(&["kill", "on", "--all", "--reason", "lunch"]).expect(0);
+    let lifted = run(&["kill", "off", "--all"]).expect(0);
+    assert!(lifted.stdout.contains("the stop of all models is lifted"), "{}", lifted.stdout);
+    assert!(lifted.stderr.contains("still stopped by themselves: `m`"), "{}", lifted.stderr);
+    // A reason says one thing in one line.
+    run(&["kill", "on", "m", "--reason", "why\nyes, exposure 1"]).expect(0);
+    let may = run(&["may-trade", "m"]).expect(4);
+    assert!(!may.stdout.lines().any(|line| line.starts_with("yes")), "{}", may.stdout);
+    scratch.verify();
+}

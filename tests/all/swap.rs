@@ -140,6 +140,14 @@ fn a_file_that_changes_is_in_force_and_there_is_a_way_back() {
     std::fs::rename(folder, &elsewhere).expect("renames");
     eventually(|| names().iter().all(|name| name != "drift-ladder").then_some(()));
     std::fs::rename(&elsewhere, folder).expect("renames");
+    // What was gone back from stays out, also where its folder was away in between, and it is said.
+    let problem = eventually(|| {
+        let listed = scratch.json(&["policy", "list"]);
+        listed["problems"][0]["problem"].as_str().map(str::to_owned)
+    });
+    assert!(problem.contains("somebody went back from version"), "{problem}");
+    assert!(!names().iter().any(|name| name == "drift-ladder"));
+    reworded(&manifest, &original, 4);
     eventually(|| names().iter().any(|name| name == "drift-ladder").then_some(()));
     scratch.verify();
 }

@@ -86,7 +86,6 @@ fn the_readme_works_as_written() {
         assert!(blocks[0].starts_with("cargo xtask demo"), "{}", blocks[0]);
         let expected = |line: &str| match line {
             "trimtab check" => format!("{line} || test $? = 2"),
-            "trimtab proposals" => format!("{line} || test $? = 1"),
             "trimtab may-trade btc-trend" => format!("{line} || test $? = 4"),
             _ => line.to_owned(),
         };

@@ -9,7 +9,7 @@ use trimtab_types::{
     Predicted, Prediction, Subject, Timestamp, Trade, parse_duration,
 };
 
-use crate::json_values::{features, whole};
+use crate::json_values::{Object, features, object, whole};
 
 /// A prediction as callers write it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -85,10 +85,12 @@ impl<'de> Deserialize<'de> for FeatureValue {
             }
 
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<FeatureValue, E> {
+                exact(number.unsigned_abs())?;
                 Ok(FeatureValue::Number(number as f64))
             }
 
             fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<FeatureValue, E> {
+                exact(number)?;
                 Ok(FeatureValue::Number(number as f64))
             }
 
@@ -99,6 +101,15 @@ impl<'de> Deserialize<'de> for FeatureValue {
 
         deserializer.deserialize_any(Value)
     }
+}
+
+/// Above 2^53 not every whole number is one here, and two that differ would be the same.
+fn exact<E: serde::de::Error>(number: u64) -> Result<(), E> {
+    const MOST: u64 = 1 << 53;
+    if number <= MOST {
+        return Ok(());
+    }
+    Err(E::custom(format!("{number} is too large to be kept exactly; write it in quotes, as a category")))
 }
 
 /// An outcome as callers write it.
@@ -128,9 +139,9 @@ pub struct OutcomeRow {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Row {
     /// A prediction.
-    Prediction(Box<PredictionRow>),
+    Prediction(#[serde(deserialize_with = "object")] Box<PredictionRow>),
     /// An outcome.
-    Outcome(OutcomeRow),
+    Outcome(#[serde(deserialize_with = "object")] OutcomeRow),
 }
 
 impl Row {
@@ -262,14 +273,18 @@ pub fn parse_row<T: for<'de> Deserialize<'de>>(line: u64, text: &str) -> Result<
         let problem = format!("has {} bytes; a row may have at most {LONGEST_LINE}", text.len());
         return Err(BadRow { line, problem });
     }
-    serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map(|Object(row)| row).map_err(|error| {
         // The column is the place behind the character that was not expected.
         let rest = text.get(error.column().saturating_sub(1)..).unwrap_or_default();
         let not_a_number =
             ["NaN", "nan", "Inf", "inf", "-Inf", "-inf"].iter().any(|name| rest.starts_with(name));
         // serde_json counts lines within this one; the column is what helps.
         let told = error.to_string();
-        let cause = told.split(" at line ").next().unwrap_or_default();
+        // What begins like a word of JSON is said to be none.
+        let cause = match told.split(" at line ").next().unwrap_or_default() {
+            "expected ident" => "expected value",
+            cause => cause,
+        };
         let hint = if not_a_number {
             "; JSON has no NaN and no infinities: leave the field out"
         } else if cause.starts_with("invalid type: integer") && cause.ends_with("expected a string") {
@@ -287,7 +302,7 @@ pub fn parse_row<T: for<'de> Deserialize<'de>>(line: u64, text: &str) -> Result<
 /// In which field of a row the mistake is, if it is in one.
 fn field<T: for<'de> Deserialize<'de>>(text: &str) -> Option<String> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let error = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
+    let error = serde_path_to_error::deserialize::<_, Object<T>>(&mut reader).err()?;
     let path = error.path().to_string();
     (!path.is_empty() && path != "." && !path.contains('?')).then_some(path)
 }
@@ -355,6 +370,14 @@ mod tests {
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00","label":1}}"#, "with a zone");
         check(r#"{"outcome":{"model":"m","id":"a","time":"2026-01-01T00:30:00Z"}}"#, "says nothing");
         check(r#"{"outcome":{"model":"m","id":"","time":"2026-01-01T00:30:00Z","label":1}}"#, "id: is empty");
+        // An array is no row, whatever the order of its values.
+        check(
+            r#"{"prediction":["a","default","m","v1","","2026-01-01T00:00:00Z",1]}"#,
+            "invalid type: sequence, expected an object",
+        );
+        check(r#"[{"id":"a"}]"#, "expected an object");
+        check(&p(r#","score":0.1,"features":{"a":9007199254740992,"b":-9007199254740992}"#), "Binary");
+        check(&p(r#","score":0.1,"features":{"a":9007199254740993}"#), "write it in quotes, as a category");
         check(r#"{"outcome":{"#, "EOF");
         check("", "EOF");
     }

@@ -226,13 +226,13 @@ pub(crate) struct BaselineSetArgs {
     #[arg(long, requires = "accuracy")]
     pub(crate) samples: Option<u64>,
     /// By hand: share of right predictions, 0..1.
-    #[arg(long, requires = "samples")]
+    #[arg(long, requires = "samples", value_parser = finite, allow_negative_numbers = true)]
     pub(crate) accuracy: Option<f64>,
-    #[arg(long)]
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) precision: Option<f64>,
-    #[arg(long)]
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) recall: Option<f64>,
-    #[arg(long)]
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) f1: Option<f64>,
 }
 
@@ -376,4 +376,14 @@ pub(crate) struct BacktestArgs {
     /// Keep the scratch store here, to look at it with the other commands.
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
+}
+
+/// A number that is one: what is not would be left out of a request in silence.
+pub(crate) fn finite(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is not a number; write it as 0.25".to_owned())?;
+    if number.is_finite() {
+        Ok(number)
+    } else {
+        Err("it is not a finite number; write it as 0.25".to_owned())
+    }
 }

@@ -91,6 +91,12 @@ impl Host {
             batch.entries.push(Entry::PolicySet(found.set.clone()).into());
         }
         self.switch(batch)?;
+        for gone in current.policies.iter().filter(|entry| found.set.policy(&entry.policy.name).is_none()) {
+            tracing::warn!(
+                policy = gone.policy.name,
+                "its folder is gone, and so is the policy: it is not asked any more"
+            );
+        }
         let mut problems = lock(&self.problems);
         // What was wrong with a folder is wrong until it has been looked at again.
         let not_looked_at = |problem: &&PolicyProblem| {

@@ -186,7 +186,7 @@ impl Snapshot {
             }
         }
         // A switch on the model itself is known once the model is.
-        if self.restoring.contains(&key.shard()) {
+        if self.is_restoring(key) {
             return not_yet(key, everything);
         }
         let mut answer = answer(key, everything, terms);
@@ -194,6 +194,19 @@ impl Snapshot {
             answer.reasons.extend(self.ignored(key));
         }
         answer
+    }
+
+    /// Whether nothing is known of a model yet, because the host is starting.
+    pub fn is_restoring(&self, key: &ModelKey) -> bool {
+        self.restoring.contains(&key.shard())
+    }
+
+    /// Models that are stopped by themselves, whatever is said of all.
+    pub fn stopped_by_themselves(&self) -> Vec<String> {
+        let stopped =
+            |known: &ModelState| known.killed_by_operator.is_some() || known.killed_by_policy.is_some();
+        let all = self.models().into_iter().filter(|(_, known)| stopped(known));
+        all.map(|(model, _)| model.to_string()).collect()
     }
 
     /// A critical finding of which nothing follows at the model's stage.

@@ -63,6 +63,17 @@ impl std::fmt::Display for Subject {
     }
 }
 
+impl ModelKey {
+    /// Whether both names are such as a row may have.
+    ///
+    /// # Errors
+    /// Which is not, and why.
+    pub fn check(&self) -> Result<(), Invalid> {
+        check_name("tenant", &self.tenant)?;
+        check_name("model", &self.model)
+    }
+}
+
 /// Checks one name of a subject, or an id that a caller gives.
 pub(crate) fn check_name(field: &str, name: &str) -> Result<(), Invalid> {
     if name.is_empty() {

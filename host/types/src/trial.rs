@@ -188,6 +188,21 @@ pub struct Proposal {
     pub state: ProposalState,
 }
 
+impl Proposal {
+    /// As it is at this time: one that nobody answered expires, whether a tick has said so or not.
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Self {
+        let has_expired = self.state == ProposalState::Open && !self.waits_at(now);
+        let state = if has_expired { ProposalState::Expired } else { self.state.clone() };
+        Self { state, ..self.clone() }
+    }
+
+    /// Whether it can be answered at this time.
+    pub fn waits_at(&self, now: Timestamp) -> bool {
+        self.state == ProposalState::Open && now <= self.expires
+    }
+}
+
 /// What a proposal is about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

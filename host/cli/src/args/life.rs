@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FilterArgs, ModelArgs, WhoArgs};
+use super::{FilterArgs, ModelArgs, WhoArgs, finite};
 
 /// Who changes something, why, and on what it is based.
 #[derive(Debug, Args)]
@@ -144,6 +144,7 @@ pub(crate) enum ExperimentCommand {
         /// The version that is tried.
         version: String,
         /// 0..1.
+        #[arg(value_parser = finite, allow_negative_numbers = true)]
         fraction: f64,
         #[command(flatten)]
         change: ChangeArgs,
@@ -166,22 +167,22 @@ pub(crate) struct PlanArgs {
     #[arg(long, default_value = "accuracy")]
     pub(crate) metric: String,
     /// By how much the challenger is better; 0.02 is two points.
-    #[arg(long)]
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) effect: f64,
     /// A difference up to this does not matter.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) margin: f64,
     /// How often the experiment is to show it.
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) power: f64,
     /// How often it may show what is not there.
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) alpha: f64,
     /// Rows that are one piece of evidence together.
     #[arg(long, default_value_t = 20)]
     pub(crate) block: u32,
     /// The challenger's share of the traffic.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) fraction: f64,
     /// When it ends, such as 30d.
     #[arg(long, value_name = "TIME")]
@@ -206,13 +207,13 @@ pub(crate) struct StartArgs {
     #[arg(long)]
     pub(crate) ab: bool,
     /// Its share of the traffic, 0..1.
-    #[arg(long)]
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) fraction: Option<f64>,
     /// A policy may raise its share up to this by itself.
-    #[arg(long)]
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) ramp: Option<f64>,
     /// A difference up to this does not matter; 0.01 is one point.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) margin: f64,
     /// Rows that are one piece of evidence together.
     #[arg(long, default_value_t = 20)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{
     ArgGroup, Args, Subcommand,
-    builder::{PossibleValuesParser, TypedValueParser},
+    builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
 };
 use trimtab_author::Language;
 use trimtab_policy::PolicyKind;
@@ -178,8 +178,8 @@ pub(crate) struct ApplyArgs {
 pub(crate) struct RollbackArgs {
     /// The policy.
     pub(crate) name: String,
-    /// Beginning of the version's digest; the newest other version where nothing is said.
-    #[arg(long, value_name = "DIGEST")]
+    /// Beginning of the version's digest; the version before the one in force where nothing is said.
+    #[arg(long, value_name = "DIGEST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) to: Option<String>,
     /// Why; kept in the log.
     #[arg(long, default_value = "")]

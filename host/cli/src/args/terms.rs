@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::WhoArgs;
+use super::{WhoArgs, finite};
 
 /// Which model.
 #[derive(Debug, Args)]
@@ -29,6 +29,7 @@ pub(crate) enum ExposureCommand {
         #[command(flatten)]
         model: ModelArgs,
         /// Share of the usual exposure, 0..1.
+        #[arg(value_parser = finite, allow_negative_numbers = true)]
         exposure: f64,
         #[command(flatten)]
         who: WhoArgs,
@@ -58,6 +59,7 @@ pub(crate) enum ConfidenceCommand {
         #[command(flatten)]
         model: ModelArgs,
         /// 0..1.
+        #[arg(value_parser = finite, allow_negative_numbers = true)]
         confidence: f64,
         #[command(flatten)]
         who: WhoArgs,

@@ -137,7 +137,20 @@ impl<R: Read> Read for Unpacking<R> {
             io::ErrorKind::UnexpectedEof => {
                 invalid(format!("the {} data end too early; the file was cut off", self.format))
             }
-            _ => invalid(format!("the {} data are damaged: {error}", self.format)),
+            _ => invalid(match error.to_string() {
+                // The library says it in the words of its own types.
+                said if said.contains("UnexpectedEof") => {
+                    format!("the {} data end too early; the file was cut off", self.format)
+                }
+                said if said.contains("window_size is too big") => format!(
+                    "the {} data were packed with a larger window than is taken here (`--long`); unpack the file before it is imported",
+                    self.format
+                ),
+                said if said.contains("BadMagicNumber") => {
+                    format!("there is something behind the {} data that is none; cut it off", self.format)
+                }
+                said => format!("the {} data are damaged: {said}", self.format),
+            }),
         })?;
         self.given += read as u64;
         let most = self.taken.load(Ordering::Relaxed).saturating_mul(MOST_EXPANSION);

@@ -42,6 +42,7 @@ impl Configuration {
         // What its canonical text leaves out while it is the default.
         add(&mut all, "metrics", &self.metrics);
         add(&mut all, "fleet", &self.fleet);
+        add(&mut all, "monitoring", &self.monitoring);
         add(&mut all, "decisions", &self.decisions);
         add(&mut all, "breaker", &self.breaker);
         add(&mut all, "cleanup", &self.cleanup);

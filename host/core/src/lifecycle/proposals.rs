@@ -292,6 +292,11 @@ impl Registry {
         Ok(Done::of(moves, says))
     }
 
+    /// Proposals that can be answered at this time.
+    pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &Proposal> {
+        self.proposals.iter().filter(move |known| known.waits_at(now))
+    }
+
     /// What a person would have happen by this answer, if it is a change of the ledger that is approved.
     pub(crate) fn change_in(&self, answer: &Approval) -> Option<&Proposal> {
         let known = self.proposals.iter().rev().find(|known| known.id == answer.proposal)?;

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use trimtab_api::PolicyProblem;
 use trimtab_core::{Configuration, config::Gate, entry};
-use trimtab_files::{Directory, FilesError};
+use trimtab_files::{Directory, FilesError, Kind};
 use trimtab_log::Reader;
 use trimtab_policy::{
     KeptPackage, Package, PackageError, Policy, ProvenanceError, RegisterError, Sandbox, folders,
@@ -68,6 +68,14 @@ fn opened(directory: &Path) -> Result<Option<Opened>, FilesError> {
     }
 }
 
+/// What is in the place of a policy's folder, if something is.
+fn in_its_place(directory: &Path, name: &str) -> Option<String> {
+    let look = Directory::open(directory).and_then(|directory| directory.look(name)).ok()??;
+    let path = directory.join(name);
+    (look.kind != Kind::Folder)
+        .then(|| format!("`{}` is not a folder; put the policy's folder there, or remove it", path.display()))
+}
+
 /// Policies in force whose folder is not there, while the directory is.
 pub(crate) fn gone(directory: &Path, current: &PolicySetEntry) -> BTreeSet<String> {
     let Ok(Some(folders)) = opened(directory) else { return BTreeSet::new() };
@@ -103,11 +111,20 @@ pub(crate) fn inspect(
                 }
             }
             known.changing.iter().for_each(|name| found.stays(name, current, configuration));
+            // What somebody went back from stays held, also while its folder is away.
+            let away = current.held.iter().filter(|(name, _)| !there.contains(*name));
+            found.set.held.extend(away.map(|(name, held)| (name.clone(), *held)));
             let in_force = current.policies.iter().map(|entry| &entry.policy.name);
             let is_back_soon = |name: &&String| {
                 !there.contains(*name) && !known.gone.contains(*name) && !known.changing.contains(*name)
             };
             in_force.filter(is_back_soon).for_each(|name| found.stays(name, current, configuration));
+            // A file in place of a folder is no policy that is gone.
+            for name in &known.gone {
+                if let Some(problem) = in_its_place(directory, name) {
+                    found.keep(name.clone(), current, configuration, problem);
+                }
+            }
         }
         Ok(None) if nobody => {}
         Err(error) if nobody => return Err(PackageError::from(error).into()),
@@ -158,7 +175,15 @@ impl Found {
             Err(error) => return self.keep(name, current, configuration, error.to_string()),
         };
         if current.held.get(&name) == Some(&package.digest) {
-            return self.stays(&name, current, configuration);
+            if current.policy(&name).is_some() {
+                return self.stays(&name, current, configuration);
+            }
+            // Its folder was away, and so is the version that served in its place.
+            let version = package.digest.short();
+            let problem = format!(
+                "somebody went back from version {version}; it stays out until its files change, or `trimtab policy rollback {name} --to {version}`"
+            );
+            return self.keep(name, current, configuration, problem);
         }
         package.cap(&configuration.limits);
         let serving = current.policy(&name);

@@ -13,7 +13,7 @@ use trimtab_runtime::Snapshot;
 use trimtab_types::{Act, Action, Answer, DecisionRecord, ModelKey, Verdict};
 
 use super::{
-    questions::{ListQuery, model_key, now_of, require_actor, text},
+    questions::{ListQuery, accountable, named, now_of, text},
     service::{Answer as Reply, Query, Reply as Body, Shared, blocking},
 };
 use crate::clock;
@@ -44,8 +44,8 @@ pub(super) async fn acknowledge(
     body: Result<Bytes, BytesRejection>,
 ) -> Reply<serde_json::Value> {
     let AcknowledgeRequest { tenant, model, kind, actor, reason } = parse_row(1, &text(body)?)?;
-    require_actor(&actor)?;
-    let model = model_key(tenant, model);
+    accountable(&actor, &reason)?;
+    let model = named(tenant, model)?;
     let recorded = blocking(service, move |service| {
         service.host.settle()?;
         let snapshot = service.host.snapshot();
@@ -73,13 +73,13 @@ pub(super) async fn silence(
     let SilenceRequest { tenant, model, all, kind, seconds, actor, reason } = parse_row(1, &text(body)?)?;
     let model = match (all, model) {
         (true, None) => None,
-        (false, Some(model)) => Some(model_key(tenant, model)),
+        (false, Some(model)) => Some(named(tenant, model)?),
         _ => {
             let problem = "give a `model`, or `all` for every model of every tenant, and not both";
             return Err(Failure::invalid(problem).into());
         }
     };
-    require_actor(&actor)?;
+    accountable(&actor, &reason)?;
     let answer = blocking(service, move |service| {
         service.host.settle()?;
         // A silence ends by the clock of the models that it is about, which may be fed last month's rows.

@@ -27,23 +27,20 @@ use trimtab_types::{
 };
 
 use super::{
-    questions::{ListQuery, ModelQuery, model_key, now_of, require_actor, text},
+    questions::{ListQuery, ModelQuery, accountable, model_key, now_of, text},
     service::{Answer, Query, Reply, Service, Shared, blocking},
 };
 use crate::{clock, planning};
 
 /// Events that a history shows at most.
 const MOST_EVENTS: u32 = 10_000;
-/// Longest reason, in bytes.
-const LONGEST_REASON: usize = 4_096;
 
 pub(super) async fn change_version(
     State(service): Shared,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<Ruled> {
     let VersionRequest { tenant, model, version, act, seen, actor, reason, at } = parse_row(1, &text(body)?)?;
-    require_actor(&actor)?;
-    brief(&reason)?;
+    accountable(&actor, &reason)?;
     let model = model_key(tenant, model);
     blocking(service, move |service| {
         service.host.settle()?;
@@ -77,8 +74,7 @@ pub(super) async fn change_experiment(
 ) -> Answer<Ruled> {
     let ExperimentRequest { tenant, model, version, act, seen, actor, reason, at } =
         parse_row(1, &text(body)?)?;
-    require_actor(&actor)?;
-    brief(&reason)?;
+    accountable(&actor, &reason)?;
     let model = model_key(tenant, model);
     blocking(service, move |service| {
         service.host.settle()?;
@@ -93,8 +89,7 @@ pub(super) async fn change_experiment(
 
 pub(super) async fn answer(State(service): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Ruled> {
     let AnswerRequest { proposal, shown, approved, only, actor, reason, at } = parse_row(1, &text(body)?)?;
-    require_actor(&actor)?;
-    brief(&reason)?;
+    accountable(&actor, &reason)?;
     blocking(service, move |service| {
         service.host.settle()?;
         let snapshot = service.host.snapshot();
@@ -127,15 +122,6 @@ pub(super) fn when(
         }
         said => Ok(said.unwrap_or(now)),
     }
-}
-
-/// A reason is kept with everything that comes of it, so it is bounded.
-pub(super) fn brief(reason: &str) -> Result<(), Failure> {
-    if reason.len() > LONGEST_REASON {
-        let problem = format!("reason: has {} bytes; at most {LONGEST_REASON} are kept", reason.len());
-        return Err(Failure::invalid(problem));
-    }
-    Ok(())
 }
 
 /// Has something done, unless the registry refuses it as it is now. Says what came of it.
@@ -430,9 +416,11 @@ pub(super) async fn proposals(State(service): Shared, Query(query): Query<ListQu
         let snapshot = service.host.snapshot();
         let mut proposals: Vec<_> = registries(&snapshot)
             .filter(|(model, _)| query.is_about(&model.tenant, &model.model))
-            .flat_map(|(_, registry)| registry.proposals.iter())
+            .flat_map(|(model, registry)| {
+                let now = snapshot.log_of(model).map_or(Timestamp::MIN, |state| state.clock(model));
+                registry.proposals.iter().map(move |proposal| proposal.as_of(now))
+            })
             .filter(|proposal| !query.open || proposal.state == ProposalState::Open)
-            .cloned()
             .collect();
         proposals.sort_by(|a, b| b.opened.cmp(&a.opened).then_with(|| a.id.cmp(&b.id)));
         Ok(Reply(Proposals { proposals }))

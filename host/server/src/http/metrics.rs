@@ -8,7 +8,7 @@ use axum::{
 
 use trimtab_api::{Failure, Health};
 use trimtab_log::Reader;
-use trimtab_types::{Effect, ProposalState};
+use trimtab_types::Effect;
 
 use super::{
     error::Refusal,
@@ -76,8 +76,10 @@ fn models(service: &Service) -> Result<Models, Failure> {
         models.proposals.entry(key.tenant.clone()).or_default();
         models.terms.push((key.clone(), may.exposure, !may.allowed));
     }
-    for (key, registry) in snapshot.states().flat_map(|state| &state.registries) {
-        let open = registry.proposals.iter().filter(|known| known.state == ProposalState::Open).count();
+    let registries =
+        snapshot.states().flat_map(|state| state.registries.iter().map(move |known| (state, known)));
+    for (state, (key, registry)) in registries {
+        let open = registry.waiting(state.clock(key)).count();
         *models.proposals.entry(key.tenant.clone()).or_default() += open as u64;
     }
     Ok(models)

@@ -15,7 +15,7 @@ use trimtab_core::{Configuration, Failing, fold::KillNote};
 use trimtab_types::PolicyInForce;
 
 use super::{
-    questions::{require_actor, text},
+    questions::{accountable, text},
     service::{Answer, Reply, Service, Shared, blocking},
 };
 use crate::clock;
@@ -63,7 +63,7 @@ pub(super) async fn stop(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<serde_json::Value> {
     let StopRequest { policy, stopped, actor, reason } = parse_row(1, &text(body)?)?;
-    require_actor(&actor)?;
+    accountable(&actor, &reason)?;
     blocking(service, move |service| {
         let known = service.host.snapshot().standing().policies.policy(&policy).is_some();
         if !known && !service.host.stopped_policies().contains_key(&policy) {
@@ -82,7 +82,7 @@ pub(super) async fn apply(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<PolicyInForce> {
     let ApplyRequest { policy, digest, actor, reason } = parse_row(1, &text(body)?)?;
-    require_actor(&actor)?;
+    accountable(&actor, &reason)?;
     blocking(service, move |service| {
         Ok(Reply(service.host.apply_policy(&policy, digest, clock::change(&actor, &reason))?))
     })
@@ -116,7 +116,7 @@ pub(super) async fn policy_rollback(
 ) -> Answer<RolledBack> {
     let Path(name) = name.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
     let request: RollbackRequest = parse_row(1, &text(body)?)?;
-    require_actor(&request.actor)?;
+    accountable(&request.actor, &request.reason)?;
     blocking(service, move |service| {
         let change = clock::change(&request.actor, &request.reason);
         Ok(Reply(service.host.roll_back_policy(&name, request.to.as_deref(), change)?))

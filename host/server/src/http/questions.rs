@@ -12,6 +12,9 @@ use crate::clock;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST_LISTED: u32 = 10_000;
+/// Bytes of a reason, and of the name of who gives it.
+const LONGEST_REASON: usize = 4_096;
+const LONGEST_ACTOR: usize = 200;
 
 /// A request's body as text, or what is wrong with it.
 pub(super) fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failure> {
@@ -53,9 +56,25 @@ pub(super) fn model_key(tenant: Option<String>, model: String) -> ModelKey {
     ModelKey { tenant: tenant.unwrap_or_else(|| Subject::DEFAULT_TENANT.to_owned()), model }
 }
 
-pub(super) fn require_actor(actor: &str) -> Result<(), Failure> {
+/// The model that an act is about: under names that a row may have, whether one was ever there or not.
+pub(super) fn named(tenant: Option<String>, model: String) -> Result<ModelKey, Failure> {
+    let key = model_key(tenant, model);
+    key.check().map_err(|invalid| Failure::invalid(format!("{}: {}", invalid.field, invalid.problem)))?;
+    Ok(key)
+}
+
+/// Who does something, and why: somebody is named, and neither is longer than what is kept for ever and shown often may be.
+pub(super) fn accountable(actor: &str, reason: &str) -> Result<(), Failure> {
     if actor.trim().is_empty() {
         return Err(Failure::invalid("actor: is empty; say who does this"));
+    }
+    if actor.len() > LONGEST_ACTOR {
+        let problem = format!("actor: has {} bytes; at most {LONGEST_ACTOR} are kept", actor.len());
+        return Err(Failure::invalid(problem));
+    }
+    if reason.len() > LONGEST_REASON {
+        let problem = format!("reason: has {} bytes; at most {LONGEST_REASON} are kept", reason.len());
+        return Err(Failure::invalid(problem));
     }
     Ok(())
 }

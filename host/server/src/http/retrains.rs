@@ -10,8 +10,8 @@ use trimtab_core::lifecycle::Registry;
 use trimtab_types::{Entry, ModelKey, Request, RetrainChange, Ruled, Run, Seconds, Subject};
 
 use super::{
-    life::{brief, done, known, when},
-    questions::{ModelQuery, model_key, require_actor, text},
+    life::{done, known, when},
+    questions::{ModelQuery, accountable, model_key, text},
     service::{Answer, Query, Reply, Service, Shared, blocking},
 };
 use crate::clock;
@@ -26,8 +26,7 @@ pub(super) async fn change_retrain(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<Ruled> {
     let RetrainRequest { tenant, model, act, actor, reason, at } = parse_row(1, &text(body)?)?;
-    require_actor(&actor)?;
-    brief(&reason)?;
+    accountable(&actor, &reason)?;
     let model = model_key(tenant, model);
     blocking(service, move |service| {
         service.host.settle()?;

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use trimtab_api::{Failure, ModelStatus, PolicyStatus, Status};
 use trimtab_log::Reader;
-use trimtab_types::{Proposal, ProposalState};
 
 use super::{
     error::Refusal,
@@ -50,10 +49,11 @@ pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery
             .collect();
         let mut fleet = trimtab_core::fleets(snapshot.states(), &standing.configuration);
         fleet.retain(|fleet| query.tenant.as_ref().is_none_or(|tenant| *tenant == fleet.tenant));
-        let registries = snapshot.states().flat_map(|state| &state.registries);
-        let about = registries.filter(|(key, _)| query.is_about(&key.tenant, &key.model));
-        let is_open = |proposal: &&Proposal| proposal.state == ProposalState::Open;
-        let waiting = about.flat_map(|(_, registry)| registry.proposals.iter()).filter(is_open).count();
+        let registries =
+            snapshot.states().flat_map(|state| state.registries.iter().map(move |known| (state, known)));
+        let about = registries.filter(|(_, (key, _))| query.is_about(&key.tenant, &key.model));
+        let waiting: usize =
+            about.map(|(state, (key, registry))| registry.waiting(state.clock(key)).count()).sum();
         let differences = service.host.differences().into_iter().map(|difference| {
             format!("{} {} at {}: {}", difference.what, difference.id, difference.place, difference.problem)
         });

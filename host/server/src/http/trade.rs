@@ -8,7 +8,7 @@ use trimtab_api::{ActRequest, ExposureStatus, Failure, KillRequest, MayTrade, Mo
 use trimtab_types::Act;
 
 use super::{
-    questions::{ModelQuery, model_key, now_of, require_actor, text},
+    questions::{ModelQuery, accountable, model_key, named, now_of, text},
     service::{Answer, Query, Reply, Shared, blocking},
 };
 use crate::clock;
@@ -37,12 +37,12 @@ pub(super) async fn act(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<serde_json::Value> {
     let ActRequest { tenant, model, act, actor, reason } = parse_row(1, &text(body)?)?;
-    require_actor(&actor)?;
+    accountable(&actor, &reason)?;
     let share = |name: &str, share: f64| {
         let problem = || Failure::invalid(format!("{name}: is {share}; a share lies between 0 and 1"));
         if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(problem()) }
     };
-    let key = model_key(tenant, model);
+    let key = named(tenant, model)?;
     let act = match act {
         ModelAct::SetExposure(exposure) => {
             Act::SetExposure { model: key.clone(), exposure: share("exposure", exposure)? }
@@ -101,17 +101,25 @@ pub(super) async fn kill_switch(
     let request: KillRequest = parse_row(1, &text(body)?)?;
     let model = match (request.all, request.model) {
         (true, None) => None,
-        (false, Some(model)) => Some(model_key(request.tenant, model)),
+        (false, Some(model)) => Some(named(request.tenant, model)?),
         _ => {
             let problem = "give a `model`, or `all` for every model of every tenant, and not both";
             return Err(Failure::invalid(problem).into());
         }
     };
-    require_actor(&request.actor)?;
-    let recorded = blocking(service, move |service| {
-        let at = model.as_ref().map_or_else(clock::now, |model| now_of(&service.host.snapshot(), model));
-        Ok(service.host.kill_switch(model, request.on, request.actor, request.reason, at)?)
+    accountable(&request.actor, &request.reason)?;
+    let (recorded, known, others) = blocking(service, move |service| {
+        let snapshot = service.host.snapshot();
+        let at = model.as_ref().map_or_else(clock::now, |model| now_of(&snapshot, model));
+        // A model may be stopped before its first row. But a name that nobody has heard of may as well be mistyped.
+        let known = model.as_ref().is_none_or(|model| {
+            snapshot.is_restoring(model) || snapshot.model(model).is_some_and(|known| known.predictions > 0)
+        });
+        let others =
+            if model.is_none() && !request.on { snapshot.stopped_by_themselves() } else { Vec::new() };
+        let recorded = service.host.kill_switch(model, request.on, request.actor, request.reason, at)?;
+        Ok((recorded, known, others))
     })
     .await?;
-    Ok(Reply(serde_json::json!({ "recorded": recorded })))
+    Ok(Reply(serde_json::json!({ "recorded": recorded, "known": known, "still_stopped": others })))
 }
