@@ -1,5 +1,5 @@
-//! Alerts on their way to people through the programs that page them: a real Alertmanager, and a bot as Telegram's interface
-//! has it.
+//! Alerts on their way to people through the programs that page them: a real Alertmanager, a real mail server, and a bot as
+//! Telegram's interface has it.
 
 use std::process::{Child, Command, Stdio};
 
@@ -112,4 +112,99 @@ fn a_bot_of_telegram_is_told_in_its_own_layout_or_in_plain_text() {
     // Without a chat there is nobody to tell.
     scratch.configure(&scratch.path("none"), &sink("desk", "telegram", bot.port, ""));
     scratch.run(&["status"]).expect(78).says(&["sinks.desk.chat"]);
+}
+
+/// A mail server that writes what it gets to a file. It dies with this value.
+struct MailServer {
+    child: Child,
+    port: u16,
+    kept: std::path::PathBuf,
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl MailServer {
+    /// `None`: there is none on this machine.
+    fn start(scratch: &Scratch) -> Option<Self> {
+        // The system's own Python has what the system installs.
+        let has_it = |python: &&str| {
+            Command::new(python)
+                .args(["-c", "import aiosmtpd"])
+                .output()
+                .is_ok_and(|run| run.status.success())
+        };
+        let Some(python) = ["/usr/bin/python3", "python3"].into_iter().find(has_it) else {
+            say("skipped: there is no mail server on this machine; install python3-aiosmtpd");
+            return None;
+        };
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a port").port();
+        let kept = scratch.path("mail");
+        let child = Command::new(python)
+            .args(["-u", "-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")])
+            .args(["-c", "aiosmtpd.handlers.Debugging", "stdout"])
+            .stdout(std::fs::File::create(&kept).expect("creates"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        eventually(|| std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        Some(Self { child, port, kept })
+    }
+
+    fn mail(&self) -> String {
+        std::fs::read_to_string(&self.kept).expect("reads")
+    }
+}
+
+#[test]
+fn mail_arrives_as_text_and_html_once() {
+    let elsewhere = Scratch::empty();
+    let Some(server) = MailServer::start(&elsewhere) else { return };
+    let mail = |name: &str, port: u16, more: &str| {
+        format!(
+            "[sinks.{name}]\ntype = \"email\"\nurl = \"smtp://127.0.0.1:{port}\"\nfrom = \"Trimtab <trimtab@example.com>\"\nto = [\"desk@example.com\", \"Ada <ada@example.com>\"]\n{more}"
+        )
+    };
+    let config = [
+        mail("desk", server.port, "private = true\n"),
+        // Nobody there, and one that may not be reached.
+        mail("gone", 9, "private = true\n"),
+        mail("inside", server.port, ""),
+    ]
+    .concat();
+    let (scratch, host) = drifting(&config);
+    eventually(|| (states(&scratch, "desk").first()? == "delivered").then_some(()));
+    eventually(|| states(&scratch, "desk").iter().all(|state| state == "delivered").then_some(()));
+    eventually(|| (states(&scratch, "inside").first()? == "refused").then_some(()));
+    assert!(states(&scratch, "gone").iter().all(|state| state != "delivered"));
+    let mail = server.mail();
+    for part in [
+        "From: Trimtab <trimtab@example.com>",
+        "To: desk@example.com, Ada <ada@example.com>",
+        "Subject: ",
+        "Message-ID: <e-",
+        "Content-Type: multipart/alternative",
+        "Content-Type: text/html",
+    ] {
+        assert!(mail.contains(part), "should contain `{part}`: {mail}");
+    }
+    assert_eq!(mail.matches("Message-ID: ").count(), states(&scratch, "desk").len(), "each once");
+    assert_eq!(host.stop(), Some(0));
+    for (wrong, says) in [
+        (mail_with("to = []"), "sinks.desk.to"),
+        (mail_with("to = [\"no address\"]"), "sinks.desk.to"),
+        (mail_with("to = [\"a@example.com\"]").replace("smtp://", "http://"), "sinks.desk.url"),
+    ] {
+        scratch.configure(&scratch.path("none"), &wrong);
+        scratch.run(&["status"]).expect(78).says(&[says]);
+    }
+}
+
+fn mail_with(to: &str) -> String {
+    format!("[sinks.desk]\ntype = \"email\"\nurl = \"smtp://127.0.0.1:9\"\nfrom = \"a@example.com\"\n{to}\n")
 }

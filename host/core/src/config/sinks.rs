@@ -42,6 +42,12 @@ pub struct SinkRule {
     /// The chat that a bot of Telegram writes to: a number, or the name of a channel.
     #[serde(default, skip_serializing)]
     pub chat: Option<String>,
+    /// Who writes mail.
+    #[serde(default, skip_serializing)]
+    pub from: Option<String>,
+    /// And to whom.
+    #[serde(default, skip_serializing)]
+    pub to: Vec<String>,
     /// It is in a private network, or on this machine.
     #[serde(default, skip_serializing)]
     pub private: bool,
@@ -59,6 +65,8 @@ pub enum SinkKind {
     Telegram,
     /// An Alertmanager of Prometheus, version 2 of its interface.
     Alertmanager,
+    /// A mail server, over SMTP.
+    Email,
 }
 
 fn mildest() -> Severity {
@@ -72,6 +80,7 @@ impl SinkRule {
             SinkKind::Webhook | SinkKind::Alertmanager => "chat",
             SinkKind::Slack => "slack",
             SinkKind::Telegram => "telegram",
+            SinkKind::Email => "email",
         };
         self.channel.as_deref().unwrap_or(usual)
     }
@@ -91,10 +100,26 @@ impl SinkRule {
             &format!("sinks.{name}"),
             "must have a name of letters, digits, `-` and `_`, other than `queue`",
         );
+        let is_mail = self.kind == SinkKind::Email;
+        let begins = |schemes: [&str; 2]| schemes.iter().any(|scheme| self.url.starts_with(scheme));
         need(
-            self.url.starts_with("https://") || self.url.starts_with("http://"),
+            begins(if is_mail { ["smtps://", "smtp://"] } else { ["https://", "http://"] }),
             &key("url"),
-            "must be an address that begins with https:// or http://",
+            if is_mail {
+                "must be an address that begins with smtps:// or smtp://"
+            } else {
+                "must be an address that begins with https:// or http://"
+            },
+        );
+        need(
+            self.from.is_some() == is_mail,
+            &key("from"),
+            if is_mail { "must be the address that writes" } else { "is for email" },
+        );
+        need(
+            self.to.is_empty() != is_mail,
+            &key("to"),
+            if is_mail { "must be a list of addresses, with one at least" } else { "is for email" },
         );
         let fits = |secret: &String| secret.starts_with("whsec_") || secret.starts_with("env:");
         need(

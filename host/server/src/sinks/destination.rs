@@ -17,6 +17,7 @@ use trimtab_types::{Effect, ErrorKind, Timestamp, shown};
 
 use super::{
     addresses::{Private, PublicOnly, is_public},
+    email::Mail,
     forms,
     signature::Secret,
 };
@@ -62,6 +63,7 @@ pub(crate) struct Destination {
     url: Url,
     secret: Option<Secret>,
     chat: Option<String>,
+    mail: Option<Mail>,
     private: bool,
     client: Client,
 }
@@ -107,12 +109,19 @@ impl Destination {
             let path = format!("{}{}", url.path().trim_end_matches('/'), forms::ALERTMANAGER);
             url.set_path(&path);
         }
+        let mail = match rule.kind {
+            SinkKind::Email => Some(Mail::of(rule, &url).map_err(|(key, why)| problem(key, &why))?),
+            _ => None,
+        };
         let chat = rule.chat.clone();
-        Ok(Self { kind: rule.kind, url, secret, chat, private: rule.private, client })
+        Ok(Self { kind: rule.kind, url, secret, chat, mail, private: rule.private, client })
     }
 
     /// Sends one alert.
     pub(crate) async fn send(&self, effect: &Effect, now: Timestamp) -> Sent {
+        if let Some(mail) = &self.mail {
+            return mail.send(effect).await;
+        }
         // A number in place of a name is never resolved, so it is looked at here.
         let host = self.url.host_str().unwrap_or_default();
         let number: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
@@ -121,7 +130,8 @@ impl Destination {
             return Sent::Refused { result: "private".to_owned(), detail };
         }
         match self.kind {
-            SinkKind::Webhook => self.webhook(effect, now).await,
+            // Mail has gone its own way.
+            SinkKind::Webhook | SinkKind::Email => self.webhook(effect, now).await,
             SinkKind::Slack => self.laid_out(&|rich| forms::slack(effect, rich), is_ok).await,
             SinkKind::Telegram => {
                 let chat = self.chat.as_deref().unwrap_or_default();

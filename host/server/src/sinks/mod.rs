@@ -4,6 +4,7 @@
 mod addresses;
 mod destination;
 mod due;
+mod email;
 mod forms;
 pub(crate) mod queue_file;
 mod sending;
