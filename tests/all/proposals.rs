@@ -75,3 +75,15 @@ fn a_model_that_proposes_nothing_refuses() {
     let decisions = scratch.json(&["decisions", "--limit", "1000"]).to_string();
     assert!(decisions.contains("the stage of `m` is not `act`") && decisions.contains("refused"));
 }
+
+#[test]
+fn that_something_waits_makes_no_model_one_with_registered_versions() {
+    let scratch = drifted("");
+    assert!(!proposals(&scratch, "open").is_empty());
+    // Ticks come, at which schedules are asked for, about models with versions.
+    assert_eq!(scratch.serve().stop(), Some(0));
+    let decisions = scratch.json(&["decisions", "--limit", "1000"]).to_string();
+    assert!(decisions.contains("drift-action") && !decisions.contains("retrain-schedule"), "{decisions}");
+    scratch.run(&["schedule", "show", "m"]).expect(66);
+    scratch.verify();
+}

@@ -1,6 +1,6 @@
 //! `trimtab exposure`, `confidence` and `resume`: the ways back from what tightens, and what a person sets.
 
-use trimtab_api::{ActRequest, ExposureStatus, ModelAct};
+use trimtab_api::{ActRequest, ExposureStatus, MayTrade, ModelAct};
 use trimtab_server::{ExitCode, Failure};
 
 use super::{actor, query};
@@ -101,6 +101,11 @@ async fn show(global: &Global, model: &ModelArgs, output: &mut Output) -> Result
         table.row([cell(factor), cell(cause)]);
     }
     output.table(&table)?;
+    // Whatever the exposure would be, a model that is stopped has none.
+    let may: MayTrade = connect::connect(global).await?.get(&query("/v1/may-trade", &parts)).await?;
+    if !may.allowed {
+        may.reasons.iter().try_for_each(|reason| output.line(trimtab_types::shown(reason)))?;
+    }
     Ok(ExitCode::Ok)
 }
 

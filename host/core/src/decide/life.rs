@@ -159,11 +159,13 @@ impl Turn<'_> {
             let expired = registry.proposals.iter().any(|proposal| {
                 proposal.state == trimtab_types::ProposalState::Open && now > proposal.expires
             });
-            let planned = registry.planned;
+            // One of which only something waits for a person has no versions to speak of.
+            let (planned, has_versions) = (registry.planned, !registry.versions.is_empty());
             if expired {
                 self.state.registry_mut(&model).expire_proposals(now);
             }
-            if planned.is_none_or(|planned| now.since(planned) >= DAY)
+            if has_versions
+                && planned.is_none_or(|planned| now.since(planned) >= DAY)
                 && self.is_minded(PolicyKind::RetrainSchedule, &model)
             {
                 self.plan_retrains(&model);
