@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{STORY, Scratch, lines, outcome, prediction, repository, stage, story};
+use crate::support::{STORY, Scratch, lines, outcome, prediction, repository, story};
 
 fn corpus() -> PathBuf {
     repository().join("tests/corpus")
@@ -25,9 +25,12 @@ fn format(scratch: &Scratch) -> String {
 /// A small history with everything in it that a format has to keep: rows, corrections, a baseline, findings, decisions, alerts,
 /// acts, versions, and a host that served.
 fn history() -> Scratch {
-    let scratch = stage("");
+    let scratch = Scratch::empty();
+    // Two policies are enough.
     let policies = scratch.own_policies();
+    scratch.run(&["init", "--policies", policies.to_str().expect("UTF-8")]).expect(0);
     scratch.configure(&policies, STORY);
+    scratch.set_baseline();
     scratch.serve().stop();
     let file = scratch.file("story.ndjson", lines(&story(7)[..1_600]));
     scratch.run(&["import", &file]).expect(0);
