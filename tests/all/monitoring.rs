@@ -80,8 +80,7 @@ impl Prometheus {
     fn query(&self, expression: &str) -> Option<Vec<Value>> {
         let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let head = format!(
-            "GET /api/v1/query?query={encoded} HTTP/1.0\r\nhost: {}\r\nconnection: close\r\n\r\n",
-            "localhost"
+            "GET /api/v1/query?query={encoded} HTTP/1.0\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         );
         let reply = self.http.exchange(&head, b"").ok().filter(|reply| reply.status == 200)?;
         reply.json()["data"]["result"].as_array().cloned()

@@ -247,6 +247,11 @@ impl Host {
         }
     }
 
+    /// Whether the host is starting, and has not restored all that it had folded.
+    pub fn is_restoring(&self) -> bool {
+        self.shared.progress.is_restoring()
+    }
+
     /// What holds the fold up, where it is behind: a start, a slow policy.
     pub fn behind(&self) -> Option<String> {
         self.shared.progress.behind()

@@ -224,6 +224,11 @@ impl Progress {
         known.restoring = known.restoring.saturating_sub(1);
     }
 
+    /// Whether some log is not restored yet.
+    pub(crate) fn is_restoring(&self) -> bool {
+        lock(&self.known).restoring > 0
+    }
+
     /// Waits until everything that was acknowledged before is folded, its results are on disk, and questions see them; at
     /// most for `patience`.
     pub(crate) fn settle(&self, patience: Option<Duration>) -> Result<(), HostError> {
@@ -297,10 +302,8 @@ impl Progress {
 /// Why the fold is behind, as far as it is not just busy.
 fn why_behind(known: &Known) -> String {
     if known.restoring > 0 {
-        return format!(
-            "the host is starting, and has to restore {} more",
-            if known.restoring == 1 { "log".to_owned() } else { format!("{} logs", known.restoring) }
-        );
+        let logs = if known.restoring == 1 { "log" } else { "logs" };
+        return format!("the host is starting, and has {} more {logs} to restore", known.restoring);
     }
     let slow = known.asking.as_ref().map(|(policy, begun)| (policy, begun.elapsed()));
     match slow.filter(|(_, taken)| *taken >= SLOW) {

@@ -206,7 +206,7 @@ impl Runner {
                 self.next = shard;
                 break;
             }
-            let folding = match self.logs.remove(&shard) {
+            let mut folding = match self.logs.remove(&shard) {
                 Some(folding) => folding,
                 None => {
                     let epoch = self.leases.get(&shard).map_or(0, |lease| lease.epoch);
@@ -216,7 +216,6 @@ impl Runner {
             let decided = &mut |decision: &_| lock(&shared.calls).count(decision);
             let (stopped, progress) = (&shared.stopped, &shared.progress);
             let bounds = Bounds { stopped, progress, limit: STEP.min(room), until };
-            let mut folding = folding;
             let (count, said) = match folding.fold(reader, &mut self.kits, &bounds, decided) {
                 // What a policy was interrupted at is folded at the next start; the other logs have what they have.
                 Err(HostError::Closing) => return Err(HostError::Closing),

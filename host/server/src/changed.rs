@@ -69,7 +69,7 @@ impl Changed {
     }
 
     /// These folders were there a moment ago.
-    pub(crate) fn expect(&mut self, names: impl IntoIterator<Item = String>) {
+    pub(crate) fn were_there(&mut self, names: impl IntoIterator<Item = String>) {
         self.folders.extend(names.into_iter().map(|name| (name, Folder::default())));
     }
 
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_folder_that_stays_away_is_named_until_that_is_done() {
         let mut watch = Changed::new(PathBuf::new());
-        watch.expect(["p".to_owned()]);
+        watch.were_there(["p".to_owned()]);
         let mut look = |fails: bool| {
             let changed = watch.changed(Ok(BTreeMap::new()));
             if changed.is_some() && fails {

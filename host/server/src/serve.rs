@@ -142,7 +142,7 @@ pub async fn serve(
         _ = interrupt.recv() => None,
     };
     if let Some(Ok(Ok(()))) = started {
-        service.is_started();
+        service.note_started();
         background = vec![
             tokio::spawn(ticks(Arc::clone(&service), stopped.clone())),
             tokio::spawn(tidying(Arc::clone(&service), stopped.clone())),
@@ -286,7 +286,7 @@ async fn watch_policies(service: Arc<Service>, stopped: watch::Receiver<bool>) {
     let known = done(&service);
     let mut watch = Changed::new(service.host().policies_directory().to_owned());
     let snapshot = service.host().snapshot();
-    watch.expect(snapshot.standing().policies.policies.iter().map(|entry| entry.policy.name.clone()));
+    watch.were_there(snapshot.standing().policies.policies.iter().map(|entry| entry.policy.name.clone()));
     let watch = Arc::new(Mutex::new((watch, known)));
     let look = move |service: &Service| {
         let (watch, known) = &mut *watch.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ use super::{
     safeguards::{self, Case, Plan},
     turn::Turn,
 };
+use crate::lifecycle::Registry;
 
 /// A change that a person approves.
 pub(super) struct Change {
@@ -76,13 +77,10 @@ impl Turn<'_> {
         let model = subject.model_key();
         let closes = findings.iter().all(|finding| finding.phase == Phase::Closed);
         let is_open = self.state.diaries.get(subject).is_some_and(|diary| !diary.open.is_empty());
-        if !closes || is_open || !self.state.registries.contains_key(&model) {
-            return;
-        }
-        // Looked at first: what is not changed is not written anew.
-        let mut registry = self.state.registries[&model].as_ref().clone();
-        if registry.is_over(subject) {
-            *self.state.registry_mut(&model) = registry;
+        // Asked first: what is not changed is not written anew.
+        let waits = |registry: &Arc<Registry>| registry.waits_because_of(subject);
+        if closes && !is_open && self.state.registries.get(&model).is_some_and(waits) {
+            self.state.registry_mut(&model).withdraw(subject);
         }
     }
 }

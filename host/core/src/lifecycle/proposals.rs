@@ -13,6 +13,11 @@ const MOST_ANSWERED: usize = 200;
 const QUIET: u64 = 86_400;
 const DAY: u64 = 86_400;
 
+/// Whether something is a change that tightens because of a subject.
+fn tightens(what: &Proposed, subject: &Subject) -> bool {
+    matches!(what, Proposed::Change { subject: about, action, .. } if about == subject && action.tightens())
+}
+
 /// Whether an action is about a model as a whole, whichever of its segments led to it.
 fn is_of_a_model(action: &Action) -> bool {
     matches!(
@@ -304,15 +309,15 @@ impl Registry {
         (answer.approved && is_change && known.state == ProposalState::Open).then_some(known)
     }
 
+    /// Whether something waits that was to tighten because of what is open on a subject.
+    pub(crate) fn waits_because_of(&self, subject: &Subject) -> bool {
+        let waits = |known: &Proposal| known.state == ProposalState::Open && tightens(&known.what, subject);
+        self.proposals.iter().any(waits)
+    }
+
     /// Nothing is open on a subject any more: what was to tighten because of it need not be answered.
-    pub(crate) fn is_over(&mut self, subject: &Subject) -> bool {
-        let led = |what: &Proposed| matches!(what, Proposed::Change { subject: about, action, .. } if about == subject && action.tightens());
-        let waits = |known: &Proposal| known.state == ProposalState::Open && led(&known.what);
-        let any = self.proposals.iter().any(waits);
-        if any {
-            self.outdate("what led to it is over", led);
-        }
-        any
+    pub(crate) fn withdraw(&mut self, subject: &Subject) {
+        self.outdate("what led to it is over", |what| tightens(what, subject));
     }
 
     /// Proposals that nobody answered in time are over. Says whether there were any.

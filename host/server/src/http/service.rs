@@ -83,7 +83,7 @@ impl Service {
         *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(destinations);
     }
 
-    pub(crate) fn is_started(&self) {
+    pub(crate) fn note_started(&self) {
         self.started.store(true, Ordering::Release);
     }
 

@@ -13,7 +13,7 @@ use super::{
 
 pub(super) async fn ready(State(service): Shared) -> Result<&'static str, Refusal> {
     match service.host.progress() {
-        (_, _, None) if !service.has_started() => {
+        (_, _, None) if !service.has_started() || service.host.is_restoring() => {
             let why = service.host.behind().unwrap_or_else(|| "the host is starting".to_owned());
             Err(Failure::unreachable(why).into())
         }

@@ -60,6 +60,7 @@ impl Mail {
 
     /// Sends one alert.
     pub(super) async fn send(&self, effect: &Effect) -> Sent {
+        // The library resolves the name once more, so a name that leads elsewhere a moment later is not kept out.
         if !self.private {
             match tokio::net::lookup_host((self.host.as_str(), self.port)).await {
                 Err(error) => return retry("unreached", &error.to_string()),
