@@ -75,7 +75,7 @@ fn findings_on_v1_open_in_its_decline_and_close_in_its_recovery() {
     let mut episodes: Vec<(i64, Option<i64>)> = Vec::new();
     for finding in report["findings"].as_array().expect("findings") {
         assert_eq!(finding["subject"]["version"], "v1", "{finding}");
-        if finding["detector"] != "e-sr" {
+        if finding["detector"] != "e-sr" || finding["quantity"] != "error" {
             continue;
         }
         match finding["phase"].as_str() {

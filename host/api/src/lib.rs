@@ -23,7 +23,7 @@ pub use life::{
 pub use policies::{PolicyProblem, PolicyVersion, RolledBack};
 pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};
 pub use wire::{
-    Accepted, ApplyRequest, BaselineRequest, CheckReport, Health, KillRequest, ModelStatus, NotGranted,
-    PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, StopRequest,
-    SubjectStatus, TrustAnswer,
+    Accepted, ApplyRequest, BaselineRequest, BaselineStatus, CheckReport, Health, KillRequest, ModelStatus,
+    NotGranted, PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status,
+    StopRequest, SubjectStatus, TrustAnswer,
 };

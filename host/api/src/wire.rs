@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    Confusion, Counts, Digest, Estimate, Finding, Fleet, Metric, Mode, PolicyInForce, PolicyRef,
-    ReleaseStage, Severity, Subject, Timestamp,
+    Baseline, Confusion, Counts, Digest, Estimate, Finding, Fleet, Metric, Mode, PolicyInForce, PolicyRef,
+    Provisional, ReleaseStage, Severity, Strength, Subject, Timestamp,
 };
 
 use crate::{MayTrade, PolicyCalls, PolicyProblem, PolicyVersion};
@@ -75,13 +75,23 @@ pub struct BaselineRequest {
     pub f1: Option<f64>,
 }
 
+/// What a subject is held against, and what that can show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BaselineStatus {
+    /// The numbers.
+    #[serde(flatten)]
+    pub baseline: Baseline,
+    /// What they can show.
+    pub strength: Strength,
+}
+
 /// How a subject is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// Held against a baseline, and nothing is open.
     Ok,
-    /// There is no baseline, so nobody knows.
+    /// There is no baseline, or one that can show nothing, so nobody knows.
     Unknown,
     /// An episode up to high severity is open.
     Warning,
@@ -93,12 +103,12 @@ impl Health {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Ok, Self::Unknown, Self::Warning, Self::Critical];
 
-    /// By the gravest open episode.
-    pub fn of(has_baseline: bool, worst: Option<Severity>) -> Self {
+    /// By the gravest open episode, and whether without one it can be said that all is well.
+    pub fn of(can_tell: bool, worst: Option<Severity>) -> Self {
         match worst {
             Some(Severity::Critical) => Self::Critical,
             Some(_) => Self::Warning,
-            None if has_baseline => Self::Ok,
+            None if can_tell => Self::Ok,
             None => Self::Unknown,
         }
     }
@@ -149,6 +159,12 @@ pub struct SubjectStatus {
     /// Quantities whose distribution cannot be told from the baseline's, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cannot_tell: Vec<String>,
+    /// What its baseline can show.
+    #[serde(default)]
+    pub strength: Strength,
+    /// Outcomes that do not count yet, and those that were corrected after they had counted.
+    #[serde(default)]
+    pub provisional: Provisional,
     /// Findings kept and not decided on.
     pub paused: bool,
     /// Open episodes.

@@ -104,6 +104,12 @@ impl Output {
         }
     }
 
+    /// A line that asks for attention.
+    pub(crate) fn warning(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
+        let text = self.paint(text.as_ref(), Tone::Warning);
+        self.line(text)
+    }
+
     /// A table; columns are as wide as their widest cell, as far as the terminal is.
     pub(crate) fn table(&mut self, table: &Table) -> Result<(), Failure> {
         for line in table.lines(self.width, |text, tone| self.paint(text, tone)) {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use trimtab_stats::{
     Bins,
+    by_class::{self, ClassBaseline},
     dependence::{BlockInflation, block_inflation, effective_sample_size},
     large_errors,
 };
 use trimtab_types::{
-    Actual, Baseline, BaselineSource, CategoryReference, Cut, ErrorScale, Inflation, Invalid, Judged,
-    Judging, Outcome, Position, Predicted, Prediction, Reference, Scale, Subject, judge,
+    Actual, Baseline, BaselineSource, CategoryReference, ClassErrors, Cut, ErrorScale, Inflation, Invalid,
+    Judged, Judging, Outcome, Position, Predicted, Prediction, Reference, Scale, Subject, judge,
 };
 
 mod supply;
@@ -22,6 +23,10 @@ pub struct Sums {
     /// Keys in the order in which they were resolved.
     order: Vec<Position>,
     judged: BTreeMap<Position, (Judged, JudgedRow)>,
+    /// By which rules.
+    rules: Option<Judging>,
+    /// What a class was called.
+    named: BTreeMap<u32, String>,
     /// Predicted and actual of regressions that are judged by their own baseline.
     numbers: BTreeMap<Position, (f64, f64)>,
     /// Scores (under `None`) and features, with the number of their row in `order`.
@@ -40,15 +45,22 @@ impl Sums {
         }
     }
 
-    /// Adds a prediction that met its outcome; the newest outcome counts.
+    /// Adds a prediction that met the outcome by which it is judged; what comes later changes nothing.
     pub fn add(&mut self, key: Position, prediction: &Prediction, outcome: &Outcome, rules: &Judging) {
+        if self.judged.contains_key(&key) {
+            return;
+        }
         let judged = judge(prediction, outcome, rules);
+        self.rules = Some(*rules);
         let row = JudgedRow::of(key, prediction, outcome, judged);
         if let (Predicted::Regression(predicted), Some(Actual::Value(actual))) =
             (prediction.predicted, outcome.actual)
             && rules.regression_scale == Scale::Baseline
         {
             self.numbers.insert(key, (predicted, actual));
+        }
+        if let Some((_, class)) = judged.classes {
+            self.named.entry(class).or_insert_with(|| Judged::class_name(class, prediction.predicted));
         }
         if judged.right.is_some() && self.judged.insert(key, (judged, row)).is_none() {
             self.order.push(key);
@@ -116,6 +128,8 @@ impl Sums {
             f1,
             distributions: values.iter().filter_map(reference).collect(),
             categories: categories.iter().filter_map(category_reference).collect(),
+            judged_by: self.rules.map(|rules| rules.digest()),
+            classes: self.classes(),
             supplies: supply::of(&values, &categories, self.order.len()),
             metrics,
             inflations: inflations(&errors),
@@ -136,6 +150,28 @@ impl Sums {
         let large = predicted.iter().zip(&actual).map(is_large).collect::<Result<Vec<bool>, _>>().ok()?;
         let known = ErrorScale { usual: scale.large, median_outcome: scale.median_outcome };
         Some((known, large.into_iter().map(|large| f64::from(u8::from(large))).collect()))
+    }
+}
+
+impl Sums {
+    /// Errors of each class, those that can be watched first.
+    fn classes(&self) -> Vec<ClassErrors> {
+        let mut errors: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for (judged, _) in self.judged.values() {
+            if let (Some((_, class)), Some(right)) = (judged.classes, judged.right) {
+                errors.entry(class).or_default().push(f64::from(u8::from(!right)));
+            }
+        }
+        let events = errors.iter().map(|(class, errors)| (*class, errors.len() as u64));
+        let (watched, others) = by_class::watched(events);
+        let of = |class: u32| {
+            let ClassBaseline { events, errors, worth, blocks } =
+                ClassBaseline::of(errors.get(&class)?).ok()?;
+            let BlockInflation { block, inflation } = blocks;
+            let name = self.named.get(&class)?.clone();
+            Some(ClassErrors { name, class, events, errors, worth, block, inflation })
+        };
+        watched.into_iter().chain(others).take(CLASSES).filter_map(of).collect()
     }
 }
 
@@ -164,6 +200,9 @@ const FINE_BINS: u32 = 100;
 const RARE: u64 = 5;
 /// Most categories that have a name, the most frequent ones.
 const NAMED: usize = 250;
+
+/// Most classes that a baseline knows.
+const CLASSES: usize = 100;
 
 /// Blocks of errors that a baseline is measured in.
 const BLOCKS: [u32; 8] = [1, 2, 5, 10, 20, 50, 100, 200];

@@ -149,6 +149,12 @@ impl DetectorKind {
         }
     }
 
+    /// Whether it watches how predictions were judged.
+    pub(crate) fn is_judged(self) -> bool {
+        self.judged_quantity().is_some()
+            || matches!(self, Self::Calibration | Self::Performance | Self::Trading)
+    }
+
     /// Whether it can only run against a baseline.
     pub fn needs_baseline(self) -> bool {
         matches!(

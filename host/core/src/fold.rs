@@ -4,12 +4,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use trimtab_types::{
-    About, Act, Baseline, Entry, Finding, ModelKey, Moment, MomentKind, Outcome, Phase, Position, Prediction,
-    Record, Resolution, Subject, judge,
+    About, Act, Baseline, DueRow, Entry, Finding, ModelKey, Moment, MomentKind, Outcome, Phase, Position,
+    Prediction, Record, Resolution, Severity, Subject, Timestamp, When, judge,
 };
 
 use crate::{
+    horizon::{self, Counts},
     tick,
     watch::{At, Pair, Settings},
 };
@@ -34,9 +37,11 @@ pub use crate::{
 pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
     state.position = record.position;
     state.advance(&record.entry);
-    let mut findings = match &record.entry {
+    let mut findings = horizon::judge(state, &record.due);
+    findings.extend(match &record.entry {
         Entry::Prediction(prediction) => {
             let mut findings = predicted(state, prediction);
+            state.expect(prediction);
             if let Some(Resolution::By(outcome)) = &record.resolves {
                 findings.extend(resolve(state, record.position, prediction, outcome, None));
             }
@@ -53,8 +58,23 @@ pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
         Entry::Tick(_) => tick::tick(state),
         // The rest changes nothing of the watch, or is put in force by `decide::step`.
         _ => Vec::new(),
-    };
-    findings.sort_by(|a, b| a.subject.cmp(&b.subject).then(b.severity.cmp(&a.severity)));
+    });
+    in_order(findings)
+}
+
+/// Those of one subject together, the gravest episode first; what happened to an episode stays in its order.
+fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
+    if findings.len() < 2 {
+        return findings;
+    }
+    let mut gravest: BTreeMap<String, Severity> = BTreeMap::new();
+    for finding in &findings {
+        let known = gravest.entry(finding.id.clone()).or_insert(finding.severity);
+        *known = finding.severity.max(*known);
+    }
+    let mut findings = findings;
+    findings
+        .sort_by(|a, b| a.subject.cmp(&b.subject).then_with(|| gravest.get(&b.id).cmp(&gravest.get(&a.id))));
     findings
 }
 
@@ -113,7 +133,7 @@ fn predicted(state: &mut State, prediction: &Prediction) -> Vec<Finding> {
     known.clock = known.clock.max(prediction.time);
     let clock = known.clock.max(tick);
     let configuration = std::sync::Arc::clone(&state.configuration);
-    let at = At { subject: &prediction.subject, position: state.position, clock };
+    let at = At::new(&prediction.subject, state.position, clock);
     let subject = state.subject_mut(&prediction.subject);
     let (findings, is_older_changed) = subject.arrive(Settings::of(&configuration, &model), prediction, at);
     if is_older_changed {
@@ -133,33 +153,71 @@ fn resolve(
     outcome: &Outcome,
     previous: Option<&Outcome>,
 ) -> Vec<Finding> {
-    let known = state.subjects.get(&*prediction.subject);
-    let rules = state.configuration.judging.by(known.and_then(|known| known.baseline.as_deref()));
-    let pair = |outcome| Pair { position, prediction, outcome, judged: judge(prediction, outcome, &rules) };
+    if previous.is_none() {
+        let configuration = std::sync::Arc::clone(&state.configuration);
+        let settings = Settings::of(&configuration, &prediction.subject.model_key());
+        state.subject_mut(&prediction.subject).came(settings, prediction);
+    }
+    match state.counts(position, prediction, previous.is_none()) {
+        Counts::AtHorizon => {
+            if previous.is_none() {
+                state.subject_mut(&prediction.subject).corrections.waiting += 1;
+            }
+            return Vec::new();
+        }
+        Counts::NoMore => {
+            state.subject_mut(&prediction.subject).corrections.after_horizon += 1;
+            return Vec::new();
+        }
+        Counts::Now => {}
+    }
+    let pair = paired(state, position, prediction, outcome);
     match previous {
         Some(previous) => {
+            let before = paired(state, position, prediction, previous);
             let now = state.clock(&prediction.subject.model_key());
-            state.subject_mut(&prediction.subject).correct(pair(previous), pair(outcome), now);
+            state.subject_mut(&prediction.subject).correct(before, pair, now);
             Vec::new()
         }
-        None => observe(state, pair(outcome)),
+        None => {
+            let clock = state.clock(&prediction.subject.model_key());
+            observe(state, pair, At::new(&prediction.subject, state.position, clock))
+        }
     }
 }
 
-fn observe(state: &mut State, pair: Pair<'_>) -> Vec<Finding> {
-    let about = &pair.prediction.subject;
-    let model = about.model_key();
-    let tick = state.tick;
-    let known = state.model_mut(&model);
-    known.resolved += 1;
-    let clock = known.clock.max(tick);
+/// The horizon of a prediction has passed, and there is an outcome.
+pub(crate) fn judge_at_horizon(state: &mut State, row: &DueRow, clock: Timestamp) -> Vec<Finding> {
+    let DueRow { position, prediction, outcome, .. } = row;
+    let corrections = &mut state.subject_mut(&prediction.subject).corrections;
+    corrections.waiting = corrections.waiting.saturating_sub(1);
+    let pair = paired(state, *position, prediction, outcome);
+    let at = At { subject: &prediction.subject, position: state.position, row: *position, clock };
+    observe(state, pair, at)
+}
+
+/// Held against each other by the rules for the subject.
+fn paired<'a>(
+    state: &State,
+    position: Position,
+    prediction: &'a Prediction,
+    outcome: &'a Outcome,
+) -> Pair<'a> {
+    let known = state.subjects.get(&*prediction.subject);
+    let judging = state.configuration.judging(&prediction.subject.model_key());
+    let rules = judging.by(known.and_then(|known| known.baseline.as_deref()));
+    Pair { position, prediction, outcome, judged: judge(prediction, outcome, &rules) }
+}
+
+fn observe(state: &mut State, pair: Pair<'_>, at: At<'_>) -> Vec<Finding> {
+    let model = at.subject.model_key();
+    state.model_mut(&model).resolved += 1;
     let configuration = std::sync::Arc::clone(&state.configuration);
     if !state.tallies.is_empty() {
         let Pair { prediction, outcome, judged, .. } = pair;
         state.tally(&model, |trial, tally| tally.resolved(trial, prediction, outcome, judged));
     }
-    let at = At { subject: about, position: state.position, clock };
-    state.subject_mut(about).resolve(Settings::of(&configuration, &model), pair, at)
+    state.subject_mut(at.subject).resolve(Settings::of(&configuration, &model), pair, at)
 }
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
@@ -174,7 +232,7 @@ fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
 
 /// Starts detectors of a subject anew. Returns the episodes that this closed.
 fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<Finding> {
-    let at = At { subject, position: state.position, clock: state.clock(&subject.model_key()) };
+    let at = At::new(subject, state.position, state.clock(&subject.model_key()));
     state.subject_mut(subject).restart(kinds, at)
 }
 
@@ -230,7 +288,7 @@ impl State {
     /// Starts a detector anew because somebody decided so. Returns the closings of what is open of it, as the diary knows
     /// it: that is told without rows.
     pub(crate) fn order_reset(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
-        let at = At { subject, position: self.position, clock: self.now(&subject.model_key()) };
+        let at = At::new(subject, self.position, self.now(&subject.model_key()));
         let ends = self.diaries.get(subject).map(|diary| diary.ends(detector, at)).unwrap_or_default();
         if self.subjects.contains_key(subject) {
             self.restart_named(subject, detector);
@@ -261,16 +319,34 @@ impl State {
         let mut closed = Vec::new();
         for subject in &subjects {
             let model = subject.model_key();
+            let is_judged_otherwise = before.judging(&model).differs(after.judging(&model));
+            if is_judged_otherwise {
+                self.subject_mut(subject).forget_judgements();
+            }
+            if after.judging(&model).when == When::OnArrival
+                && self.models.get(&model).is_some_and(|known| known.horizon.is_some())
+            {
+                self.model_mut(&model).horizon = None;
+            }
             let (before, after) = (before.detectors(&model), after.detectors(&model));
-            let changed: Vec<_> =
-                DetectorKind::ALL.into_iter().filter(|kind| before.changed(after, *kind)).collect();
+            let is_changed = |kind: &DetectorKind| {
+                before.changed(after, *kind) || (is_judged_otherwise && kind.is_judged())
+            };
+            let changed: Vec<_> = DetectorKind::ALL.into_iter().filter(is_changed).collect();
             if !changed.is_empty() {
-                closed.extend(restart(self, subject, &changed));
+                let ended = restart(self, subject, &changed);
+                closed.extend(ended.into_iter().map(|ended| match is_judged_otherwise {
+                    true => Finding { window: JUDGED_OTHERWISE.to_owned(), ..ended },
+                    false => ended,
+                }));
             }
         }
         closed
     }
 }
+
+/// Why episodes end when the rules by which predictions are judged change.
+const JUDGED_OTHERWISE: &str = "closed because predictions are judged by other rules from here on";
 
 fn named(detector: Option<&str>) -> Vec<DetectorKind> {
     let wanted = |kind: &DetectorKind| detector.is_none_or(|name| name == kind.name());

@@ -177,6 +177,12 @@ pub(crate) fn share_of(window: &Window, last: usize) -> Option<Estimate> {
     rate(counts.successes, counts.n)
 }
 
+/// F1 of so many true positives among those that were positive or called so; `None` of none.
+pub(crate) fn f1(true_positives: u64, either: u64) -> Option<Estimate> {
+    // 2 TP + FP + FN is one TP more than all of them.
+    plain(2.0 * true_positives as f64 / (true_positives + either) as f64, either as usize)
+}
+
 /// A share with its Wilson interval; `None` of nothing.
 pub(crate) fn rate(successes: u64, n: u64) -> Option<Estimate> {
     let interval = proportion::interval(successes, n, CONFIDENCE, IntervalMethod::Wilson).ok()?;

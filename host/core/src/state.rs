@@ -54,6 +54,8 @@ pub struct State {
     pub registries: BTreeMap<ModelKey, Arc<Registry>>,
     /// What has come in of experiments that are under way, by model and by the version that is tried.
     pub tallies: BTreeMap<ModelKey, BTreeMap<String, Arc<Tally>>>,
+    /// Whether a model has predictions with a horizon.
+    pub(crate) has_horizons: bool,
     /// Parts that changed since they were last stored.
     pub touched: BTreeSet<StateKey>,
 }
@@ -121,6 +123,7 @@ impl Default for State {
             diaries: BTreeMap::new(),
             registries: BTreeMap::new(),
             tallies: BTreeMap::new(),
+            has_horizons: false,
             touched: BTreeSet::new(),
         }
     }
@@ -129,10 +132,10 @@ impl Default for State {
 impl State {
     /// Rises when the same log leads to other findings, decisions or effects. What was recorded under other rules stays as
     /// it was recorded.
-    pub const RULES: u32 = 1;
+    pub const RULES: u32 = 2;
 
     /// Version of the stored form. State of another version is not converted but folded again from the log.
-    pub const FORMAT: u32 = 18;
+    pub const FORMAT: u32 = 19;
 
     /// What time it is for a model: the newest of its own entries and of the ticks. There is no other clock, so that no
     /// other model's rows change anything about it.
@@ -418,6 +421,7 @@ impl State {
         for (key, bytes) in parts {
             state.decode(key, bytes).map_err(|problem| BadState { key: key.to_string(), problem })?;
         }
+        state.has_horizons = state.models.values().any(|known| known.horizon.is_some());
         Ok(state)
     }
 

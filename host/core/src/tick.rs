@@ -38,7 +38,7 @@ pub(crate) fn tick(state: &mut State) -> Vec<Finding> {
         .into_iter()
         .flat_map(|(subject, looks)| {
             let clock = state.clock(&subject.model_key());
-            state.subject_mut(&subject).conclude(looks, At { subject: &subject, position, clock })
+            state.subject_mut(&subject).conclude(looks, At::new(&subject, position, clock))
         })
         .collect()
 }

@@ -46,7 +46,7 @@ impl SubjectView {
             last_retrain: model.and_then(|model| model.last_retrain),
             versions: versions(state, &subject.model_key()),
             metrics: state.configuration.metrics.clone(),
-            threshold: state.configuration.judging.binary_threshold,
+            threshold: state.configuration.judging(&subject.model_key()).binary_threshold,
         }
     }
 
@@ -136,12 +136,16 @@ impl View for SubjectView {
     }
 
     fn findings(&self, within: Seconds, at_least: Severity, limit: u32) -> Vec<Finding> {
-        self.diary
-            .findings
-            .iter()
-            .rev()
+        let is_recent = |finding: &&Finding| self.now.since(finding.at) <= u64::from(within);
+        let recent: Vec<&Finding> = self.diary.findings.iter().rev().take_while(is_recent).collect();
+        // What is open is remembered however long ago it changed, and however much happened since.
+        let mut open: Vec<&Finding> = self.diary.open.iter().collect();
+        open.retain(|open| recent.iter().all(|finding| finding.id != open.id));
+        open.sort_by_key(|finding| std::cmp::Reverse(finding.position));
+        recent
+            .into_iter()
+            .chain(open)
             .filter(|finding| finding.severity >= at_least)
-            .take_while(|finding| self.now.since(finding.at) <= u64::from(within))
             .take(limit as usize)
             .cloned()
             .collect()
@@ -185,5 +189,20 @@ mod tests {
         assert_eq!(phases(Severity::High, 10), [Phase::Closed, Phase::Opened]);
         assert_eq!(phases(Severity::High, 1), [Phase::Closed]);
         assert_eq!(phases(Severity::Critical, 10), []);
+    }
+
+    /// A drift of ten days ago that lasts is no less open than one of today.
+    #[test]
+    fn what_is_open_is_among_the_findings_however_old_it_is() {
+        let mut state = State::default();
+        state.diary_mut(&subject()).note(&finding(Severity::High, Phase::Opened));
+        state.tick = finding(Severity::High, Phase::Opened).at.plus(10 * 86_400);
+        let phases = |state: &State| {
+            let findings = SubjectView::of(state, &subject()).findings(7 * 86_400, Severity::High, 10);
+            findings.into_iter().map(|finding| finding.phase).collect::<Vec<_>>()
+        };
+        assert_eq!(phases(&state), [Phase::Opened]);
+        state.diary_mut(&subject()).note(&finding(Severity::High, Phase::Closed));
+        assert_eq!(phases(&state), []);
     }
 }

@@ -270,7 +270,7 @@ impl Record {
             Entry::Known(Known(entry)) => entry,
             Entry::Build(_) | Entry::Event(_) | Entry::Noted(_) => return None,
         };
-        Some(trimtab_types::Record { position: place.position, entry, resolves })
+        Some(trimtab_types::Record::new(place.position, entry, resolves))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use trimtab_types::{Counts, Digest, ModelKey, Outcome, Place, Position, Prediction, Shard, Timestamp};
+use trimtab_types::{
+    Counts, Digest, DueRow, ModelKey, Outcome, Place, Position, Prediction, Shard, Timestamp,
+};
 
 use crate::{
     Attempt, Checkpoint, Entry, FoldCommit, LogError, Outputs, Part, Record, Routed, StoredDecision,
@@ -191,6 +193,16 @@ pub trait Reader: Send {
         until: Position,
         limit: usize,
     ) -> Result<Scanned, LogError>;
+    /// Predictions of a model that have an outcome and came due after `after` (a time, and a position among those of the same
+    /// time) and up to `until`, in that order, at most `limit`. As of a position: what came there or later does not count.
+    fn due(
+        &self,
+        model: &ModelKey,
+        after: (Timestamp, Position),
+        until: Timestamp,
+        as_of: Position,
+        limit: usize,
+    ) -> Result<Vec<DueRow>, LogError>;
     /// A content by digest.
     fn content(&self, digest: &Digest) -> Result<Option<Vec<u8>>, LogError>;
     /// A prediction and what counts as its outcome now.

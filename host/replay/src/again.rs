@@ -2,6 +2,7 @@
 //! written, and nothing happens.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -19,6 +20,7 @@ use trimtab_types::{
 };
 
 use crate::{
+    due,
     overlay::Overlay,
     prepare::{self, At, Contents, Loading, PrepareError},
     told::{Told, ToldOfRows},
@@ -143,6 +145,7 @@ impl Replay {
 
     /// Takes one record through.
     pub(crate) fn step(&mut self, record: &Record, reader: &dyn Reader) -> Result<(), PrepareError> {
+        let record = self.with_due(record, reader)?;
         let contents = self.contents(reader, record.position);
         let prepared = self.prepare(&record.entry, contents)?;
         let mut ask = Recall {
@@ -150,7 +153,7 @@ impl Replay {
             writes_alerts: writes_alerts(self.overlay.as_deref(), &self.state.policies),
             loaded: &mut self.loaded,
         };
-        self.output.append(decide::step(&mut self.state, record, prepared, &mut ask));
+        self.output.append(decide::step(&mut self.state, &record, prepared, &mut ask));
         Ok(())
     }
 
@@ -185,9 +188,19 @@ impl Replay {
 
     /// Takes one record through with answers from the record alone.
     pub(crate) fn recite(&mut self, record: &Record, reader: &dyn Reader) -> Result<(), PrepareError> {
+        let record = self.with_due(record, reader)?;
         let prepared = self.prepare(&record.entry, self.contents(reader, record.position))?;
-        self.output.append(decide::step(&mut self.state, record, prepared, &mut Recited(&self.recorded)));
+        self.output.append(decide::step(&mut self.state, &record, prepared, &mut Recited(&self.recorded)));
         Ok(())
+    }
+
+    /// The record with what it makes due.
+    fn with_due<'r>(&self, record: &'r Record, reader: &dyn Reader) -> Result<Cow<'r, Record>, PrepareError> {
+        let due = due::due(&self.state, record, reader)?;
+        Ok(match due.is_empty() {
+            true => Cow::Borrowed(record),
+            false => Cow::Owned(Record { due, ..record.clone() }),
+        })
     }
 
     /// What is known after the newest record.

@@ -7,6 +7,7 @@ mod compared;
 mod deal;
 pub mod diff;
 pub mod dry_run;
+pub mod due;
 mod instant;
 pub mod overlay;
 pub mod parts;

@@ -7,7 +7,10 @@ use trimtab_core::{
     fold::{self, State},
 };
 use trimtab_log::{FoldCommit, Reader, Record, Scope, outputs_of};
-use trimtab_replay::prepare::{At, Contents};
+use trimtab_replay::{
+    due,
+    prepare::{At, Contents},
+};
 use trimtab_types::{DecisionRecord, Place, Position, Shard};
 
 use crate::{
@@ -107,7 +110,8 @@ impl Folding {
         let mut count = scanned.records.len();
         let mut upto = scanned.upto.max(from);
         let mut output = Output::default();
-        for (done, record) in scanned.records.into_iter().filter_map(Record::for_fold).enumerate() {
+        for (done, mut record) in scanned.records.into_iter().filter_map(Record::for_fold).enumerate() {
+            record.due = due::due(&self.state, &record, reader)?;
             let contents =
                 Contents { reader, at: At::Place(Place { shard: self.shard, position: record.position }) };
             let prepared = kits.prepare(&self.state, &record.entry, contents)?.map(|(kit, prepared)| {

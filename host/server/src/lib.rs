@@ -18,8 +18,8 @@ pub use serve::{Begun, Listen, ServeError, serve};
 pub use sinks::queue_file::replace_file;
 // What clients of this crate say and hear.
 pub use trimtab_api::{
-    Accepted, BaselineRequest, CheckReport, Failure, Health, KillRequest, ModelStatus, NotGranted,
-    PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status, StopRequest,
-    SubjectStatus, TrustAnswer,
+    Accepted, BaselineRequest, BaselineStatus, CheckReport, Failure, Health, KillRequest, ModelStatus,
+    NotGranted, PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status,
+    StopRequest, SubjectStatus, TrustAnswer,
 };
 pub use trimtab_types::ExitCode;

@@ -121,6 +121,9 @@ impl LogsWriter {
                     body: Some(&body),
                 };
                 let place = self.insert(shard, &row)?;
+                if let Some(due) = prediction.due() {
+                    self.expect(model, place.position.0, due, key.outcome)?;
+                }
                 let key = RowKey { prediction: Some(place.position.0), ..key };
                 self.keys.hold(model, &prediction.id, key);
                 self.counts.predictions += 1;
@@ -225,6 +228,9 @@ impl LogsWriter {
         let (model_number, time) = (Some(model), Some(outcome.time));
         let row = Row { kind, model: model_number, time, link: key.prediction, body: Some(body) };
         let place = self.insert(shard, &row)?;
+        if let Some(prediction) = key.prediction {
+            self.has_come(shard, model, prediction, place.position.0)?;
+        }
         self.keys.hold(model, &outcome.id, RowKey { outcome: Some(place.position.0), ..key });
         Ok(place)
     }

@@ -111,6 +111,13 @@ pub(crate) fn decode_prediction(
     Ok((prediction, Routed { key: row.key.map(str::to_owned), unserved: row.unserved.map(str::to_owned) }))
 }
 
+/// When the outcome of a prediction is expected.
+pub(crate) fn due(bytes: &[u8], time: Option<i64>) -> Decoded<Option<Timestamp>> {
+    let PredictionFormat::V1(row) = postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
+    let time = timestamp(time)?;
+    Ok(row.horizon.map(|horizon| time.plus(u64::from(horizon))))
+}
+
 pub(crate) fn decode_outcome(
     bytes: &[u8],
     time: Option<i64>,

@@ -9,6 +9,7 @@ mod checkpoints;
 mod codec;
 mod commit;
 mod connection;
+mod due;
 mod failed;
 mod keys;
 mod lists;

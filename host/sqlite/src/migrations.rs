@@ -13,6 +13,8 @@ pub(crate) struct Schema {
     pub(crate) application: i64,
     /// Step n brings version n to version n + 1.
     pub(crate) steps: &'static [&'static str],
+    /// Fills what steps added, in a database that was of a version.
+    pub(crate) fill: fn(&Connection, i64) -> Result<()>,
 }
 
 impl Schema {
@@ -37,6 +39,7 @@ impl Schema {
         for step in self.steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
             transaction.execute_batch(step)?;
         }
+        (self.fill)(&transaction, found)?;
         transaction.pragma_update(None, "user_version", self.version())?;
         transaction.pragma_update(None, "application_id", self.application)?;
         transaction.commit()?;

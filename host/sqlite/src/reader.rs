@@ -7,7 +7,7 @@ use trimtab_log::{
     Checkpoint, Entry, Kind, Listing, LogError, Outputs, Part, Reader, Record, Row, Scanned, Scope,
     ShardState, StoredDecision, StoredEffect, StoredMoment, Stretch,
 };
-use trimtab_types::{Counts, Digest, ModelKey, Place, Position, Shard, Timestamp};
+use trimtab_types::{Counts, Digest, DueRow, ModelKey, Place, Position, Shard, Timestamp};
 
 use crate::{
     Result, codec,
@@ -164,7 +164,7 @@ impl LogsReader {
         Ok(Scanned { records: found, upto })
     }
 
-    fn model(&self, tenant: &str, model: &str) -> Result<Option<u32>> {
+    pub(crate) fn model(&self, tenant: &str, model: &str) -> Result<Option<u32>> {
         let found = self
             .connection
             .prepare_cached("SELECT id FROM model WHERE tenant = ? AND model = ?")?
@@ -298,6 +298,17 @@ impl Reader for LogsReader {
         limit: usize,
     ) -> std::result::Result<Scanned, LogError> {
         Ok(self.scanned(shard, scope, after, until, limit)?)
+    }
+
+    fn due(
+        &self,
+        model: &ModelKey,
+        after: (Timestamp, Position),
+        until: Timestamp,
+        as_of: Position,
+        limit: usize,
+    ) -> std::result::Result<Vec<DueRow>, LogError> {
+        Ok(self.due_rows(model, after, until, as_of, limit)?)
     }
 
     fn content(&self, digest: &Digest) -> std::result::Result<Option<Vec<u8>>, LogError> {

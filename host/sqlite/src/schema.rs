@@ -3,10 +3,10 @@
 use rusqlite::Connection;
 use trimtab_types::Shard;
 
-use crate::{Result, migrations::Schema};
+use crate::{Result, due, migrations::Schema};
 
 /// "TrLg": marks a database of 64 logs as ours.
-pub(crate) const SCHEMA: Schema = Schema { application: 0x5472_4c67, steps: STEPS };
+pub(crate) const SCHEMA: Schema = Schema { application: 0x5472_4c67, steps: STEPS, fill: due::fill };
 
 /// The schema version of this build.
 pub const SCHEMA_VERSION: i64 = STEPS.len() as i64;
@@ -110,7 +110,18 @@ const STEPS: &[&str] = &["
     CREATE TRIGGER effect_delete BEFORE DELETE ON effect BEGIN SELECT raise(ABORT, 'effect is append-only'); END;
     CREATE TRIGGER attempt_update BEFORE UPDATE ON attempt BEGIN SELECT raise(ABORT, 'attempt is append-only'); END;
     CREATE TRIGGER attempt_delete BEFORE DELETE ON attempt BEGIN SELECT raise(ABORT, 'attempt is append-only'); END;
+", "
+    -- Predictions with a horizon that have an outcome, by when they are due; each outcome of an id has a row. Follows from
+    -- the logs. `horizon`: the models that have any.
+    CREATE TABLE due (
+        model INTEGER NOT NULL, at INTEGER NOT NULL, prediction INTEGER NOT NULL, outcome INTEGER NOT NULL,
+        PRIMARY KEY (model, at, prediction, outcome)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE horizon (model INTEGER PRIMARY KEY) STRICT;
 "];
+
+/// The version from which on there is an index of what is due.
+pub(crate) const SINCE_DUE: i64 = 2;
 
 /// Makes the table of a shard that wakes. `link` is, for a row, the position of its other half as of this position; for a
 /// control entry, its text.

@@ -12,6 +12,7 @@ use crate::{
     Result, codec,
     connection::{FILE, close_to_others, connect, refuse_earlier},
     damaged,
+    due::Horizons,
     failed::Failed,
     keys::{Keys, RowKey},
     lists::counts,
@@ -33,6 +34,7 @@ pub struct LogsWriter {
     pub(crate) numbers: Numbers,
     pub(crate) keys: Keys,
     pub(crate) heads: Heads,
+    pub(crate) horizons: Horizons,
     /// The newest number of recording.
     pub(crate) seq: u64,
     /// How much there is.
@@ -80,6 +82,7 @@ impl LogsWriter {
             connection,
             numbers: Numbers::default(),
             keys: Keys::default(),
+            horizons: Horizons::default(),
             seq,
             names: RefCell::default(),
             buffer: Vec::new(),
@@ -132,6 +135,7 @@ impl LogsWriter {
     fn undo_to(&mut self, mark: &Mark) {
         (self.heads, self.seq, self.counts) = (mark.heads, mark.seq, mark.counts);
         self.keys.undo_to(mark.keys);
+        self.horizons.forget();
         if self.numbers.undo_to(mark.numbers) {
             // Their numbers may be given to others.
             self.names = RefCell::default();

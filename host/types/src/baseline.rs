@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Subject, Supply, Timestamp};
+use crate::{Digest, Invalid, Subject, Supply, Timestamp};
 
 /// Where a baseline came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,32 @@ pub struct Baseline {
     /// in those of older versions.
     #[serde(default)]
     pub supplies: Vec<Supply>,
+    /// Digest of the rules by which its predictions were judged, see [`crate::Judging::digest`]; `None` in baselines that a person gave, and in those of older versions.
+    #[serde(default)]
+    pub judged_by: Option<Digest>,
+    /// Errors by true class, the most frequent class first. Empty for a regression, in baselines that a person gave, and in
+    /// those of older versions.
+    #[serde(default)]
+    pub classes: Vec<ClassErrors>,
+}
+
+/// Errors of one true class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassErrors {
+    /// As people write it: a label, or `down`, `flat`, `up`.
+    pub name: String,
+    /// As it is judged; see [`crate::Judged::classes`].
+    pub class: u32,
+    /// Predictions whose outcome was this class.
+    pub events: u64,
+    /// Those of them that were wrong.
+    pub errors: u64,
+    /// How many independent events they are worth; at most their number.
+    pub worth: f64,
+    /// Errors of the class in a block …
+    pub block: u32,
+    /// … and how many times more a mean of many blocks varies than it would if they were independent, 1 to 40.
+    pub inflation: f64,
 }
 
 /// How large the errors of a regression were.
@@ -163,6 +189,28 @@ impl CategoryReference {
     }
 }
 
+impl ClassErrors {
+    /// Classes with fewer events are not watched: they say nothing.
+    pub const LEAST_EVENTS: u64 = 10;
+    /// At most so many are watched, the most frequent.
+    pub const MOST_WATCHED: usize = 20;
+
+    /// What findings call it: `error/class-NAME`.
+    pub fn quantity(&self) -> String {
+        format!("error/class-{}", self.name)
+    }
+
+    fn is_sound(&self) -> bool {
+        (1..=40).contains(&self.name.len())
+            && self.events > 0
+            && self.errors <= self.events
+            && self.worth > 0.0
+            && self.worth <= self.events as f64
+            && (1..=10_000).contains(&self.block)
+            && (1.0..=40.0).contains(&self.inflation)
+    }
+}
+
 impl Reference {
     /// What findings call it: `score`, or `feature/NAME`.
     pub fn quantity(&self) -> String {
@@ -204,6 +252,8 @@ impl Baseline {
             inflations: Vec::new(),
             errors: None,
             supplies: Vec::new(),
+            judged_by: None,
+            classes: Vec::new(),
         }
     }
 
@@ -211,6 +261,13 @@ impl Baseline {
     pub fn inflation(&self, block: u32) -> Option<f64> {
         let shorter = self.inflations.iter().rev().find(|known| known.block <= block);
         shorter.map(|known| known.inflation)
+    }
+
+    /// The classes that are watched, the most frequent first; the others have too few events, or are too many.
+    pub fn watched_classes(&self) -> &[ClassErrors] {
+        let watched = self.classes.iter().take(ClassErrors::MOST_WATCHED);
+        let watched = watched.take_while(|known| known.events >= ClassErrors::LEAST_EVENTS).count();
+        self.classes.split_at(watched).0
     }
 
     /// Checks names and ranges.
@@ -252,6 +309,12 @@ impl Baseline {
             return Err(Invalid::new(
                 format!("supplies.{}", bad.quantity()),
                 "needs counts up to `n`, a worth up to what it is of, finite bounds, and at most 250 sorted names",
+            ));
+        }
+        if let Some(bad) = self.classes.iter().find(|known| !known.is_sound()) {
+            return Err(Invalid::new(
+                format!("classes.{}", bad.name),
+                "needs a name, errors up to `events`, a worth up to them, a block from 1 to 10000, and an inflation from 1 to 40",
             ));
         }
         if let Some((name, _)) = self.metrics.iter().find(|(_, value)| !value.is_finite()) {

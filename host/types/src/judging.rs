@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actual, Baseline, Outcome, Predicted, Prediction};
+use crate::{Actual, Baseline, Digest, Outcome, Predicted, Prediction};
 
 /// How predictions are judged; part of the configuration in force.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,27 @@ pub struct Judging {
     pub regression_scale: Scale,
     /// A regression error, as a share of a scale that is a number, below which the prediction counts as right.
     pub regression_right: f64,
+    /// When an outcome counts.
+    #[serde(skip_serializing_if = "When::is_on_arrival")]
+    pub when: When,
+}
+
+/// When an outcome counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// At the prediction's horizon, by the newest outcome known then: what comes before is provisional. A prediction without
+    /// a horizon is judged by its first outcome.
+    #[default]
+    AtHorizon,
+    /// The first outcome, when it comes.
+    OnArrival,
+}
+
+impl When {
+    fn is_on_arrival(&self) -> bool {
+        *self == Self::OnArrival
+    }
 }
 
 /// How large a regression error is.
@@ -68,6 +89,17 @@ impl Scale {
 }
 
 impl Judging {
+    /// Whether the same pair of prediction and outcome may be judged differently. When an outcome counts is another matter.
+    pub fn differs(&self, other: &Self) -> bool {
+        *self != Self { when: self.when, ..*other }
+    }
+
+    /// Which rules these are.
+    pub fn digest(&self) -> Digest {
+        // Plain data can always be written.
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
     /// The same, for predictions that are held against this baseline.
     pub fn by(&self, baseline: Option<&Baseline>) -> Self {
         match (self.regression_scale, baseline.and_then(|baseline| baseline.errors)) {
@@ -85,6 +117,7 @@ impl Default for Judging {
             judge_hold: true,
             regression_scale: Scale::Baseline,
             regression_right: 0.1,
+            when: When::AtHorizon,
         }
     }
 }
@@ -102,6 +135,18 @@ pub struct Judged {
     pub positive: Option<(bool, bool)>,
     /// Predicted and actual class, of all tasks that have any.
     pub classes: Option<(u32, u32)>,
+}
+
+impl Judged {
+    /// What a class of [`Self::classes`] is called, for predictions like this.
+    pub fn class_name(class: u32, predicted: Predicted) -> String {
+        match (predicted, class) {
+            (Predicted::Direction(_), 0) => "down".to_owned(),
+            (Predicted::Direction(_), 1) => "flat".to_owned(),
+            (Predicted::Direction(_), _) => "up".to_owned(),
+            _ => class.to_string(),
+        }
+    }
 }
 
 /// Whether an outcome says anything about a prediction: a label of its task, a value for a regression, prices or profit of

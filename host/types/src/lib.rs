@@ -25,11 +25,13 @@ mod lifecycle;
 mod measured;
 mod moment;
 mod prediction;
+mod provisional;
 mod record;
 mod release;
 mod retrain;
 mod rules;
 mod shard;
+mod strength;
 mod subject;
 mod supply;
 #[cfg(any(test, feature = "testing"))]
@@ -44,7 +46,9 @@ pub use about::About;
 pub use action::Action;
 pub use alert::{Alert, AlertKind, Message, Occasion};
 pub use ask::{Ask, Asked, Asking};
-pub use baseline::{Baseline, BaselineSource, CategoryReference, Cut, ErrorScale, Inflation, Reference};
+pub use baseline::{
+    Baseline, BaselineSource, CategoryReference, ClassErrors, Cut, ErrorScale, Inflation, Reference,
+};
 pub use caps::{Caps, Size, Time};
 pub use counts::Counts;
 pub use decimal::{decimals, number};
@@ -64,7 +68,7 @@ pub use estimate::{Estimate, Interval, Metric};
 pub use finding::{Finding, Phase, Severity, Sizes};
 pub use fleet::Fleet;
 pub use glob::{Glob, Globs};
-pub use judging::{Judged, Judging, Scale, can_judge, judge};
+pub use judging::{Judged, Judging, Scale, When, can_judge, judge};
 pub use lifecycle::{
     Arm, Budget, Concern, Conditions, Design, Difference, Experiment, Fate, Inventory, Judgement,
     Recommendation, Ruling, Schedule,
@@ -72,7 +76,8 @@ pub use lifecycle::{
 pub use measured::Confusion;
 pub use moment::{Facts, Moment, MomentKind, Recent};
 pub use prediction::{Actual, Feature, Features, Outcome, Predicted, Prediction, Trade};
-pub use record::{Record, Resolution};
+pub use provisional::Provisional;
+pub use record::{Due, DueRow, Record, Resolution};
 pub use release::ReleaseStage;
 pub use retrain::{
     MOST_SAID, RetrainAct, RetrainCause, RetrainChange, RetrainMode, Run, RunState, TrainerEnd, TrainerEvent,
@@ -80,6 +85,7 @@ pub use retrain::{
 };
 pub use rules::{AppliesTo, PolicyKind, Rules};
 pub use shard::{Place, Shard};
+pub use strength::{Rise, Strength};
 pub use subject::{ModelKey, ModelVersion, Protection, Stage, Subject};
 pub use supply::{Bounds, Names, QuantityKind, Share, Supply};
 pub use time::{Seconds, Timestamp, format_duration, parse_duration};

@@ -158,6 +158,11 @@ fn positive(field: &str, value: Option<f64>) -> Result<(), Invalid> {
 }
 
 impl Prediction {
+    /// When its outcome is expected; `None`: nobody said.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.horizon.map(|horizon| self.time.plus(u64::from(horizon)))
+    }
+
     /// The most features that one prediction may carry.
     pub const MOST_FEATURES: usize = 2_000;
 

@@ -1,6 +1,6 @@
 //! A record: an entry of the log with its place and the row that it completes. This is what a fold takes.
 
-use crate::{Entry, Outcome, Position, Prediction};
+use crate::{Entry, ModelKey, Outcome, Position, Prediction, Timestamp};
 
 /// An entry of the log with the row that it completes, as of its position.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +11,41 @@ pub struct Record {
     pub entry: Entry,
     /// The other half, if the entry resolves a prediction.
     pub resolves: Option<Resolution>,
+    /// Predictions that came due because this entry moved the clock. They are judged before it.
+    pub due: Vec<Due>,
+}
+
+impl Record {
+    /// Of an entry that makes nothing due.
+    pub fn new(position: Position, entry: Entry, resolves: Option<Resolution>) -> Self {
+        Self { position, entry, resolves, due: Vec::new() }
+    }
+}
+
+/// Predictions of a model whose horizon has passed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    /// Whose.
+    pub model: ModelKey,
+    /// Those of them that have an outcome, in the order in which they came due.
+    pub rows: Vec<DueRow>,
+    /// All that came due up to here are among them.
+    pub upto: (Timestamp, Position),
+    /// The model's clock, as the entry moved it.
+    pub clock: Timestamp,
+}
+
+/// A prediction that came due, with the outcome that counted then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DueRow {
+    /// When it was due.
+    pub at: Timestamp,
+    /// The prediction's position.
+    pub position: Position,
+    /// The prediction.
+    pub prediction: Prediction,
+    /// The newest outcome before the entry that moved the clock.
+    pub outcome: Outcome,
 }
 
 /// The other half of a resolved prediction.

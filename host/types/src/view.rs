@@ -11,7 +11,8 @@ pub trait View: Send + Sync {
     fn between(&self, metric: &str, from_ago: Seconds, until_ago: Seconds) -> Option<Estimate>;
     /// The same over the baseline period.
     fn baseline(&self, metric: &str) -> Option<Estimate>;
-    /// Findings not older than `within`, newest first, at most `limit`.
+    /// Changes of findings not older than `within`, and the newest change of each that is still open, however old; newest
+    /// first, at most `limit`.
     fn findings(&self, within: Seconds, at_least: Severity, limit: u32) -> Vec<Finding>;
     /// Findings of a detector since it was last reset.
     fn drift_count(&self, detector: &str) -> u32;

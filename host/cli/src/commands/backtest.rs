@@ -10,8 +10,9 @@ use serde::Serialize;
 use trimtab_core::Configuration;
 use trimtab_replay::verify::Report;
 use trimtab_runtime::{Host, HostOptions};
+use trimtab_server::BaselineStatus;
 use trimtab_server::{ExitCode, Failure, Service, Status, client::Client, clock};
-use trimtab_types::{Baseline, Finding};
+use trimtab_types::Finding;
 
 use super::show;
 use crate::{
@@ -37,7 +38,7 @@ struct BacktestReport {
     outcomes: u64,
     left_out: BTreeMap<String, Times>,
     remarks: BTreeMap<String, Times>,
-    baselines: Vec<Baseline>,
+    baselines: Vec<BaselineStatus>,
     baselines_not_set: Vec<NotSet>,
     status: Status,
     /// Oldest first.
@@ -95,13 +96,10 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     }
     output.line(format!("{}: {} lines, {} rows", report.file, report.lines, report.rows))?;
     summary.iter().try_for_each(|line| output.line(line))?;
-    for baseline in &report.baselines {
-        output.line(format!(
-            "baseline of {}: {} over {}",
-            baseline.subject,
-            percent(baseline.accuracy),
-            baseline.samples
-        ))?;
+    for BaselineStatus { baseline, strength } in &report.baselines {
+        let (subject, accuracy) = (&baseline.subject, percent(baseline.accuracy));
+        output.line(format!("baseline of {subject}: {accuracy} over {}", baseline.samples))?;
+        show::strength(subject, strength).iter().try_for_each(|line| output.warning(line))?;
     }
     output.line("")?;
     if report.findings.is_empty() {

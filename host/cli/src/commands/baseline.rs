@@ -1,9 +1,9 @@
 //! `trimtab baseline`: what subjects are held against.
 
-use trimtab_server::{BaselineRequest, ExitCode, Failure};
-use trimtab_types::{Baseline, BaselineSource, Timestamp};
+use trimtab_server::{BaselineRequest, BaselineStatus, ExitCode, Failure};
+use trimtab_types::{BaselineSource, ClassErrors, Timestamp};
 
-use super::{filtered, query};
+use super::{filtered, query, show};
 use crate::{
     args::{BaselineArgs, BaselineCommand, BaselineSetArgs, Global},
     connect,
@@ -15,7 +15,7 @@ pub(crate) async fn run(
     args: &BaselineArgs,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let baselines: Vec<Baseline> = match &args.command {
+    let baselines: Vec<BaselineStatus> = match &args.command {
         BaselineCommand::Set(args) => {
             let request = request(args)?;
             vec![connect::connect(global).await?.post("/v1/baselines", &request).await?]
@@ -23,7 +23,7 @@ pub(crate) async fn run(
         BaselineCommand::Show(filter) => {
             #[derive(serde::Deserialize)]
             struct Answer {
-                baselines: Vec<Baseline>,
+                baselines: Vec<BaselineStatus>,
             }
             let answer: Answer =
                 connect::connect(global).await?.get(&query("/v1/baselines", &filtered(filter))).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn run(
         return Ok(ExitCode::Ok);
     }
     let mut table = Table::new(&["subject", "accuracy", "samples", "worth", "alike", "from"]);
-    for baseline in &baselines {
+    for BaselineStatus { baseline, .. } in &baselines {
         let from = match &baseline.source {
             BaselineSource::Given => "given by hand".to_owned(),
             BaselineSource::First { rows } => format!("the first {rows} resolved"),
@@ -57,7 +57,26 @@ pub(crate) async fn run(
     } else {
         output.table(&table)?;
     }
+    for BaselineStatus { baseline, strength } in &baselines {
+        if !strength.rises.is_empty() {
+            output.line(format!("{} finds more errors: {}", baseline.subject, strength.words()))?;
+        }
+        let (watched, others) = baseline.classes.split_at(baseline.watched_classes().len());
+        for (classes, what) in [(watched, "watches by class"), (others, "does not watch, for too few events")]
+        {
+            if !classes.is_empty() {
+                output.line(format!("{} {what}: {}", baseline.subject, by_class(classes)))?;
+            }
+        }
+        show::strength(&baseline.subject, strength).iter().try_for_each(|line| output.warning(line))?;
+    }
     Ok(ExitCode::Ok)
+}
+
+/// How many of each class there were, and how many of them were wrong.
+fn by_class(classes: &[ClassErrors]) -> String {
+    let of = |known: &ClassErrors| format!("{} ({} of {} wrong)", known.name, known.errors, known.events);
+    classes.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 fn request(args: &BaselineSetArgs) -> Result<BaselineRequest, Failure> {

@@ -2,7 +2,7 @@
 
 use trimtab_server::{CheckReport, ExitCode, Failure, replace_file};
 
-use super::{filtered, query, show};
+use super::{filtered, query, show, status::FEW};
 use crate::{
     args::{CheckArgs, Global},
     connect,
@@ -27,11 +27,12 @@ pub(crate) async fn run(global: &Global, args: &CheckArgs, output: &mut Output) 
         show::worst_first(&mut subjects, args.open);
         if !subjects.is_empty() {
             output.table(&show::subjects(&subjects))?;
+            show::strengths(&subjects, FEW).iter().try_for_each(|line| output.warning(line))?;
             show::cannot_tell(&subjects).iter().try_for_each(|line| output.line(line))?;
         }
         if report.unknown > 0 && !args.allow_unknown {
             output.note(format!(
-                "{} unknown: without a baseline nobody knows how they are (`trimtab baseline set`); --allow-unknown lets that pass",
+                "{} unknown: without a good baseline nobody knows how they are (`trimtab baseline set`); --allow-unknown lets that pass",
                 report.unknown
             ));
         }

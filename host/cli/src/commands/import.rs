@@ -1,13 +1,13 @@
 //! `trimtab import`: rows from a file into the log.
 
-use trimtab_server::{ExitCode, Failure, client::Client};
+use trimtab_server::{BaselineStatus, ExitCode, Failure, client::Client};
 
 use super::show;
 use crate::{
     args::{Global, ImportArgs},
     connect,
     import::{Feed, Source},
-    output::{Output, count},
+    output::{Output, count, percent},
 };
 
 pub(crate) async fn run(
@@ -24,6 +24,8 @@ pub(crate) async fn run(
         .await;
     output.progress("");
     let fed = fed?;
+    // The rows are there, and what was asked for besides is not.
+    let exit = if fed.not_set.is_empty() { ExitCode::Ok } else { ExitCode::Warning };
     // What was imported is folded and decided before the command ends.
     let status: trimtab_server::Status = client.get("/v1/status?settled=true").await?;
     if let Client::Local(_, service) = &client {
@@ -42,20 +44,17 @@ pub(crate) async fn run(
             "left_out": fed.left_out, "remarks": fed.remarks, "new": fed.new, "unchanged": fed.unchanged,
             "baselines": fed.baselines, "baselines_not_set": fed.not_set, "unjudged": unjudged, "entries": status.head,
         }))?;
-        return Ok(ExitCode::Ok);
+        return Ok(exit);
     }
     output.line(format!(
         "{name}: {} lines; {} rows new, {} already there",
         fed.lines, fed.new, fed.unchanged
     ))?;
     fed.summary().iter().try_for_each(|line| output.line(line))?;
-    for baseline in &fed.baselines {
-        output.line(format!(
-            "baseline of {}: {} over {}",
-            baseline.subject,
-            crate::output::percent(baseline.accuracy),
-            baseline.samples
-        ))?;
+    for BaselineStatus { baseline, strength } in &fed.baselines {
+        let (subject, accuracy) = (&baseline.subject, percent(baseline.accuracy));
+        output.line(format!("baseline of {subject}: {accuracy} over {}", baseline.samples))?;
+        show::strength(subject, strength).iter().try_for_each(|line| output.warning(line))?;
     }
     show::unjudged(&status.subjects).iter().try_for_each(|line| output.line(line))?;
     output.line(format!(
@@ -64,5 +63,5 @@ pub(crate) async fn run(
         count(status.counts.findings, "finding change"),
         count(status.counts.decisions, "decision")
     ))?;
-    Ok(ExitCode::Ok)
+    Ok(exit)
 }

@@ -3,7 +3,9 @@
 use trimtab_core::fold::Fleet;
 use trimtab_replay::words::{self, evidence, figure};
 use trimtab_server::{Failure, Health, SubjectStatus};
-use trimtab_types::{DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange};
+use trimtab_types::{
+    DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange, Strength, Subject,
+};
 
 use crate::output::{Output, Table, Tone, cell, count, percent};
 
@@ -74,12 +76,59 @@ pub(crate) fn unjudged(subjects: &[SubjectStatus]) -> Vec<String> {
     subjects.iter().filter(|subject| subject.unjudged > 0).map(of).collect()
 }
 
+/// What the baselines of subjects cannot show, in words, of so many of them.
+pub(crate) fn strengths(subjects: &[SubjectStatus], most: usize) -> Vec<String> {
+    let mut lines: Vec<String> =
+        subjects.iter().flat_map(|subject| strength(&subject.subject, &subject.strength)).collect();
+    lines.extend(subjects.iter().filter_map(|subject| subject.provisional.words(&subject.subject)));
+    let more = lines.len().saturating_sub(most);
+    lines.truncate(most);
+    if more > 0 {
+        lines.push(format!("and {more} more lines like these; `trimtab baseline show` has all"));
+    }
+    lines
+}
+
+/// What a baseline cannot show, in words; nothing where it is good enough.
+pub(crate) fn strength(subject: &Subject, strength: &Strength) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(unknown) = &strength.unknown {
+        lines.push(format!("{subject} {unknown}"));
+    }
+    if strength.finds_too_little {
+        lines.push(format!(
+            "the baseline of {subject} finds too little: {} more errors; a longer one finds more",
+            strength.words()
+        ));
+    }
+    lines
+}
+
+/// What waits for its horizon, in words.
+pub(crate) fn waiting(subjects: &[SubjectStatus]) -> Vec<String> {
+    let of = |subject: &SubjectStatus| {
+        let waiting = subject.provisional.waiting;
+        let late = match subject.provisional.after_horizon {
+            0 => String::new(),
+            late => format!("; {} came after it and changed nothing", count(late, "correction")),
+        };
+        (waiting + subject.provisional.after_horizon > 0).then(|| {
+            format!("{}: {} for the horizon of the prediction{late}", subject.subject, wait(waiting))
+        })
+    };
+    subjects.iter().filter_map(of).collect()
+}
+
+fn wait(outcomes: u64) -> String {
+    format!("{} {}", count(outcomes, "outcome"), if outcomes == 1 { "waits" } else { "wait" })
+}
+
 /// What cannot be told of subjects, in words.
 pub(crate) fn cannot_tell(subjects: &[SubjectStatus]) -> Vec<String> {
     let of = |subject: &SubjectStatus| {
         let what = subject.cannot_tell.iter();
         let what = what.map(|quantity| format!("  {quantity}"));
-        let head = format!("psi and ks cannot tell of {}: too few independent values", subject.subject);
+        let head = format!("watched and never looked at of {}:", subject.subject);
         std::iter::once(head).chain(what).collect::<Vec<_>>()
     };
     subjects.iter().filter(|subject| !subject.cannot_tell.is_empty()).flat_map(of).collect()

@@ -9,6 +9,9 @@ use crate::{
     output::{Output, Table, Tone, cell, count},
 };
 
+/// Lines about baselines that fit beside fifty models.
+pub(crate) const FEW: usize = 8;
+
 pub(crate) async fn run(
     global: &Global,
     args: &StatusArgs,
@@ -78,6 +81,8 @@ pub(crate) async fn run(
     if !status.subjects.is_empty() {
         output.line("")?;
         output.table(&show::subjects(&status.subjects))?;
+        show::strengths(&status.subjects, FEW).iter().try_for_each(|line| output.warning(line))?;
+        show::waiting(&status.subjects).iter().take(FEW).try_for_each(|line| output.line(line))?;
         show::unjudged(&status.subjects).iter().try_for_each(|line| output.line(line))?;
         show::cannot_tell(&status.subjects).iter().try_for_each(|line| output.line(line))?;
         let metrics = show::metrics(&status.subjects);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use trimtab_api::rows::PredictionRow;
-use trimtab_server::{BaselineRequest, Failure, Status, client::Client};
-use trimtab_types::{Baseline, Subject};
+use trimtab_server::{BaselineRequest, BaselineStatus, Failure, Status, client::Client};
+use trimtab_types::Subject;
 
 use super::map::BaselineMap;
 use crate::commands::escape;
@@ -68,7 +68,7 @@ impl Baselines {
         &mut self,
         client: &Client,
         subject: &Subject,
-    ) -> Result<Option<Baseline>, Failure> {
+    ) -> Result<Option<BaselineStatus>, Failure> {
         let Some(waiting) = self.waiting.get_mut(subject) else { return Ok(None) };
         let judged = judged(client, subject).await?;
         if judged < waiting.map.first {
@@ -88,7 +88,10 @@ impl Baselines {
     }
 
     /// At the end of a file: sets what the rows suffice for, and says of the others why not.
-    pub(super) async fn finish(mut self, client: &Client) -> Result<(Vec<Baseline>, Vec<NotSet>), Failure> {
+    pub(super) async fn finish(
+        mut self,
+        client: &Client,
+    ) -> Result<(Vec<BaselineStatus>, Vec<NotSet>), Failure> {
         let (mut set, mut not_set) = (Vec::new(), Vec::new());
         let left: Vec<Subject> = self.waiting.keys().cloned().collect();
         for subject in left {

@@ -6,8 +6,9 @@ use serde::Serialize;
 use trimtab_api::rows::Row;
 use trimtab_log::Appended;
 use trimtab_replay::backtest::{Arrivals, Arrived};
+use trimtab_server::BaselineStatus;
 use trimtab_server::{Accepted, Failure, client::Client, clock};
-use trimtab_types::{Baseline, Entry, Invalid, Subject, Timestamp};
+use trimtab_types::{Entry, Invalid, Subject, Timestamp};
 
 use super::{
     FileRow, Source,
@@ -33,7 +34,7 @@ pub(crate) struct Fed {
     /// Rows that had been there.
     pub(crate) unchanged: u64,
     /// Baselines that were set on the way.
-    pub(crate) baselines: Vec<Baseline>,
+    pub(crate) baselines: Vec<BaselineStatus>,
     /// Baselines for which there were not enough rows.
     pub(crate) not_set: Vec<NotSet>,
 }

@@ -300,8 +300,8 @@ impl Detectors {
     /// Whether a detector has other settings after a change of the configuration.
     pub(crate) fn changed(&self, after: &Self, kind: DetectorKind) -> bool {
         match kind {
-            DetectorKind::ESr => self.e_sr != after.e_sr,
-            DetectorKind::ECusum => self.e_cusum != after.e_cusum,
+            DetectorKind::ESr => self.e_sr.starts_anew(&after.e_sr),
+            DetectorKind::ECusum => self.e_cusum.0.starts_anew(&after.e_cusum.0),
             DetectorKind::OwnPast => self.own_past != after.own_past,
             DetectorKind::Adwin => self.adwin != after.adwin,
             DetectorKind::AdwinRiver => self.adwin_river != after.adwin_river,

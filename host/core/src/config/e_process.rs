@@ -23,6 +23,9 @@ pub struct ESrSettings {
     /// Whether evidence that would do for independent errors opens an episode, as medium.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub early_sign: bool,
+    /// Whether errors of each true class are watched by themselves, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_class: bool,
     /// Observations that pass on average, at least, before a drift that lasts is called over.
     #[serde(skip_serializing_if = "is_usual")]
     pub recovery: f64,
@@ -42,6 +45,7 @@ impl Default for ESrSettings {
             block: 5,
             inflation: Inflation::Measured,
             early_sign: true,
+            by_class: true,
             recovery: RECOVERY,
             tolerance: 0.02,
             confidence: 0.95,
@@ -112,6 +116,12 @@ fn is_usual(recovery: &f64) -> bool {
 }
 
 impl ESrSettings {
+    /// Whether what runs with these settings begins anew with others. To watch classes besides leaves the rest as it is.
+    pub(super) fn starts_anew(&self, after: &Self) -> bool {
+        let besides = Self { by_class: true, ..self.clone() };
+        *after != *self && *after != besides
+    }
+
     pub(super) fn check(&self, name: &str, need: &mut Need<'_>) {
         let mut need = |ok: bool, key: &str, problem: &str| need(ok, &format!("{name}.{key}"), problem);
         let longest = self.block.max(LONG_BLOCK);
@@ -154,6 +164,7 @@ struct OffByDefault {
     block: u32,
     inflation: Inflation,
     early_sign: bool,
+    by_class: bool,
     recovery: f64,
     tolerance: f64,
     confidence: f64,

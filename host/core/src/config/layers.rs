@@ -1,23 +1,31 @@
 //! What a configuration says in layers, and what comes of it: a model's own `detectors` lie over the general ones, key by
 //! key; and every key with its value, those that nobody wrote as well.
 
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
-use super::{Configuration, Detectors, before};
+use super::{Configuration, before};
 
-/// Lays each model's own `detectors` over the general ones. `text` is what the configuration was parsed from: only that
+/// Lays each model's own `detectors` and `judging` over the general ones. `text` is what the configuration was parsed from: only that
 /// says which keys were written.
 pub(super) fn lay_over(text: &str, configuration: &mut Configuration) -> Result<(), toml::de::Error> {
-    let written: Table = text.parse()?;
-    let general = written.get("detectors");
-    let rules = written.get("models").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let general: &Table = &text.parse()?;
+    let rules = general.get("models").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     for (rule, written) in configuration.models.iter_mut().zip(rules) {
-        let (Some(own), Some(general)) = (written.get("detectors"), general) else { continue };
-        let detectors: Detectors = over(general, own).try_into()?;
-        rule.detectors = Some(detectors);
+        rule.detectors = own(general, written, "detectors")?.or_else(|| rule.detectors.take());
+        rule.judging = own(general, written, "judging")?.or(rule.judging);
     }
     Ok(())
+}
+
+/// A table of a model over the general one; `None` where either is not written.
+fn own<T: DeserializeOwned>(
+    general: &Table,
+    written: &Value,
+    name: &str,
+) -> Result<Option<T>, toml::de::Error> {
+    let (Some(general), Some(own)) = (general.get(name), written.get(name)) else { return Ok(None) };
+    over(general, own).try_into().map(Some)
 }
 
 /// Tables are merged, everything else is replaced.
@@ -52,8 +60,12 @@ impl Configuration {
         add(&mut all["alerts"], "remind", &self.alerts.remind);
         add(&mut all["alerts"], "remind-every", &self.alerts.remind_every);
         add(&mut all["alerts"], "remind-grave", &self.alerts.remind_grave);
+        before::fill_judging(&mut all["judging"]);
         all["detectors"] = self.detectors.effective();
         for (rule, shown) in self.models.iter().zip(all["models"].as_array_mut().into_iter().flatten()) {
+            if rule.judging.is_some() {
+                before::fill_judging(&mut shown["judging"]);
+            }
             if let Some(detectors) = &rule.detectors {
                 shown["detectors"] = detectors.effective();
             }
@@ -62,7 +74,7 @@ impl Configuration {
     }
 }
 
-impl Detectors {
+impl super::Detectors {
     fn effective(&self) -> serde_json::Value {
         let mut all = json(self);
         add(&mut all, "ks", &self.ks);
@@ -92,7 +104,9 @@ fn add(all: &mut serde_json::Value, key: &str, table: &impl Serialize) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use trimtab_types::ModelKey;
+
+    use super::{super::Detectors, *};
 
     fn parse(text: &str) -> Configuration {
         Configuration::parse(text, "c.toml").expect("valid")
@@ -118,6 +132,25 @@ mod tests {
         let alone = parse("[[models]]\nmodel = \"a\"\ndetectors.adwin.enabled = true\n");
         let own = alone.models[0].detectors.as_ref().expect("own detectors");
         assert_eq!(own.psi, Detectors::default().psi);
+    }
+
+    #[test]
+    fn a_models_judging_lies_over_the_general_one_key_by_key() {
+        let rule = "[[models]]\nmodel = \"a\"\njudging.binary-threshold = 0.2\n";
+        let of = |text: &str| {
+            let configuration = parse(text);
+            let model = |name: &str| ModelKey { tenant: "default".into(), model: name.into() };
+            let judging = |name| *configuration.judging(&model(name));
+            (judging("a").binary_threshold, judging("a").judge_hold, judging("b").binary_threshold)
+        };
+        assert_eq!(of(&format!("[judging]\njudge-hold = false\n{rule}")), (0.2, false, 0.5));
+        assert_eq!(of(rule), (0.2, true, 0.5));
+        let error =
+            Configuration::parse(&rule.replace("0.2", "2"), "c.toml").expect_err("refused").to_string();
+        assert!(error.contains("models.judging.binary-threshold (of `a`)"), "{error}");
+        // A rule without a judging of its own is written as ever.
+        let canonical = parse("[[models]]\nmodel = \"a\"\n").canonical();
+        assert_eq!(String::from_utf8_lossy(&canonical).matches("judging").count(), 1);
     }
 
     #[test]

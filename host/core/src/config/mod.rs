@@ -131,7 +131,9 @@ impl Configuration {
         let chance =
             |configuration: &Self, model: &ModelKey| configuration.rule(model).and_then(|rule| rule.chance);
         let same = |model: &ModelKey| {
-            self.detectors(model) == other.detectors(model) && chance(self, model) == chance(other, model)
+            self.detectors(model) == other.detectors(model)
+                && self.judging(model) == other.judging(model)
+                && chance(self, model) == chance(other, model)
         };
         (&self.judging, &self.metrics, &self.fleet) == (&other.judging, &other.metrics, &other.fleet)
             && self.detectors == other.detectors
@@ -187,6 +189,11 @@ impl Configuration {
         rule.and_then(|rule| rule.detectors.as_ref()).unwrap_or(&self.detectors)
     }
 
+    /// How predictions of a model are held against outcomes.
+    pub fn judging(&self, model: &ModelKey) -> &Judging {
+        self.rule(model).and_then(|rule| rule.judging.as_ref()).unwrap_or(&self.judging)
+    }
+
     /// Whether anything is looked at as time passes.
     pub(crate) fn watches_time(&self) -> bool {
         let own = self.models.iter().filter_map(|rule| rule.detectors.as_ref());
@@ -217,26 +224,7 @@ impl Configuration {
         };
         self.host.check(&mut |ok, key, problem| need(ok, &format!("host.{key}"), problem));
         self.http.check(&mut |ok, key, problem| need(ok, &format!("http.{key}"), problem));
-        let judging = &self.judging;
-        need(
-            (0.0..=1.0).contains(&judging.binary_threshold),
-            "judging.binary-threshold",
-            "must lie between 0 and 1",
-        );
-        need((0.0..1.0).contains(&judging.dead_band), "judging.dead-band", "must be at least 0 and below 1");
-        need(
-            match judging.regression_scale {
-                Scale::Of(scale) => scale > 0.0 && scale.is_finite(),
-                Scale::Baseline | Scale::Usual(_) => true,
-            },
-            "judging.regression-scale",
-            "must be above 0, or \"baseline\"",
-        );
-        need(
-            (0.0..=1.0).contains(&judging.regression_right),
-            "judging.regression-right",
-            "must lie between 0 and 1",
-        );
+        judging(&self.judging, &mut |ok, key, problem| need(ok, &format!("judging.{key}"), problem));
         self.metrics.check(&mut |ok, key, problem| need(ok, &format!("metrics.{key}"), problem));
         self.alerts.check(&mut |ok, key, problem| need(ok, &format!("alerts.{key}"), problem));
         need(is_level(self.fleet.alpha), "fleet.alpha", "must lie between 0 and 1");
@@ -246,6 +234,10 @@ impl Configuration {
                 &format!("models.chance (of `{}`)", rule.model),
                 "must be at least 0 and below 1",
             );
+            if let Some(own) = &rule.judging {
+                let of = |key: &str| format!("models.judging.{key} (of `{}`)", rule.model);
+                judging(own, &mut |ok, key, problem| need(ok, &of(key), problem));
+            }
         }
         for (name, rule) in &self.sinks {
             rule.check(name, &mut need);
@@ -285,6 +277,21 @@ impl Configuration {
         }
         problems
     }
+}
+
+/// What is wrong with how predictions are judged.
+fn judging(judging: &Judging, need: &mut check::Need<'_>) {
+    need((0.0..=1.0).contains(&judging.binary_threshold), "binary-threshold", "must lie between 0 and 1");
+    need((0.0..1.0).contains(&judging.dead_band), "dead-band", "must be at least 0 and below 1");
+    need(
+        match judging.regression_scale {
+            Scale::Of(scale) => scale > 0.0 && scale.is_finite(),
+            Scale::Baseline | Scale::Usual(_) => true,
+        },
+        "regression-scale",
+        "must be above 0, or \"baseline\"",
+    );
+    need((0.0..=1.0).contains(&judging.regression_right), "regression-right", "must lie between 0 and 1");
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Digest, Mode};
+use trimtab_types::{Digest, Judging, Mode};
 
 pub use trimtab_types::ReleaseStage;
 
@@ -33,6 +33,9 @@ pub struct ModelRule {
     /// What watches these models. In a file it lies over the general `detectors`, key by key; here it is whole.
     #[serde(default)]
     pub detectors: Option<Detectors>,
+    /// How predictions of these models are held against outcomes; in a file over the general `judging`, key by key.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub judging: Option<Judging>,
 }
 
 fn yes() -> bool {

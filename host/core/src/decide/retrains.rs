@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn take(state: &mut State, entry: Entry) {
-        let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };
+        let record = Record::new(Position(state.position.0 + 1), entry, None);
         step(state, &record, None, &mut Nobody);
     }
 

@@ -155,7 +155,7 @@ fn folded(events: &[Event], wanted: impl Fn(&str) -> bool) -> (State, Output) {
     let mut position = 0;
     let mut take = |entry: Entry, resolves, prepared: Option<Prepared>| {
         position += 1;
-        let record = Record { position: Position(position), entry, resolves };
+        let record = Record::new(Position(position), entry, resolves);
         if record.entry.model().is_none_or(|(_, model)| wanted(model)) {
             output.append(step(&mut state, &record, prepared, &mut Script(fails_on_bad)));
         } else {
@@ -276,7 +276,7 @@ fn a_version_that_is_left_alone_everywhere_is_asked_about_nothing() {
         let first = [(set, None), (act, None), (baseline("good"), None)];
         let rows = (0..240).map(|n| row("good", n, if n < 200 { 100 } else { 600 }, n >= 120));
         for ((entry, resolves), position) in first.into_iter().chain(rows).zip(1..) {
-            let record = Record { position: Position(position), entry, resolves };
+            let record = Record::new(Position(position), entry, resolves);
             output.append(step(&mut state, &record, ready.take(), &mut Script(fails_on_bad)));
         }
         let answers = answers(&output, "good");
@@ -294,7 +294,7 @@ fn with_something_open(stage: &str, actions: &[Action]) -> (State, Output) {
     let rows = (0..240).map(|n| row("good", n, 100, n < 120));
     let mut ready = Some(prepared(&CONFIG.replace("\"act\"", stage)));
     for ((entry, resolves), position) in [set, (baseline("good"), None)].into_iter().chain(rows).zip(1..) {
-        let record = Record { position: Position(position), entry, resolves };
+        let record = Record::new(Position(position), entry, resolves);
         output.append(step(&mut state, &record, ready.take(), &mut Script(answers_with(actions))));
     }
     (state, output)
@@ -311,7 +311,7 @@ fn then(
     stage: Option<&str>,
     actions: &[Action],
 ) -> Vec<trimtab_types::Phase> {
-    let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };
+    let record = Record::new(Position(state.position.0 + 1), entry, None);
     let ready = stage.map(|stage| prepared(&CONFIG.replace("\"act\"", stage)));
     let output = step(state, &record, ready, &mut Script(answers_with(actions)));
     let asked = output.decisions.iter().filter(|decision| decision.policy.is_some());
@@ -377,7 +377,7 @@ fn cooldown_begins_when_the_trainer_does() {
     let mut state = State { configuration, ..State::default() };
     let at = Timestamp::EPOCH.plus(10);
     let mut take = |entry: Entry| {
-        let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };
+        let record = Record::new(Position(state.position.0 + 1), entry, None);
         step(&mut state, &record, None, &mut Script(fails_on_bad));
         let run = state.registries[&key].runs.last().cloned().expect("a run");
         (run.id, run.state.name(), state.models[&key].last_retrain.is_some())
@@ -419,7 +419,7 @@ fn swap(state: &mut State, policies: Vec<InForce>) -> Vec<(String, usize)> {
 /// One more record; who is asked about how many findings, none of them new.
 fn who(state: &mut State, entry: Entry, prepared: Option<Prepared>) -> Vec<(String, usize)> {
     use trimtab_types::{Phase, Question};
-    let record = Record { position: Position(state.position.0 + 1), entry, resolves: None };
+    let record = Record::new(Position(state.position.0 + 1), entry, None);
     let output = step(state, &record, prepared, &mut Script(answers_with(&[Action::Monitor])));
     let asked = output.decisions.iter().filter_map(|decision| Some((decision.policy.as_ref()?, decision)));
     asked
@@ -512,7 +512,7 @@ fn the_record_of_a_day_is_bounded_for_each_model() {
         Asked { log, ..Asked::of(Answer::Decision(decision)) }
     };
     for ((entry, resolves), position) in [set].into_iter().chain(baselines).chain(rows).zip(1..) {
-        let record = Record { position: Position(position), entry, resolves };
+        let record = Record::new(Position(position), entry, resolves);
         output.append(step(&mut state, &record, ready.take(), &mut Script(&mut answers_at_length)));
     }
     let of_day = |model: &str, day: u64| {

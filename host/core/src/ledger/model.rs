@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use trimtab_types::{AlertKind, OperatorAct, PolicyKind, PolicyRef, Stage, Timestamp};
 
-use crate::lifecycle::{Registry, Version};
+use crate::{
+    horizon::Horizon,
+    lifecycle::{Registry, Version},
+};
 
 use super::{
     alerts::{AlertGroup, GroupKey, Silence},
@@ -65,6 +68,8 @@ pub struct ModelState {
     pub alerts: BTreeMap<GroupKey, AlertGroup>,
     /// By kind, or of all kinds: alerts that are not sent for a while.
     pub silences: BTreeMap<Option<AlertKind>, Silence>,
+    /// How far its predictions are judged at their horizon; `None`: none has one.
+    pub(crate) horizon: Option<Horizon>,
     /// The newest time of its own entries.
     pub clock: Timestamp,
     /// When something was last found, done or reported about it.
@@ -97,6 +102,7 @@ impl Default for ModelState {
             degraded: BTreeSet::new(),
             alerts: BTreeMap::new(),
             silences: BTreeMap::new(),
+            horizon: None,
             clock: Timestamp::MIN,
             at: Timestamp::MIN,
             retrain_asked: None,

@@ -144,7 +144,7 @@ pub(super) fn settings_of(kind: DetectorKind, settings: &Detectors) -> &ESrSetti
 }
 
 /// What is bet on: blocks as configured, as alike as the baseline's; where that is not known, long ones at face value.
-fn blocks(settings: &ESrSettings, baseline: &Baseline) -> BlockInflation {
+pub(crate) fn blocks(settings: &ESrSettings, baseline: &Baseline) -> BlockInflation {
     let block = settings.block;
     match settings.inflation {
         Inflation::Given(inflation) => BlockInflation { block, inflation },
@@ -155,7 +155,7 @@ fn blocks(settings: &ESrSettings, baseline: &Baseline) -> BlockInflation {
 }
 
 /// The error rate that is still nobody's business: the baseline's, its uncertainty included, plus the tolerance.
-fn null_mean(settings: &ESrSettings, baseline: &Baseline) -> Option<f64> {
+pub(crate) fn null_mean(settings: &ESrSettings, baseline: &Baseline) -> Option<f64> {
     let n = baseline.samples;
     let errors = libm::round((1.0 - baseline.accuracy) * n as f64) as u64;
     null_mean_upper(errors.min(n), n, settings.tolerance, settings.confidence, baseline.effective_samples)

@@ -35,7 +35,16 @@ pub(crate) struct Evidence {
 pub(crate) struct At<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) position: Position,
+    /// The row that says so, which names an episode that it opens: of several that are judged at one position each is another.
+    pub(crate) row: Position,
     pub(crate) clock: Timestamp,
+}
+
+impl<'a> At<'a> {
+    /// What the entry at a position says itself.
+    pub(crate) fn new(subject: &'a Subject, position: Position, clock: Timestamp) -> Self {
+        Self { subject, position, row: position, clock }
+    }
 }
 
 /// The newest change of an open episode; `None`: none is open.
@@ -82,7 +91,7 @@ pub(crate) fn advance(
     let finding = Finding {
         id: match &open {
             Some(open) => open.id.clone(),
-            None => Finding::episode_id(at.subject, detector, quantity, at.position),
+            None => Finding::episode_id(at.subject, detector, quantity, at.row),
         },
         subject: at.subject.clone(),
         phase,

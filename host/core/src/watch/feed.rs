@@ -11,13 +11,15 @@ use trimtab_types::{
 use super::{
     calibration, categories, coverage,
     episode::{self, At, Evidence},
+    events::Events,
     ks,
     look::Look,
-    pairs::Chance,
+    pairs::{Chance, Pairs},
     performance, psi,
     running::Running,
     sketches, staleness,
     subject::SubjectState,
+    times::TimeCounts,
     trading,
     window::Distribution,
 };
@@ -86,16 +88,28 @@ impl SubjectState {
         (found, sketches::take(sketches, settings, prediction, at.clock))
     }
 
-    /// Takes a prediction that has just met its outcome. Returns the changes of episodes.
+    /// A prediction has its first outcome, whether it counts already or not: it does not stay away.
+    pub(crate) fn came(&mut self, settings: Settings<'_>, prediction: &Prediction) {
+        if settings.detectors.coverage.enabled {
+            self.due.resolved(prediction);
+        }
+    }
+
+    /// Takes a prediction that is judged by its outcome. Returns the changes of episodes.
     pub(crate) fn resolve(&mut self, settings: Settings<'_>, pair: Pair<'_>, at: At<'_>) -> Vec<Finding> {
         self.count(pair, settings.rows_kept, at.clock);
-        if settings.detectors.coverage.enabled {
-            self.due.resolved(pair.prediction);
+        if let (true, Some(positive)) = (settings.detectors.performance.enabled, pair.judged.positive) {
+            self.events.push(pair.position, positive, settings.detectors.performance.window);
         }
         let mut found = match pair.judged.right.zip(pair.judged.error) {
             Some(judged) => self.detect(settings, judged, at),
             None => Vec::new(),
         };
+        if let (Some((_, class)), Some(right), Some(baseline)) =
+            (pair.judged.classes, pair.judged.right, self.baseline.as_deref())
+        {
+            found.extend(self.by_class.take(settings.detectors, baseline, (class, right), at));
+        }
         found.extend(self.examine(settings, pair.judged, at));
         found
     }
@@ -106,6 +120,7 @@ impl SubjectState {
         let position = after.position.0;
         match (before.judged.right, after.judged.right) {
             (Some(was), Some(is)) => {
+                self.corrections.corrected(after.prediction.time, after.outcome.time);
                 self.right.amend(position, is);
                 self.times.remove(before.outcome.time, was);
                 self.times.add(after.outcome.time, is, now);
@@ -121,11 +136,24 @@ impl SubjectState {
         if !can_judge(before.prediction, before.outcome) && can_judge(after.prediction, after.outcome) {
             self.unjudged = self.unjudged.saturating_sub(1);
         }
+        if let Some(positive) = after.judged.positive {
+            self.events.amend(after.position, positive);
+        }
         self.pairs.amend(after.position, after.prediction, after.outcome, after.judged);
         if let Some(won) = after.judged.won {
             self.won.amend(position, won);
         }
         self.rows.amend(after.row());
+    }
+
+    /// What was right so far was so by other rules.
+    pub(crate) fn forget_judgements(&mut self) {
+        self.right.clear();
+        self.won.clear();
+        self.pairs = Pairs::default();
+        self.events = Events::default();
+        self.times = TimeCounts::default();
+        self.rows = JudgedRows::default();
     }
 
     fn count(&mut self, pair: Pair<'_>, rows_kept: u32, now: Timestamp) {
@@ -245,7 +273,8 @@ impl SubjectState {
             && settings.performance.enabled
             && is_due(settings.performance.every)
         {
-            let look = |metric| performance::look(metric, &settings.performance, metrics, rows, baseline);
+            let newest = performance::Newest { rows, events: &self.events };
+            let look = |metric| performance::look(metric, &settings.performance, metrics, newest, baseline);
             looks.extend(settings.performance.metrics.iter().copied().filter_map(look));
         }
         if settings.trading.enabled && judged.won.is_some() {
@@ -306,8 +335,12 @@ impl SubjectState {
         let mut ended = Vec::new();
         for kind in kinds {
             ended.extend(self.detectors.remove(kind).map(|running| running.episode));
+            ended.extend(self.by_class.end(*kind));
             let known = self.distributions.remove(kind).into_iter().flatten();
             ended.extend(known.map(|known| known.episode));
+            if *kind == DetectorKind::Performance {
+                self.events = Events::default();
+            }
             if *kind == DetectorKind::FeatureHealth {
                 ended.extend(self.health.end());
             }

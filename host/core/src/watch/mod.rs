@@ -3,12 +3,14 @@
 //! looks at and nothing else. Reads nothing of what is decided; see `ledger`.
 
 mod accuracy_z;
+mod by_class;
 mod calibration;
 mod categories;
 mod coverage;
 mod difference;
 mod e_process;
 mod episode;
+mod events;
 mod feed;
 mod health;
 mod ks;
@@ -16,6 +18,7 @@ mod look;
 mod online;
 mod pairs;
 mod performance;
+mod provisional;
 mod psi;
 mod running;
 mod sketches;
@@ -26,6 +29,7 @@ mod trading;
 mod waiting;
 mod window;
 
+pub(crate) use e_process::{blocks, null_mean};
 pub(crate) use episode::{At, ended};
 pub(crate) use feed::{Pair, Settings};
 pub(crate) use look::Look;

@@ -4,13 +4,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::Window;
-use trimtab_types::{Baseline, Confusion, Estimate, Finding, Metric, Reference, Severity, Sizes, Timestamp};
+use trimtab_types::{
+    Baseline, Confusion, Estimate, Finding, Metric, Provisional, Reference, Severity, Sizes, Timestamp,
+};
 
 use super::{
+    by_class::ByClass,
     coverage::Due,
     difference::can_tell,
+    events::Events,
     health::Health,
     pairs::Pairs,
+    performance,
+    provisional::Corrections,
     running::Running,
     sketches::{Open, Timelines},
     times::TimeCounts,
@@ -40,6 +46,8 @@ pub struct SubjectState {
     pub won: Window,
     /// What was predicted and what was, of as many.
     pub(crate) pairs: Pairs,
+    /// What precision, recall and F1 are looked at over, where that is watched.
+    pub(crate) events: Events,
     /// Right ones by time.
     pub(crate) times: TimeCounts,
     /// When the newest prediction was made.
@@ -53,6 +61,8 @@ pub struct SubjectState {
     pub baseline: Option<Arc<Baseline>>,
     /// The detectors that run, with their open episodes.
     pub(crate) detectors: BTreeMap<DetectorKind, Running>,
+    /// Errors of each class.
+    pub(crate) by_class: ByClass,
     /// Score and features by detector, in the order of the baseline's distributions or categories.
     pub(crate) distributions: BTreeMap<DetectorKind, Vec<Distribution>>,
     /// Whether score and features come as they did.
@@ -64,6 +74,8 @@ pub struct SubjectState {
     pub(crate) timelines: Arc<Timelines>,
     /// Open episodes of detectors that look now and then, by quantity.
     pub(crate) episodes: BTreeMap<DetectorKind, BTreeMap<String, Box<Finding>>>,
+    /// Outcomes that do not count yet, and corrections.
+    pub(crate) corrections: Corrections,
     /// Which predictions came due and have an outcome, where that is watched.
     pub(crate) due: Due,
 }
@@ -77,17 +89,20 @@ impl Default for SubjectState {
             right: window(),
             won: window(),
             pairs: Pairs::default(),
+            events: Events::default(),
             times: TimeCounts::default(),
             newest: None,
             rows: JudgedRows::default(),
             waiting: Waiting::default(),
             baseline: None,
             detectors: BTreeMap::new(),
+            by_class: ByClass::default(),
             distributions: BTreeMap::new(),
             health: Health::default(),
             open_hours: Vec::new(),
             timelines: Arc::default(),
             episodes: BTreeMap::new(),
+            corrections: Corrections::default(),
             due: Due::default(),
         }
     }
@@ -145,11 +160,24 @@ impl SubjectState {
             .iter()
             .flat_map(|(kind, open)| open.values().map(|finding| (*kind, finding.as_ref())));
         let health = self.health.open().map(|finding| (DetectorKind::FeatureHealth, finding));
-        errors.chain(distributions).chain(health).chain(others)
+        errors.chain(self.by_class.open()).chain(distributions).chain(health).chain(others)
     }
 
-    /// The quantities whose distribution cannot be told from the baseline's with windows of this many predictions, and why.
-    pub fn cannot_tell(&self, settings: &Detectors) -> Vec<String> {
+    /// What is watched and never looked at, and why: quantities whose distribution cannot be told from the baseline's, and
+    /// metrics that the rows do not have.
+    pub fn cannot_tell(&self, settings: &Detectors, metrics: &MetricSettings) -> Vec<String> {
+        let mut all = self.cannot_tell_distributions(settings);
+        if let (true, Some(baseline)) = (settings.performance.enabled, self.baseline.as_deref()) {
+            let own = &settings.performance;
+            let newest = performance::Newest { rows: &self.rows, events: &self.events };
+            let why =
+                |metric: &metric::Metric| performance::cannot_look(*metric, own, metrics, newest, baseline);
+            all.extend(own.metrics.iter().filter_map(why));
+        }
+        all
+    }
+
+    fn cannot_tell_distributions(&self, settings: &Detectors) -> Vec<String> {
         let (Some(baseline), Span::Rows(window)) = (&self.baseline, settings.psi.window) else {
             return Vec::new();
         };
@@ -163,13 +191,18 @@ impl SubjectState {
                 Sizes { baseline: n, baseline_worth: reference.worth, window: window.into(), window_worth };
             (!can_tell(&sizes)).then(|| {
                 format!(
-                    "{}: {n} values of the baseline are worth {:.0} independent ones, and {window} are worth {window_worth:.0}",
+                    "distribution of {}: {n} values of the baseline are worth {:.0} independent ones, and {window} are worth {window_worth:.0}",
                     reference.quantity(),
                     reference.worth
                 )
             })
         };
         baseline.distributions.iter().filter_map(of_one).collect()
+    }
+
+    /// Outcomes that do not count yet, and those that were corrected after they had counted.
+    pub fn provisional(&self) -> Provisional {
+        self.corrections.shown(self.resolved)
     }
 
     /// The gravest open episode.

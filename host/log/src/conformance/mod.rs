@@ -40,6 +40,7 @@ macro_rules! conformance {
             a_batch_is_kept_whole_or_not_at_all
             one_refused_batch_does_not_touch_others_of_its_transaction
             a_record_carries_what_it_resolves_as_of_its_place
+            what_came_due_is_told_in_order_and_as_of_a_place
             control_entries_are_in_every_log_that_is_awake_in_one_order
             a_shard_wakes_with_what_is_in_force
             every_kind_reads_back_as_it_was_written

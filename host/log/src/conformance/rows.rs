@@ -1,6 +1,6 @@
 //! Rows: where they go, what makes them the same, what they resolve, how they are scanned.
 
-use trimtab_types::{Digest, Position, Resolution, Timestamp};
+use trimtab_types::{Actual, Digest, DueRow, ModelKey, Position, Prediction, Resolution, Timestamp};
 
 use super::{
     Logs, Make, c, configuration, entries, event, kill, new, o, outcome, p, prediction, shard, tick,
@@ -121,6 +121,57 @@ pub fn one_refused_batch_does_not_touch_others_of_its_transaction(make: Make<'_>
     assert_eq!(results, [true, false, true]);
     assert_eq!(entries(&logs.log(shard("m"))), [p("m", "a", 0.5), p("m", "c", 0.5)]);
     assert_eq!(entries(&logs.log(shard("model-0"))), [p("model-0", "b", 0.75)]);
+}
+
+/// Predictions that have an outcome, in the order in which they are due; of each the newest outcome that was there.
+pub fn what_came_due_is_told_in_order_and_as_of_a_place(make: Make<'_>) {
+    let mut logs = Logs::new(make);
+    let due = |id: &str, time: u64, horizon: Option<u32>| {
+        let prediction =
+            Prediction { time: Timestamp::EPOCH.plus(time), horizon, ..prediction("m", id, 0.5) };
+        Entry::Prediction(prediction, Routed::default())
+    };
+    // Places 1 to 4: due at 110, 130, 120, and one that nobody expects anything of. Then 5 to 9.
+    let rows = vec![due("a", 100, Some(10)), due("b", 100, Some(30)), due("c", 110, Some(10))];
+    logs.append([rows, vec![due("d", 100, None)]].concat()).expect("appends");
+    logs.append(vec![o("m", "b", 0), o("m", "a", 0), c("m", "a", 1)]).expect("appends");
+    logs = logs.reopened();
+    logs.append(vec![o("m", "d", 1), o("m", "e", 1), due("e", 100, Some(20))]).expect("appends");
+    let key = ModelKey { tenant: "t".into(), model: "m".into() };
+    let told = |logs: &Logs, after: (u64, u64), until: u64, as_of: u64, limit: usize| {
+        let after = (Timestamp::EPOCH.plus(after.0), Position(after.1));
+        let until = Timestamp::EPOCH.plus(until);
+        let due = logs.reader.due(&key, after, until, Position(as_of), limit).expect("reads");
+        let word = |row: &DueRow| {
+            let label = match row.outcome.actual {
+                Some(Actual::Label(label)) => label,
+                _ => -1,
+            };
+            format!("{}={label}@{}/{}", row.prediction.id, row.at.since(Timestamp::EPOCH), row.position)
+        };
+        due.iter().map(word).collect::<Vec<_>>().join(" ")
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // after,      until, as of, limit, told
+        ((0, 0),       200,   99,    9,     "a=1@110/1 e=1@120/10 b=0@130/2"),
+        ((0, 0),       120,   99,    9,     "a=1@110/1 e=1@120/10"),
+        ((0, 0),       200,   99,    2,     "a=1@110/1 e=1@120/10"),
+        ((110, 0),     200,   99,    9,     "a=1@110/1 e=1@120/10 b=0@130/2"),
+        ((110, 1),     200,   99,    9,     "e=1@120/10 b=0@130/2"),
+        ((120, u64::MAX), 200, 99,   9,     "b=0@130/2"),
+        // The correction is at 7; the outcomes of b and a before it.
+        ((0, 0),       200,   7,     9,     "a=0@110/1 b=0@130/2"),
+        ((0, 0),       200,   6,     9,     "b=0@130/2"),
+        ((0, 0),       109,   99,    9,     ""),
+    ];
+    for (after, until, as_of, limit, expected) in cases {
+        assert_eq!(told(&logs, after, until, as_of, limit), expected, "{after:?} {until} {as_of} {limit}");
+    }
+    let nobody = ModelKey { tenant: "t".into(), model: "nobody".into() };
+    let all = (Timestamp::EPOCH, Position(0));
+    let told = logs.reader.due(&nobody, all, Timestamp::EPOCH.plus(999), Position(99), 9).expect("reads");
+    assert_eq!(told, []);
 }
 
 /// A record has its other half as it was at its place, whatever came later.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trimtab_types::{Counts, Digest, ModelKey, Position, Shard, Timestamp};
+use trimtab_types::{Counts, Digest, DueRow, ModelKey, Position, Resolution, Shard, Timestamp};
 
 use super::{Held, MemoryLogs, counting};
 use crate::{
@@ -69,6 +69,40 @@ impl Reader for MemoryLogs {
             _ => until.min(kept.head(shard)).max(after),
         };
         Ok(Scanned { records, upto })
+    }
+
+    fn due(
+        &self,
+        model: &ModelKey,
+        after: (Timestamp, Position),
+        until: Timestamp,
+        as_of: Position,
+        limit: usize,
+    ) -> Result<Vec<DueRow>, LogError> {
+        let kept = self.read();
+        let log = kept.logs.get(&model.shard()).map(Vec::as_slice).unwrap_or_default();
+        let of_model = |record: &&Record| {
+            record.place.position < as_of
+                && record.entry.model() == Some((model.tenant.as_str(), model.model.as_str()))
+        };
+        let mut due = BTreeMap::new();
+        for record in log.iter().filter(of_model) {
+            let (position, prediction, outcome) = match (&record.entry, &record.resolves) {
+                (Entry::Prediction(prediction, _), Some(Resolution::By(outcome))) => {
+                    (record.place.position, prediction, outcome.as_ref())
+                }
+                (Entry::Outcome(outcome), Some(Resolution::Of { position, prediction, .. })) => {
+                    (*position, prediction.as_ref(), outcome)
+                }
+                _ => continue,
+            };
+            if let Some(at) = prediction.due().filter(|at| *at <= until && (*at, position) > after) {
+                // The newest outcome counts.
+                let (prediction, outcome) = (prediction.clone(), outcome.clone());
+                due.insert((at, position), DueRow { at, position, prediction, outcome });
+            }
+        }
+        Ok(due.into_values().take(limit).collect())
     }
 
     fn content(&self, digest: &Digest) -> Result<Option<Vec<u8>>, LogError> {

@@ -233,7 +233,7 @@ fn story(events: &[(u64, Event)]) -> Vec<Record> {
             Event::Version(model, what) => entries.push((version(MODELS[*model], *what, at), None)),
         }
     }
-    let record = |(place, (entry, resolves))| Record { position: Position(place), entry, resolves };
+    let record = |(place, (entry, resolves))| Record::new(Position(place), entry, resolves);
     (1..).zip(entries).map(record).collect()
 }
 

@@ -4,8 +4,9 @@ use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
 };
-use trimtab_api::{BaselineRequest, Failure, rows::parse_row};
-use trimtab_runtime::baseline;
+use trimtab_api::{BaselineRequest, BaselineStatus, Failure, rows::parse_row};
+use trimtab_core::strength;
+use trimtab_runtime::{Snapshot, baseline};
 use trimtab_types::{Baseline, BaselineSource, Entry, Subject};
 
 use super::{
@@ -20,11 +21,11 @@ pub(super) async fn baselines(
     blocking(service, move |service| {
         query.settle(service)?;
         let snapshot = service.host.snapshot();
-        let baselines: Vec<&Baseline> = snapshot
+        let baselines: Vec<BaselineStatus> = snapshot
             .subjects()
             .into_iter()
             .filter(|(subject, _)| query.is_about(&subject.tenant, &subject.model))
-            .filter_map(|(_, known)| known.baseline.as_deref())
+            .filter_map(|(_, known)| Some(status(&snapshot, known.baseline.as_deref()?.clone())))
             .collect();
         Ok(Reply(serde_json::json!({ "baselines": baselines })))
     })
@@ -34,7 +35,7 @@ pub(super) async fn baselines(
 pub(super) async fn set_baseline(
     State(service): Shared,
     body: Result<Bytes, BytesRejection>,
-) -> Answer<Baseline> {
+) -> Answer<BaselineStatus> {
     let request: BaselineRequest = parse_row(1, &text(body)?)?;
     blocking(service, move |service| {
         let subject = Subject {
@@ -64,7 +65,7 @@ pub(super) async fn set_baseline(
             }
         } else {
             service.host.settle()?;
-            let rules = service.host.snapshot().standing().configuration.judging;
+            let rules = *service.host.snapshot().standing().configuration.judging(&subject.model_key());
             service.read(|reader| Ok(baseline::from_log(reader, &subject, source, &rules)?))?
         };
         baseline.validate()?;
@@ -72,10 +73,17 @@ pub(super) async fn set_baseline(
         let snapshot = service.host.snapshot();
         let holds = snapshot.subject(&baseline.subject).and_then(|known| known.baseline.as_deref());
         if holds == Some(&baseline) {
-            return Ok(Reply(baseline));
+            return Ok(Reply(status(&snapshot, baseline)));
         }
         service.host.append_and_wait(vec![Entry::Baseline(baseline.clone())])?;
-        Ok(Reply(baseline))
+        Ok(Reply(status(&snapshot, baseline)))
     })
     .await
+}
+
+fn status(snapshot: &Snapshot, baseline: Baseline) -> BaselineStatus {
+    let (model, configuration) = (baseline.subject.model_key(), &snapshot.standing().configuration);
+    let (detectors, judging) = (configuration.detectors(&model), configuration.judging(&model));
+    let strength = strength::strength(detectors, judging, Some(&baseline));
+    BaselineStatus { baseline, strength }
 }

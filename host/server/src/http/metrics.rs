@@ -50,7 +50,9 @@ fn models(service: &Service) -> Result<Models, Failure> {
     let all_stopped = snapshot.standing().killed.is_some();
     let mut models = Models { counts, all_stopped, ..Models::default() };
     let known = snapshot.subjects();
-    let healths: Vec<_> = known.iter().map(|(subject, known)| (*subject, health_of(known))).collect();
+    let configuration = &snapshot.standing().configuration;
+    let health = |subject, known| (subject, health_of(configuration, subject, known));
+    let healths: Vec<_> = known.iter().map(|(subject, known)| health(*subject, known)).collect();
     for ((subject, known), (_, health)) in known.iter().zip(&healths) {
         // Each from 0, so that what was never there can be told from what is not scraped.
         for one in Health::ALL {

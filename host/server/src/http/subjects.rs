@@ -1,7 +1,7 @@
 //! Subjects at a glance, for everything that shows them.
 
 use trimtab_api::{Health, SubjectStatus};
-use trimtab_core::fold::SubjectState;
+use trimtab_core::{Configuration, fold::SubjectState, strength};
 use trimtab_runtime::Snapshot;
 use trimtab_types::Subject;
 
@@ -18,17 +18,19 @@ pub(super) fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatu
 }
 
 /// How a subject is, without looking at its rows.
-pub(super) fn health_of(known: &SubjectState) -> Health {
-    Health::of(known.baseline.is_some(), known.worst())
+pub(super) fn health_of(configuration: &Configuration, subject: &Subject, known: &SubjectState) -> Health {
+    let judging = configuration.judging(&subject.model_key());
+    Health::of(strength::unknown(judging, known.baseline.as_deref()).is_none(), known.worst())
 }
 
 /// All that is shown of a subject.
 pub(super) fn status_of(snapshot: &Snapshot, subject: &Subject, known: &SubjectState) -> SubjectStatus {
     let configuration = &snapshot.standing().configuration;
     let kept = &configuration.metrics;
+    let detectors = configuration.detectors(&subject.model_key());
     SubjectStatus {
         subject: subject.clone(),
-        health: health_of(known),
+        health: health_of(configuration, subject, known),
         predictions: known.predictions,
         resolved: known.resolved,
         unjudged: known.unjudged,
@@ -38,9 +40,15 @@ pub(super) fn status_of(snapshot: &Snapshot, subject: &Subject, known: &SubjectS
         losing_run: known.right.losing_run() as u64,
         newest: known.newest,
         metrics: known.metrics(kept),
-        estimated: known.estimates(configuration.judging.binary_threshold),
+        estimated: known.estimates(configuration.judging(&subject.model_key()).binary_threshold),
         confusion: known.confusion(kept),
-        cannot_tell: known.cannot_tell(configuration.detectors(&subject.model_key())),
+        cannot_tell: known.cannot_tell(detectors, kept),
+        strength: strength::strength(
+            detectors,
+            configuration.judging(&subject.model_key()),
+            known.baseline.as_deref(),
+        ),
+        provisional: known.provisional(),
         paused: snapshot.diary(subject).is_some_and(|diary| diary.paused),
         open: known.open_findings().map(|(_, finding)| finding.clone()).collect(),
     }

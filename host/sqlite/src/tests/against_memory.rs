@@ -38,6 +38,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             if let Entry::Prediction(prediction, routed) = &mut entry {
                 // Few repetitions differ: most rows are new or the same.
                 prediction.predicted = Predicted::Binary(if up || key > 0 { 0.9 } else { 0.1 });
+                prediction.horizon = (key > 4).then_some(u32::from(key));
                 *routed = Routed { key: (key == 1).then(|| "k".to_owned()), unserved: None };
             }
             entry

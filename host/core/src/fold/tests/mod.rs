@@ -2,6 +2,7 @@
 
 mod errors;
 mod health;
+mod horizon;
 mod windows;
 
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl Log {
 
     fn entry(&mut self, entry: Entry, resolves: Option<Resolution>) {
         let position = Position(self.state.position.0 + 1);
-        let found = apply(&mut self.state, &Record { position, entry, resolves });
+        let found = apply(&mut self.state, &Record::new(position, entry, resolves));
         self.findings.extend(found);
     }
 
@@ -382,7 +383,8 @@ fn a_baseline_that_is_worth_too_little_tells_nothing_and_says_so() {
         log.scores(600, 0.9, 1.0);
         log.scores(1_500, 0.0, 1.0);
         assert_eq!(log.findings.is_empty(), told == 1, "{}", log.life());
-        let cannot = log.state.subjects[&subject()].cannot_tell(&log.state.configuration.detectors);
+        let cannot = log.state.subjects[&subject()]
+            .cannot_tell(&log.state.configuration.detectors, &log.state.configuration.metrics);
         assert_eq!(cannot.len(), told, "{cannot:?}");
         if let Some(finding) = log.findings.first() {
             let sizes = finding.sizes.expect("compared");

@@ -1,0 +1,38 @@
+//! Outcomes that do not count yet, and those that were corrected after they had counted, as people are shown them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Seconds, Subject, format_duration};
+
+/// Of a subject.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provisional {
+    /// Predictions with an outcome that wait for their horizon.
+    pub waiting: u64,
+    /// Outcomes that came after the horizon of a prediction that had been judged, and changed nothing.
+    pub after_horizon: u64,
+    /// The share of the judged predictions whose outcome was corrected later, where it is so large that they were judged too
+    /// early.
+    pub corrected: Option<f64>,
+    /// Within what time after the prediction nine of ten of those corrections came.
+    pub within: Option<Seconds>,
+}
+
+impl Provisional {
+    /// What is to be said of it about a subject; nothing where all is well.
+    pub fn words(&self, subject: &Subject) -> Option<String> {
+        let share = 100.0 * self.corrected?;
+        let horizon = match self.within {
+            Some(within) => {
+                let within = format_duration(u64::from(within));
+                format!(
+                    "nine of ten of them within {within}; predictions with `horizon = \"{within}\"` are judged when it has passed"
+                )
+            }
+            None => "too late for any horizon".to_owned(),
+        };
+        Some(format!(
+            "{share:.1} % of the outcomes of {subject} were corrected after they had judged, {horizon}"
+        ))
+    }
+}
