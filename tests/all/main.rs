@@ -23,6 +23,7 @@ mod goldens;
 mod hostile;
 mod imports;
 mod input;
+mod judging;
 mod languages;
 mod life;
 mod monitoring;

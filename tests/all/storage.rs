@@ -80,7 +80,7 @@ fn databases_of_others_are_refused_and_left_alone() {
             .expect("writes");
     };
     let cases: [(&str, Change, &[&str]); 4] = [
-        ("newer", newer, &["schema version 99", "knows versions up to 1", "use the newer build"]),
+        ("newer", newer, &["schema version 99", "knows versions up to 2", "use the newer build"]),
         ("foreign", foreign, &["is not a Trimtab database", "0x7", "--data"]),
         ("unmarked", unmarked, &["is not a Trimtab database", "--data"]),
         ("no database", no_database, &["is not a Trimtab database", "--data"]),

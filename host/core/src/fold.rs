@@ -36,8 +36,10 @@ pub use crate::{
 /// Configurations and policy sets are put in force by `decide::step`, which is handed their contents.
 pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
     state.position = record.position;
+    let tick = state.tick;
     state.advance(&record.entry);
     let mut findings = horizon::judge(state, &record.due);
+    horizon::advance(state, &record.entry, tick);
     findings.extend(match &record.entry {
         Entry::Prediction(prediction) => {
             let mut findings = predicted(state, prediction);

@@ -29,7 +29,7 @@ impl Called {
 pub struct JudgedRow {
     at: Position,
     pub(crate) made: Timestamp,
-    known: Timestamp,
+    pub(crate) known: Timestamp,
     pub(crate) right: Option<bool>,
     pub(crate) won: Option<bool>,
     pub(crate) called: Option<Called>,
@@ -44,6 +44,8 @@ pub struct JudgedRow {
     /// Whether the interval held, and how wide it was.
     pub(crate) interval: Option<(bool, f64)>,
     pub(crate) price: Option<f64>,
+    /// How far a number was off.
+    pub(crate) miss: Option<f64>,
 }
 
 impl JudgedRow {
@@ -81,6 +83,10 @@ impl JudgedRow {
             pnl,
             interval,
             price: prediction.trade.entry_price,
+            miss: match (prediction.predicted, outcome.actual) {
+                (Predicted::Regression(predicted), Some(Actual::Value(actual))) => Some(predicted - actual),
+                _ => None,
+            },
         }
     }
 }

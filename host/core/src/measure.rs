@@ -27,6 +27,14 @@ const RELIABILITY_BINS: u32 = 10;
 /// Recall at which precision is read.
 const RECALL: f64 = 0.8;
 const DAY: f64 = 86_400.0;
+const MILLIS_A_DAY: i64 = 86_400_000;
+const DAYS_A_YEAR: f64 = 365.25;
+/// Fewer days say nothing of a Sharpe ratio …
+const LEAST_DAYS: usize = 30;
+/// … and the newest rows of a century are no newest rows.
+const MOST_DAYS: usize = 36_525;
+/// What a baseline calls the Sharpe ratio of days; that of trades has the plain name.
+pub(crate) const DAILY_SHARPE: &str = "sharpe-daily";
 
 /// What a baseline says of a metric.
 pub fn of_baseline(metric: Metric, baseline: &Baseline, settings: &MetricSettings) -> Option<f64> {
@@ -35,16 +43,20 @@ pub fn of_baseline(metric: Metric, baseline: &Baseline, settings: &MetricSetting
         Metric::Precision => baseline.precision,
         Metric::Recall => baseline.recall,
         Metric::F1 => baseline.f1,
-        // A baseline knows nothing of the settings, which may change: it has the ratio per trade.
-        Metric::Sharpe => Some(settings.sharpe_scale() * baseline.metrics.get(metric.name())?),
+        // A baseline knows nothing of the settings, which may change: it has the ratio per trade, and that of days.
+        Metric::Sharpe => match settings.periods_per_year {
+            Some(_) => Some(settings.sharpe_scale() * baseline.metrics.get(metric.name())?),
+            None => baseline.metrics.get(DAILY_SHARPE).copied(),
+        },
         _ => baseline.metrics.get(metric.name()).copied(),
     }
 }
 
 /// A metric of some judged rows, in their order; `None` where they do not say.
 ///
-/// Precision, recall and F1 of several classes are macro means. The Sharpe ratio is per trade, or annualised where
-/// the settings say how many periods a year has; drawdown and cumulative return compound the returns of trades.
+/// Precision, recall and F1 of several classes are macro means. The Sharpe ratio is of daily returns over 30 days or more,
+/// annualised; or of trades, where the settings say how many of them a year has. Drawdown and cumulative return compound the
+/// returns of trades.
 pub fn of(metric: Metric, rows: &[&JudgedRow], settings: &MetricSettings) -> Option<Estimate> {
     match metric {
         Metric::Accuracy => share(rows.iter().filter_map(|row| row.right)),
@@ -61,8 +73,10 @@ pub fn of(metric: Metric, rows: &[&JudgedRow], settings: &MetricSettings) -> Opt
             plain(widths.iter().sum::<f64>() / widths.len() as f64, widths.len())
         }
         Metric::Sharpe => {
-            let found = Sharpe::of(&gains(rows)).ok()?;
-            let scale = settings.sharpe_scale();
+            let (found, scale) = match settings.periods_per_year {
+                Some(_) => (Sharpe::of(&gains(rows)).ok()?, settings.sharpe_scale()),
+                None => (Sharpe::of(&daily(rows)?).ok()?, libm::sqrt(DAYS_A_YEAR)),
+            };
             let (value, reach) = (scale * found.per_period, scale * SPREAD * found.standard_error());
             let interval = Some(Interval { lower: value - reach, upper: value + reach });
             Some(Estimate { interval, ..plain(value, found.count as usize)? })
@@ -80,6 +94,15 @@ pub fn of(metric: Metric, rows: &[&JudgedRow], settings: &MetricSettings) -> Opt
             plain(profits.iter().sum(), profits.len())
         }
         Metric::DailyVolatility => daily_volatility(rows, settings.volatility_window as usize),
+        Metric::Mae => {
+            let misses = misses(rows);
+            plain(misses.iter().map(|miss| miss.abs()).sum::<f64>() / misses.len() as f64, misses.len())
+        }
+        Metric::Rmse => {
+            let misses = misses(rows);
+            let squares = misses.iter().map(|miss| miss * miss).sum::<f64>();
+            plain(libm::sqrt(squares / misses.len() as f64), misses.len())
+        }
     }
 }
 
@@ -145,6 +168,25 @@ pub(crate) fn scored(rows: &[&JudgedRow]) -> (Vec<bool>, Vec<f64>) {
 
 fn gains(rows: &[&JudgedRow]) -> Vec<f64> {
     rows.iter().filter_map(|row| row.gain).collect()
+}
+
+fn misses(rows: &[&JudgedRow]) -> Vec<f64> {
+    rows.iter().filter_map(|row| row.miss).collect()
+}
+
+/// Returns by the day in which they became known, from the first to the last; a day without any is 0, so that the calendar of
+/// the market does not matter. `None` of fewer than 30 days.
+fn daily(rows: &[&JudgedRow]) -> Option<Vec<f64>> {
+    let day = |at: Timestamp| at.as_millis().div_euclid(MILLIS_A_DAY);
+    let known: Vec<(i64, f64)> = rows.iter().filter_map(|row| Some((day(row.known), row.gain?))).collect();
+    let (first, last) = (known.iter().map(|(day, _)| *day).min()?, known.iter().map(|(day, _)| *day).max()?);
+    let days =
+        usize::try_from(last - first + 1).ok().filter(|days| (LEAST_DAYS..=MOST_DAYS).contains(days))?;
+    let mut returns = vec![0.0; days];
+    for (day, gain) in known {
+        returns[usize::try_from(day - first).ok()?] += gain;
+    }
+    Some(returns)
 }
 
 /// Standard deviation of log returns of the newest prices, times the root of the bars in a day; a bar is as long as the
@@ -265,11 +307,57 @@ mod tests {
         ruined[1].gain = Some(-1.5);
         assert_eq!(value(Metric::Drawdown, &ruined), Some(1.0));
         assert_eq!(value(Metric::CumulativeReturn, &ruined), Some(-1.0));
-        let yearly = MetricSettings { periods_per_year: Some(252.0), ..MetricSettings::default() };
         let refs: Vec<&JudgedRow> = rows.iter().collect();
-        let annualised = of(Metric::Sharpe, &refs, &yearly).expect("defined").value;
-        let per_trade = value(Metric::Sharpe, &rows).expect("defined");
-        assert!((annualised / per_trade - 252_f64.sqrt()).abs() < 1e-12);
+        let by_trade = |periods: f64| {
+            let yearly = MetricSettings { periods_per_year: Some(periods), ..MetricSettings::default() };
+            of(Metric::Sharpe, &refs, &yearly).expect("defined").value
+        };
+        assert!((by_trade(252.0) / by_trade(1.0) - 252_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(value(Metric::Sharpe, &rows), None, "trades of one day say nothing of days");
+    }
+
+    /// Two trades on each working day, which come to 1 % on odd days and to −0.5 % on even ones: 5 of 7 days. Over four weeks and
+    /// three days a Sharpe ratio by hand: mean and standard deviation of 31 days, weekends among them, times √365.25.
+    #[test]
+    fn the_sharpe_ratio_is_of_days_and_needs_thirty() {
+        let long = Trade { entry_price: Some(100.0), side: Some(1), size: Some(2.0), fee: None };
+        let rows = |days: u64| -> Vec<JudgedRow> {
+            let of_day = |day: u64| {
+                let is_open = day % 7 < 5;
+                let gain = if day % 2 == 1 { 0.005 } else { -0.0025 };
+                (0..if is_open { 2 } else { 0 }).map(move |trade| (day, trade, gain))
+            };
+            let one = |(day, trade, gain): (u64, u64, f64)| {
+                let time = Timestamp::EPOCH.plus(day * 86_400 + trade * 3_600);
+                let mut row = row(Predicted::Direction(1), long, &Outcome { time, ..outcome(None) });
+                row.gain = Some(gain);
+                row
+            };
+            (0..days).flat_map(of_day).map(one).collect()
+        };
+        let found = value(Metric::Sharpe, &rows(31)).expect("defined");
+        let days: Vec<f64> = (0..31)
+            .map(|day: u64| match (day % 7 < 5, day % 2) {
+                (false, _) => 0.0,
+                (true, 1) => 0.01,
+                (true, _) => -0.005,
+            })
+            .collect();
+        let mean = days.iter().sum::<f64>() / 31.0;
+        let variance = days.iter().map(|day| (day - mean).powi(2)).sum::<f64>() / 30.0;
+        let expected = mean / variance.sqrt() * 365.25_f64.sqrt();
+        assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
+        assert_eq!(value(Metric::Sharpe, &rows(29)), None);
+    }
+
+    #[test]
+    fn numbers_have_errors_in_their_own_unit() {
+        let of = |predicted: f64, actual: f64| {
+            row(Predicted::Regression(predicted), Trade::default(), &outcome(Some(Actual::Value(actual))))
+        };
+        let rows = [of(10.0, 13.0), of(5.0, 1.0)];
+        assert_eq!(value(Metric::Mae, &rows), Some(3.5));
+        assert_eq!(value(Metric::Rmse, &rows), Some(12.5_f64.sqrt()));
     }
 
     /// Prices that go up and down by the same log return a: their standard deviation is a·√(n/(n − 1)).

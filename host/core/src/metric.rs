@@ -23,11 +23,13 @@ pub enum Metric {
     CumulativeReturn,
     Pnl,
     DailyVolatility,
+    Mae,
+    Rmse,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Accuracy,
         Self::WinRate,
         Self::Precision,
@@ -43,6 +45,8 @@ impl Metric {
         Self::CumulativeReturn,
         Self::Pnl,
         Self::DailyVolatility,
+        Self::Mae,
+        Self::Rmse,
     ];
 
     /// The name in configuration, findings and what policies read.
@@ -63,6 +67,8 @@ impl Metric {
             Self::CumulativeReturn => "cumulative-return",
             Self::Pnl => "pnl",
             Self::DailyVolatility => "daily-volatility",
+            Self::Mae => "mae",
+            Self::Rmse => "rmse",
         }
     }
 
@@ -89,7 +95,9 @@ impl Metric {
             | Self::Drawdown
             | Self::CumulativeReturn
             | Self::Pnl
-            | Self::DailyVolatility => false,
+            | Self::DailyVolatility
+            | Self::Mae
+            | Self::Rmse => false,
         }
     }
 }

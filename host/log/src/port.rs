@@ -193,6 +193,9 @@ pub trait Reader: Send {
         until: Position,
         limit: usize,
     ) -> Result<Scanned, LogError>;
+    /// Effects that were decided over a stretch of a log, in order.
+    fn effected(&self, shard: Shard, after: Position, until: Position)
+    -> Result<Vec<StoredEffect>, LogError>;
     /// Predictions of a model that have an outcome and came due after `after` (a time, and a position among those of the same
     /// time) and up to `until`, in that order, at most `limit`. As of a position: what came there or later does not count.
     fn due(

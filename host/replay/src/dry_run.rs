@@ -8,8 +8,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use trimtab_core::fold::State;
-use trimtab_log::{LogError, Reader, Scope, decision_of, moment_of};
+use trimtab_core::{decide::Heard, fold::State};
+use trimtab_log::{LogError, Reader, Scope, decision_of, effect_of, moment_of};
 use trimtab_policy::{GivenSettings, Sandbox};
 use trimtab_types::{
     DecisionRecord, Entry, Mode, ModelKey, Moment, Place, PolicyInForce, Position, Record, Shard, Timestamp,
@@ -20,7 +20,7 @@ use crate::{
     again::{Recorded, Replay},
     compared::{Compared, Comparison},
     deal::{Stretch, Task, Worker, deal, ends, tasks},
-    diff::Diff,
+    diff::{Diff, messages},
     instant::Instant,
     overlay::Overlay,
     parts::{Folded, Part, Share},
@@ -307,6 +307,18 @@ impl<'a> Trying<'a> {
     }
 }
 
+/// The messages that were recorded over a stretch of a log.
+pub(crate) fn sent(
+    shard: Shard,
+    from: Position,
+    upto: Position,
+    reader: &dyn Reader,
+) -> Result<Vec<(Position, Heard)>, PrepareError> {
+    let stored = reader.effected(shard, from, upto)?;
+    let effects: Vec<_> = stored.iter().map(effect_of).collect::<Result<_, _>>()?;
+    Ok(messages(&effects))
+}
+
 /// Folds the rows of a task.
 struct Trial<'a>(Trying<'a>);
 
@@ -325,7 +337,8 @@ impl Worker for Trial<'_> {
             .iter()
             .map(|stored| decision_of(shard, &stored.decision))
             .collect::<Result<_, _>>()?;
-        trying.comparison.expect(recorded.iter().cloned());
+        let sent = sent(shard, from, stretch.upto, reader)?;
+        trying.comparison.expect(recorded.iter().cloned(), sent);
         trying.recall(&recorded);
         let mut begins = None;
         if trying.waits.is_some() {

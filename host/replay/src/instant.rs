@@ -19,7 +19,7 @@ use crate::{
     PrepareError,
     again::Recorded,
     deal::{Stretch, Worker},
-    dry_run::{Tried, Trying},
+    dry_run::{Tried, Trying, sent},
     told::Told,
 };
 
@@ -163,7 +163,8 @@ impl Worker for Instant<'_> {
             .iter()
             .map(|stored| decision_of(shard, &stored.decision))
             .collect::<Result<_, _>>()?;
-        self.trying.comparison.expect(recorded.iter().cloned());
+        let sent = sent(shard, from, stretch.upto, reader)?;
+        self.trying.comparison.expect(recorded.iter().cloned(), sent);
         self.trying.recall(&recorded);
         let begins = self.trying.begins_trying(&stretch.records, lived.values().flatten());
         let entries: BTreeMap<Position, &Record> =

@@ -1,7 +1,7 @@
 //! The part of history that somebody asks about.
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{DecisionRecord, Timestamp};
+use trimtab_types::{DecisionRecord, Subject, Timestamp};
 
 /// Which decisions are compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,11 @@ pub struct Period {
 impl Period {
     /// Whether a decision is compared.
     pub fn is_about(&self, decision: &DecisionRecord) -> bool {
-        let (subject, at) = (&decision.subject, decision.at);
+        self.covers(&decision.subject, decision.at)
+    }
+
+    /// Whether something about a subject at a time is compared.
+    pub(crate) fn covers(&self, subject: &Subject, at: Timestamp) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| *tenant == subject.tenant)
             && self.model.as_ref().is_none_or(|model| *model == subject.model)
             && self.since.is_none_or(|since| at >= since)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use trimtab_core::baseline::Sums;
+use trimtab_core::{baseline::Sums, horizon::Clock};
 use trimtab_log::{Reader, Record, Scope};
 use trimtab_types::{
     Baseline, BaselineSource, Entry, Judging, Outcome, Position, Prediction, Resolution, Subject, Timestamp,
@@ -27,7 +27,7 @@ pub fn from_log(
     let shard = subject.model_key().shard();
     let scope = Scope::Model(subject.tenant.clone(), subject.model.clone());
     let mut sums = Sums::default();
-    let (mut waiting, mut clock) = (Waiting::new(), Timestamp::MIN);
+    let (mut waiting, mut clock, mut tick) = (Waiting::new(), Clock::START, Timestamp::MIN);
     let mut at = Position(0);
     'log: loop {
         let scanned = reader.scan(shard, &scope, at, Position(u64::MAX), STEP)?;
@@ -36,8 +36,11 @@ pub fn from_log(
         }
         at = scanned.upto;
         for record in scanned.records.into_iter().filter_map(Record::for_fold) {
-            clock = record.entry.time().map_or(clock, |time| clock.max(time));
-            while let Some(first) = waiting.first_entry().filter(|first| first.key().0 <= clock) {
+            clock.take(&record.entry, tick);
+            if let Entry::Tick(at) = &record.entry {
+                tick = tick.max(*at);
+            }
+            while let Some(first) = waiting.first_entry().filter(|first| first.key().0 <= clock.now()) {
                 let ((_, key), (prediction, outcome)) = first.remove_entry();
                 if let Some(outcome) = outcome {
                     sums.add(key, &prediction, &outcome, rules);
@@ -59,7 +62,7 @@ pub fn from_log(
             if *prediction.subject != *subject || !sums.wants(&source, &prediction) {
                 continue;
             }
-            let due = prediction.due().filter(|due| rules.when == When::AtHorizon && *due > clock);
+            let due = prediction.due().filter(|due| rules.when == When::AtHorizon && *due > clock.now());
             match (due, outcome) {
                 (Some(due), outcome) => {
                     let (_, newest) = waiting.entry((due, key)).or_insert((prediction, None));

@@ -351,6 +351,15 @@ impl Reader for LogsReader {
         Ok(self.decisions_where(&Wanted::within(shard, after, until))?)
     }
 
+    fn effected(
+        &self,
+        shard: Shard,
+        after: Position,
+        until: Position,
+    ) -> std::result::Result<Vec<StoredEffect>, LogError> {
+        Ok(self.effects_where(&Wanted::within(shard, after, until))?)
+    }
+
     fn decisions_since(&self, seq: u64, limit: usize) -> std::result::Result<Vec<StoredDecision>, LogError> {
         Ok(self.decisions_where(&Wanted::after(seq, limit))?)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Finding, Metric, Severity, Subject, Timestamp};
 
 /// Why the alert is sent now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Occasion {
     /// For the first time.

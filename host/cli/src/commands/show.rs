@@ -1,7 +1,7 @@
 //! How subjects, findings and decisions are shown; what several commands share.
 
 use trimtab_core::fold::Fleet;
-use trimtab_replay::words::{self, evidence, figure};
+use trimtab_replay::words::{self, amount, evidence, figure};
 use trimtab_server::{Failure, Health, SubjectStatus};
 use trimtab_types::{
     DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange, Strength, Subject,
@@ -179,7 +179,7 @@ pub(crate) fn findings(findings: &[Finding]) -> Table {
     for finding in findings {
         let estimate = |estimate: Option<Estimate>| {
             cell(estimate.map_or("-".to_owned(), |estimate| {
-                format!("{} ({})", percent(estimate.value), estimate.samples)
+                format!("{} ({})", amount(&finding.quantity, estimate.value), estimate.samples)
             }))
         };
         let phase = match finding.phase {

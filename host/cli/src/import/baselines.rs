@@ -16,10 +16,23 @@ const REMEMBERED: usize = 1_000;
 /// Subjects that are named.
 const NAMED: usize = 10;
 
+/// Segments that one entry of a map makes baselines for.
+const MOST_SEGMENTS: usize = 1_000;
+
 /// The baselines of a map while its file is fed.
 pub(super) struct Baselines {
     waiting: BTreeMap<Subject, Waiting>,
+    /// Entries that want one for each segment.
+    each: Vec<Each>,
     seen: BTreeSet<Subject>,
+}
+
+/// An entry that wants one for each segment.
+struct Each {
+    map: BaselineMap,
+    begun: BTreeSet<String>,
+    /// Whether there are more segments than baselines are made for.
+    too_many: bool,
 }
 
 /// A baseline that waits for its rows.
@@ -40,16 +53,32 @@ impl Baselines {
     /// What a map asks for, less what the host has judged already.
     pub(super) async fn new(client: &Client, maps: &[BaselineMap]) -> Result<Self, Failure> {
         let mut waiting = BTreeMap::new();
-        for map in maps {
+        let (each, one): (Vec<_>, Vec<_>) = maps.iter().partition(|map| map.segment == BaselineMap::EACH);
+        for map in one {
             let subject = map.subject();
             let missing = map.first.saturating_sub(judged(client, &subject).await?).max(1);
             waiting.insert(subject, Waiting { map: map.clone(), missing });
         }
-        Ok(Self { waiting, seen: BTreeSet::new() })
+        let each =
+            each.into_iter().map(|map| Each { map: map.clone(), begun: BTreeSet::new(), too_many: false });
+        Ok(Self { waiting, each: each.collect(), seen: BTreeSet::new() })
     }
 
     /// Notes whose predictions a file has.
     pub(super) fn saw(&mut self, subject: &Subject) {
+        for each in &mut self.each {
+            let is_of_it = Subject { segment: subject.segment.clone(), ..each.map.subject() } == *subject;
+            if !is_of_it || each.begun.contains(&subject.segment) || self.waiting.contains_key(subject) {
+                continue;
+            }
+            if each.begun.len() == MOST_SEGMENTS {
+                each.too_many = true;
+                continue;
+            }
+            each.begun.insert(subject.segment.clone());
+            let map = BaselineMap { segment: subject.segment.clone(), ..each.map.clone() };
+            self.waiting.insert(subject.clone(), Waiting { missing: map.first.max(1), map });
+        }
         if self.seen.len() < REMEMBERED && !self.seen.contains(subject) {
             self.seen.insert(subject.clone());
         }
@@ -103,6 +132,15 @@ impl Baselines {
                     let why = self.why(&subject, first, first - missing.min(first));
                     not_set.push(NotSet { subject, why });
                 }
+            }
+        }
+        for each in &self.each {
+            let subject = each.map.subject();
+            if each.begun.is_empty() {
+                not_set.push(NotSet { why: self.why(&subject, each.map.first, 0), subject });
+            } else if each.too_many {
+                let why = format!("there are more than {MOST_SEGMENTS} segments; name those that matter");
+                not_set.push(NotSet { subject, why });
             }
         }
         Ok((set, not_set))

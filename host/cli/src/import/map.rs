@@ -140,6 +140,7 @@ pub(crate) struct BaselineMap {
     pub(crate) tenant: Option<String>,
     pub(crate) model: String,
     pub(crate) version: String,
+    /// [`BaselineMap::EACH`]: one for each segment of the version.
     #[serde(default)]
     pub(crate) segment: String,
     /// From the first so many resolved predictions.
@@ -182,6 +183,9 @@ impl OutcomeMap {
 }
 
 impl BaselineMap {
+    /// In place of a segment: every one that the file has.
+    pub(crate) const EACH: &str = "*";
+
     /// Whose it is.
     pub(super) fn subject(&self) -> Subject {
         Subject {

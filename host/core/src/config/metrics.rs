@@ -10,7 +10,7 @@ use super::check::Need;
 pub struct MetricSettings {
     /// How many of the newest judged predictions metrics other than accuracy and win rate are computed over; 0: none.
     pub window: u32,
-    /// How many trades a year has, to annualise the Sharpe ratio; per trade where nothing is said.
+    /// How many trades a year has, for a Sharpe ratio of trades, annualised; where nothing is said it is of daily returns.
     pub periods_per_year: Option<f64>,
     /// Returns that the realised volatility is computed over.
     pub volatility_window: u32,

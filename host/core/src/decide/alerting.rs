@@ -9,11 +9,10 @@ use std::{
 use trimtab_types::{
     Action, Alert, AlertKind, Answer, Decision, DecisionRecord, DigestBuilder, Effect, Failure, Finding,
     Message, Mode, ModelKey, Occasion, Phase, PolicyKind, Question, Severity, Subject, Timestamp, Verdict,
-    shown, shown_lines,
 };
 
 use super::alerts::{About, News, Open, Rules};
-use super::{ask::decision_id, turn::Turn};
+use super::{ask::decision_id, output::Heard, plain::plain, turn::Turn};
 use crate::{
     config::{GroupBy, ReleaseStage, SinkRule},
     detector::DetectorKind,
@@ -351,9 +350,6 @@ impl Turn<'_> {
 
     /// Puts an alert into words on every channel and into the outbox.
     fn tell(&mut self, telling: Telling<'_>) {
-        if !self.ask.writes_alerts() {
-            return;
-        }
         let Telling { id, group, subject, occasion, severity, started, findings, reason, actions } = telling;
         let alert = Alert {
             id,
@@ -379,7 +375,16 @@ impl Turn<'_> {
         let hears = |(_, sink): &(&String, &SinkRule)| sink.hears(&alert);
         let others =
             configuration.sinks.iter().filter(hears).map(|(name, sink)| (name.as_str(), sink.channel()));
-        for (sink, channel) in queue.chain(others) {
+        let hear: Vec<(&str, &str)> = queue.chain(others).collect();
+        if hear.is_empty() {
+            return;
+        }
+        let at = self.state.now(&subject.model_key());
+        self.output.told.push(Heard { subject: subject.clone(), occasion, at });
+        if !self.ask.writes_alerts() {
+            return;
+        }
+        for (sink, channel) in hear {
             // Whoever hears of it in the same words has them of one question.
             let body = match written.get(channel) {
                 Some(body) => body.clone(),
@@ -497,51 +502,4 @@ fn because(occasion: Occasion, about: &About, open: &[&Finding], now: Timestamp)
 
 fn among(subjects: usize) -> String {
     if subjects == 1 { "one subject".to_owned() } else { format!("{subjects} subjects") }
-}
-
-/// The host's own words, for when no policy has any. Names and reasons in them come from outside.
-fn plain(alert: &Alert, failure: Option<&Failure>) -> Message {
-    let mut body = alert.reason.clone();
-    for action in &alert.actions {
-        body.push_str("\n- ");
-        body.push_str(action);
-    }
-    if let Some(failure) = failure {
-        body.push_str(&format!("\n(formatted by the host: {failure})"));
-    }
-    Message {
-        title: shown(&format!("[{}] {} {}", alert.severity, alert.subject, alert.occasion.name()))
-            .into_owned(),
-        body: shown_lines(&body).into_owned(),
-        rich: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use trimtab_types::testing;
-
-    use super::*;
-
-    /// No policy can put more into the host's words than text.
-    #[test]
-    fn nothing_from_outside_steers_the_hosts_own_words() {
-        let finding = testing::finding(Severity::High, Phase::Opened);
-        let subject = Subject { model: "m\u{1b}[31m\u{202e}".into(), ..finding.subject.clone() };
-        let alert = Alert {
-            id: "a-1".into(),
-            subject,
-            severity: Severity::High,
-            occasion: Occasion::Firing,
-            started: Timestamp::EPOCH,
-            findings: vec![finding],
-            metrics: Vec::new(),
-            reason: "one\ntwo\u{9b}2J\u{2066}".into(),
-            actions: vec!["retrain\r: done".into()],
-            link: None,
-        };
-        let message = plain(&alert, None);
-        assert!(message.title.contains(r"m\u{1b}[31m\u{202e}"), "{}", message.title);
-        assert_eq!(message.body, "one\ntwo\\u{9b}2J\\u{2066}\n- retrain\\r: done");
-    }
 }

@@ -18,6 +18,7 @@ mod findings;
 mod life;
 mod moments;
 mod output;
+mod plain;
 mod retrains;
 pub mod safeguards;
 mod step;
@@ -27,5 +28,5 @@ mod turn;
 
 pub use crate::view::versions;
 pub use life::experiment;
-pub use output::{Note, Order, Output};
+pub use output::{Heard, Note, Order, Output};
 pub use step::{Lived, Prepared, relive, resume, step, try_out};

@@ -1,6 +1,8 @@
 //! What a step returns. It is data: somebody else records it, and carries out what is to happen outside.
 
-use trimtab_types::{DecisionRecord, Effect, Finding, ModelKey, Moment, PolicyRef, Subject};
+use trimtab_types::{
+    DecisionRecord, Effect, Finding, ModelKey, Moment, Occasion, PolicyRef, Subject, Timestamp,
+};
 
 /// What came of one record, or of several in their order.
 #[derive(Debug, Default, PartialEq)]
@@ -13,8 +15,21 @@ pub struct Output {
     pub decisions: Vec<DecisionRecord>,
     /// What is to happen outside.
     pub effects: Vec<Effect>,
+    /// Each message to people, also where nobody puts it into words.
+    pub told: Vec<Heard>,
     /// What an operator wants to read in the host's log. Not recorded.
     pub notes: Vec<Note>,
+}
+
+/// People hear of something, once, through however many channels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// Of what.
+    pub subject: Subject,
+    /// Why now.
+    pub occasion: Occasion,
+    /// When, by the clock of whoever decides.
+    pub at: Timestamp,
 }
 
 /// A change of the watch that a decision carries: a detector of a subject starts anew, or all of a version.
@@ -62,6 +77,7 @@ impl Output {
         self.orders.append(&mut later.orders);
         self.decisions.append(&mut later.decisions);
         self.effects.append(&mut later.effects);
+        self.told.append(&mut later.told);
         self.notes.append(&mut later.notes);
     }
 }

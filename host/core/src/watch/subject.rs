@@ -20,6 +20,7 @@ use super::{
     running::Running,
     sketches::{Open, Timelines},
     times::TimeCounts,
+    trading,
     waiting::Waiting,
     window::Distribution,
 };
@@ -173,6 +174,9 @@ impl SubjectState {
             let why =
                 |metric: &metric::Metric| performance::cannot_look(*metric, own, metrics, newest, baseline);
             all.extend(own.metrics.iter().filter_map(why));
+        }
+        if settings.trading.enabled {
+            all.extend(trading::cannot_look(&settings.trading, metrics, &self.rows));
         }
         all
     }

@@ -89,3 +89,20 @@ pub(super) fn looks(
     }
     looks
 }
+
+/// Why the Sharpe ratio is not looked at though there are trades enough, in words.
+pub(super) fn cannot_look(
+    settings: &TradingSettings,
+    metrics: &MetricSettings,
+    rows: &JudgedRows,
+) -> Option<String> {
+    let rows = rows.newest(settings.window as usize);
+    let trades = measure::of(Metric::CumulativeReturn, &rows, metrics)?.samples;
+    let is_there = measure::of(Metric::Sharpe, &rows, metrics).is_some();
+    (metrics.periods_per_year.is_none() && trades >= settings.window && !is_there).then(|| {
+        format!(
+            "trading of sharpe: the newest {trades} trades are of fewer than 30 days; \
+             a longer `window`, or `[metrics] periods-per-year` for a ratio of trades"
+        )
+    })
+}

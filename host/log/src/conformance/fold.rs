@@ -126,6 +126,8 @@ pub fn a_step_counts_once_and_only_where_the_one_before_ended(make: Make<'_>) {
     assert_eq!(ordinals, [0, 0, 1]);
     assert_eq!(logs.reader.shards().expect("reads")[0].cursor, Position(5));
     let seen = logs.reader.outputs(shard("m"), Position(3), Position(5)).expect("reads");
+    let effected = logs.reader.effected(shard("m"), Position(3), Position(5)).expect("reads");
+    assert_eq!(effected, seen.effects);
     assert_eq!((seen.moments.len(), seen.decisions.len(), seen.effects.len()), (2, 1, 1));
 }
 

@@ -151,6 +151,15 @@ impl Reader for MemoryLogs {
         })
     }
 
+    fn effected(
+        &self,
+        shard: Shard,
+        after: Position,
+        until: Position,
+    ) -> Result<Vec<StoredEffect>, LogError> {
+        Ok(self.outputs(shard, after, until)?.effects)
+    }
+
     fn lived(&self, shard: Shard, after: Position, until: Position) -> Result<Vec<StoredMoment>, LogError> {
         Ok(self.outputs(shard, after, until)?.moments)
     }

@@ -2,19 +2,23 @@
 //! moment is all that was decided about one subject at one position. Pure.
 
 mod direction;
+mod sent;
+mod short;
 mod side;
 mod why;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{Action, DecisionRecord, Finding, Position, Severity, Subject, Timestamp};
+use trimtab_types::{Action, DecisionRecord, Finding, Occasion, Position, Severity, Subject, Timestamp};
 
 use direction::direction;
 use side::{Key, findings, is_message, proposed, said};
 use why::{why, why_in_shadow};
 
 pub use direction::Direction;
+pub use sent::Sent;
+pub(crate) use sent::messages;
 pub use side::{Said, Side};
 
 /// Examples of each kind that are kept: the first ones.
@@ -149,6 +153,9 @@ pub struct Diff {
     pub messages: Counts,
     /// Of the unchanged, those whose reasons read differently.
     pub reworded: u64,
+    /// Messages by occasion.
+    #[serde(default)]
+    pub sent: BTreeMap<Occasion, Sent>,
     /// By action: how often it is proposed, and held back.
     pub actions: BTreeMap<String, Proposed>,
     /// By model.
@@ -199,12 +206,24 @@ impl Example {
 impl Diff {
     /// Whether any decision, or any alert's words, would be others.
     pub fn differs(&self) -> bool {
-        self.total.differ() || self.messages.differ()
+        self.total.differ()
+            || self.messages.differ()
+            || self.sent.values().any(|sent| sent.recorded != sent.candidate)
     }
 
     /// Whether nothing at all was decided, on either side.
     pub fn is_empty(&self) -> bool {
         self.total == Counts::default() && self.messages == Counts::default()
+    }
+
+    /// Takes the messages of both series over the same stretch.
+    pub(crate) fn tell(&mut self, recorded: &[Occasion], candidate: &[Occasion]) {
+        for occasion in recorded {
+            self.sent.entry(*occasion).or_default().recorded += 1;
+        }
+        for occasion in candidate {
+            self.sent.entry(*occasion).or_default().candidate += 1;
+        }
     }
 
     /// Takes both series over the same stretch of the log.
@@ -279,6 +298,9 @@ impl Diff {
         self.total.add(&other.total);
         self.messages.add(&other.messages);
         self.reworded += other.reworded;
+        for (occasion, sent) in other.sent {
+            self.sent.entry(occasion).or_default().add(sent);
+        }
         for (action, proposed) in other.actions {
             self.actions.entry(action).or_default().add(&proposed);
         }
@@ -388,6 +410,31 @@ mod tests {
         assert_eq!(proposed("kill-switch-on"), (0, 1));
         assert_eq!(diff.days.len(), 5);
         assert_eq!(diff.severities[&Severity::High], diff.total);
+    }
+
+    #[test]
+    fn whether_it_matters_is_one_sentence() {
+        let recorded = [decided(1, &[Action::Monitor], ""), decided(2, &[Action::Pause], "")];
+        let candidate = [decided(1, &[Action::KillSwitchOn], ""), decided(2, &[Action::Pause], "")];
+        let mut same = diff(&recorded, &recorded);
+        assert_eq!(same.in_short(), "no decision changes, of 2");
+        same.tell(&[Occasion::Firing], &[Occasion::Firing]);
+        assert_eq!(same.in_short(), "no decision changes, of 2; 1 message as before");
+        assert!(!same.differs());
+        let mut other = diff(&recorded, &candidate);
+        other.tell(
+            &[Occasion::Firing, Occasion::Repeated, Occasion::Repeated],
+            &[Occasion::Firing, Occasion::Repeated],
+        );
+        assert_eq!(
+            other.in_short(),
+            "1 of 2 decisions change: 1 stricter; 1 of them about what is high or critical; \
+             done: kill-switch-on 1 instead of 0, monitor 0 instead of 1; \
+             2 messages instead of 3, of them 1 reminder instead of 2"
+        );
+        let mut quieter = diff(&recorded, &recorded);
+        quieter.tell(&[Occasion::Repeated], &[]);
+        assert!(quieter.differs(), "who is told less often has something to know");
     }
 
     #[test]

@@ -92,6 +92,7 @@ fn write_diff(page: &mut String, shown: &DiffPage<'_>) -> std::fmt::Result {
         escape(&title.replace('`', "")),
         with_names(title)
     )?;
+    writeln!(page, "<p><strong>{}</strong></p>", escape(&diff.in_short()))?;
     for paragraph in about {
         writeln!(page, "<p>{}</p>", with_names(paragraph))?;
     }

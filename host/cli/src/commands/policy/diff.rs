@@ -41,7 +41,8 @@ pub(super) fn publish(
         output.json(answer)?;
     } else {
         let (first, rest) = page.about.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
-        output.line(format!("{}: {first}", page.title))?;
+        output.line(format!("{}: {}", page.title, page.diff.in_short()))?;
+        output.line(first)?;
         for remark in rest {
             output.line(output.paint(&format!("note: {remark}"), Tone::Warning))?;
         }

@@ -43,7 +43,7 @@ impl Story {
             }
             rows.sort_by_key(|row| (row.at, row.position));
             let upto = (wanted.until, Position(u64::MAX));
-            due.push(Due { model: wanted.model, rows, upto, clock: wanted.until });
+            due.push(Due { model: wanted.model, rows, upto, clock: wanted.clock });
         }
         let record = Record { due, ..Record::new(position, entry, resolves) };
         let found = apply(&mut self.log.state, &record);
@@ -102,12 +102,13 @@ fn what_comes_before_the_horizon_is_provisional_and_what_comes_after_changes_not
     story.outcome(late, 3_800, false);
     assert_eq!(story.known(), (2, 1, 0, 2));
     let _ = never;
-    // Time passes without rows.
+    // Time passes without rows: from the first tick on.
     let last = story.predict(3_900);
     story.outcome(last, 3_950, true);
+    story.take(Entry::Tick(Timestamp::EPOCH.plus(3_960)), None);
     story.take(Entry::Tick(Timestamp::EPOCH.plus(7_499)), None);
     assert_eq!(story.known().0, 2);
-    story.take(Entry::Tick(Timestamp::EPOCH.plus(7_500)), None);
+    story.take(Entry::Tick(Timestamp::EPOCH.plus(7_510)), None);
     assert_eq!(story.known(), (3, 2, 0, 2));
     // What is stored goes on where it was.
     let mut stored = Story { log: story.log.restored(), rows: story.rows.clone() };
@@ -147,7 +148,7 @@ fn what_comes_due_at_once_is_judged_one_by_one() {
         story.outcome(row, 3_500, right);
     }
     assert_eq!(story.known().0, 0, "nobody has waited long enough: {:?}", story.known());
-    story.take(Entry::Tick(Timestamp::EPOCH.plus(100_000)), None);
+    story.predict(100_000);
     assert_eq!(story.known().0, 3_300);
     let opened: Vec<_> =
         story.log.findings.iter().filter(|finding| finding.phase == trimtab_types::Phase::Opened).collect();

@@ -154,10 +154,19 @@ fn trades_that_no_longer_go_well_are_found() {
             trade(log, if [1, 3, 6, 8].contains(&(n % 10)) { -0.01 } else { 0.01 });
         }
     };
-    let mut log = only("trading", "trading.window = 40");
+    let mut log = only("trading", "trading.window = 40\n[metrics]\nperiods-per-year = 1");
     baseline(&mut log, &[("win-rate", 0.6), ("sharpe", 0.2)]);
     healthy(&mut log, 200);
     assert_eq!(log.life(), "");
+    // Without a number of trades a year it is of days, and these are of one: who asks is told.
+    let mut days = only("trading", "trading.window = 40");
+    baseline(&mut days, &[("win-rate", 0.6), ("sharpe", 0.2), ("sharpe-daily", 3.0)]);
+    healthy(&mut days, 200);
+    (0..20).for_each(|_| trade(&mut days, -0.01));
+    assert!(!days.life().contains("sharpe"), "{}", days.life());
+    let configuration = &days.state.configuration;
+    let why = days.state.subjects[&subject()].cannot_tell(&configuration.detectors, &configuration.metrics);
+    assert!(why.iter().any(|why| why.contains("fewer than 30 days")), "{why:?}");
     for _ in 0..20 {
         trade(&mut log, -0.01);
     }
