@@ -79,7 +79,7 @@ fn labels_that_are_provisional_count_at_the_horizon() {
     let file = blind.file("rows.ndjson", lines(&payments(2_400, 1_200, None)));
     blind.run(&["import", &file]).expect(0);
     blind.run(&["baseline", "set", "--model", "m", "--version", "v1", "--first", "1000"]).expect(0);
-    let words = "were corrected after they had judged, nine of ten of them within 5d";
+    let words = "that are 1 became so only after something else had judged, nine of ten of them within 5d";
     blind.run(&["status"]).expect(0).prints(&[words]);
     blind.run(&["check", "--allow-unknown"]).prints(&[words]);
 }

@@ -83,6 +83,9 @@ pub struct BaselineStatus {
     pub baseline: Baseline,
     /// What they can show.
     pub strength: Strength,
+    /// Judged predictions that came after these and before the baseline, of which only the newest were held against it.
+    #[serde(default)]
+    pub unseen: u64,
 }
 
 /// How a subject is.

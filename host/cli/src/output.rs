@@ -55,7 +55,11 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let width = terminal_size::terminal_size_of(std::io::stdout())
-            .map(|(terminal_size::Width(width), _)| usize::from(width).max(NARROWEST));
+            .map(|(terminal_size::Width(width), _)| usize::from(width))
+            .filter(|width| *width > 0)
+            // Who has no terminal and says how wide his page is.
+            .or_else(|| std::env::var("COLUMNS").ok()?.parse().ok())
+            .map(|width| width.max(NARROWEST));
         Self { json, colour: colour(&std::io::stdout()), closed: false, width }
     }
 

@@ -136,6 +136,7 @@ impl Sums {
             f1,
             distributions: values.iter().filter_map(reference).collect(),
             categories: categories.iter().filter_map(category_reference).collect(),
+            last: self.judged.last_key_value().map(|(key, _)| *key),
             judged_by: self.rules.map(|rules| rules.digest()),
             classes: self.classes(),
             supplies: supply::of(&values, &categories, self.order.len()),

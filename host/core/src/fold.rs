@@ -168,7 +168,10 @@ fn resolve(
             return Vec::new();
         }
         Counts::NoMore => {
-            state.subject_mut(&prediction.subject).corrections.after_horizon += 1;
+            let judged = paired(state, position, prediction, outcome).judged;
+            let known = &mut state.subject_mut(&prediction.subject).corrections;
+            known.after_horizon += 1;
+            known.corrected(prediction, outcome, judged);
             return Vec::new();
         }
         Counts::Now => {}
@@ -224,12 +227,14 @@ fn observe(state: &mut State, pair: Pair<'_>, at: At<'_>) -> Vec<Finding> {
 
 fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
     state.hold_against(baseline);
-    if baseline.errors.is_some() {
-        // What was right so far was judged by another scale.
-        state.subject_mut(&baseline.subject).right.clear();
-    }
     let kinds: Vec<_> = DetectorKind::ALL.into_iter().filter(|kind| kind.needs_baseline()).collect();
-    restart(state, &baseline.subject, &kinds)
+    let mut findings = restart(state, &baseline.subject, &kinds);
+    let model = baseline.subject.model_key();
+    let configuration = std::sync::Arc::clone(&state.configuration);
+    let at = At::new(&baseline.subject, state.position, state.clock(&model));
+    let subject = state.subject_mut(&baseline.subject);
+    findings.extend(subject.catch_up(Settings::of(&configuration, &model), at));
+    findings
 }
 
 /// Starts detectors of a subject anew. Returns the episodes that this closed.

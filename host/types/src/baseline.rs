@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Invalid, Subject, Supply, Timestamp};
+use crate::{Digest, Invalid, Position, Subject, Supply, Timestamp};
 
 /// Where a baseline came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,9 @@ pub struct Baseline {
     /// in those of older versions.
     #[serde(default)]
     pub supplies: Vec<Supply>,
+    /// Position of the newest of its predictions; `None` in baselines that a person gave, and in those of older versions.
+    #[serde(default)]
+    pub last: Option<Position>,
     /// Digest of the rules by which its predictions were judged, see [`crate::Judging::digest`]; `None` in baselines that a person gave, and in those of older versions.
     #[serde(default)]
     pub judged_by: Option<Digest>,
@@ -252,6 +255,7 @@ impl Baseline {
             inflations: Vec::new(),
             errors: None,
             supplies: Vec::new(),
+            last: None,
             judged_by: None,
             classes: Vec::new(),
         }

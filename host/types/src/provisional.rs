@@ -5,15 +5,17 @@ use serde::{Deserialize, Serialize};
 use crate::{Seconds, Subject, format_duration};
 
 /// Of a subject.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provisional {
     /// Predictions with an outcome that wait for their horizon.
     pub waiting: u64,
     /// Outcomes that came after the horizon of a prediction that had been judged, and changed nothing.
     pub after_horizon: u64,
-    /// The share of the judged predictions whose outcome was corrected later, where it is so large that they were judged too
-    /// early.
+    /// The share of the judged predictions whose outcome was corrected after it had judged, where it is so large that they were
+    /// judged too early.
     pub corrected: Option<f64>,
+    /// A class that outcomes become by correction, with the share of them that do, where that is much.
+    pub class: Option<(String, f64)>,
     /// Within what time after the prediction nine of ten of those corrections came.
     pub within: Option<Seconds>,
 }
@@ -21,7 +23,21 @@ pub struct Provisional {
 impl Provisional {
     /// What is to be said of it about a subject; nothing where all is well.
     pub fn words(&self, subject: &Subject) -> Option<String> {
-        let share = 100.0 * self.corrected?;
+        let what = match (&self.class, self.corrected) {
+            (Some((class, share)), _) => {
+                format!(
+                    "{:.0} % of the outcomes of {subject} that are {class} became so only after something else had judged",
+                    100.0 * share
+                )
+            }
+            (None, Some(share)) => {
+                format!(
+                    "{:.1} % of the outcomes of {subject} were corrected after they had judged",
+                    100.0 * share
+                )
+            }
+            (None, None) => return None,
+        };
         let horizon = match self.within {
             Some(within) => {
                 let within = format_duration(u64::from(within));
@@ -31,8 +47,6 @@ impl Provisional {
             }
             None => "too late for any horizon".to_owned(),
         };
-        Some(format!(
-            "{share:.1} % of the outcomes of {subject} were corrected after they had judged, {horizon}"
-        ))
+        Some(format!("{what}, {horizon}"))
     }
 }

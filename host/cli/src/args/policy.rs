@@ -220,7 +220,7 @@ pub(crate) struct DryRunArgs {
     /// Another configuration: other thresholds, detectors, safeguards.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Another value of a policy's setting, such as drift-ladder.watch-within=24h; may be given several times.
+    /// Another value of a policy's setting, such as drift-ladder.watch-retrain-within=24h; may be given several times.
     #[arg(long, value_name = "POLICY.KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Threads that fold, each some of the models; as many as there are cores where nothing is said. The result is the same.

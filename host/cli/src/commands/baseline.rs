@@ -57,7 +57,14 @@ pub(crate) async fn run(
     } else {
         output.table(&table)?;
     }
-    for BaselineStatus { baseline, strength } in &baselines {
+    for BaselineStatus { baseline, strength, unseen } in &baselines {
+        if *unseen > 0 {
+            output.warning(format!(
+                "{unseen} predictions of {} that were judged after these are not held against them, only the newest are; \
+                 `trimtab backtest` with a column map sets the baseline on the way and looks at all",
+                baseline.subject
+            ))?;
+        }
         if !strength.rises.is_empty() {
             output.line(format!("{} finds more errors: {}", baseline.subject, strength.words()))?;
         }

@@ -28,6 +28,7 @@ pub(crate) async fn run(global: &Global, args: &CheckArgs, output: &mut Output) 
         if !subjects.is_empty() {
             output.table(&show::subjects(&subjects))?;
             show::strengths(&subjects, FEW).iter().try_for_each(|line| output.warning(line))?;
+            show::waiting(&subjects).iter().take(FEW).try_for_each(|line| output.line(line))?;
             show::cannot_tell(&subjects).iter().try_for_each(|line| output.line(line))?;
         }
         if report.unknown > 0 && !args.allow_unknown {

@@ -51,7 +51,7 @@ pub(crate) async fn run(
         fed.lines, fed.new, fed.unchanged
     ))?;
     fed.summary().iter().try_for_each(|line| output.line(line))?;
-    for BaselineStatus { baseline, strength } in &fed.baselines {
+    for BaselineStatus { baseline, strength, .. } in &fed.baselines {
         let (subject, accuracy) = (&baseline.subject, percent(baseline.accuracy));
         output.line(format!("baseline of {subject}: {accuracy} over {}", baseline.samples))?;
         show::strength(subject, strength).iter().try_for_each(|line| output.warning(line))?;

@@ -43,11 +43,7 @@ pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
         Table::new(&["subject", "health", "resolved", "last 50", "last 100", "last 200", "baseline", "open"]);
     for subject in subjects {
         let share = |share: Option<f64>| cell(share.map_or("-".to_owned(), percent));
-        let open: Vec<_> = subject
-            .open
-            .iter()
-            .map(|finding| format!("{} {} since {}", finding.detector, finding.severity, finding.opened))
-            .collect();
+        let open = open(&subject.open);
         let [last_50, last_100, last_200] =
             subject.accuracy.map(|estimate| estimate.map(|estimate| estimate.value));
         table.row([
@@ -58,10 +54,25 @@ pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
             share(last_100),
             share(last_200),
             share(subject.baseline),
-            cell(if subject.paused { format!("paused {}", open.join(", ")) } else { open.join(", ") }),
+            cell(if subject.paused { format!("paused {open}") } else { open }),
         ]);
     }
     table
+}
+
+/// What is open, the gravest first, in short.
+fn open(findings: &[Finding]) -> String {
+    const SHOWN: usize = 3;
+    let mut findings: Vec<_> = findings.iter().collect();
+    findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.opened));
+    let short = |finding: &&Finding| {
+        format!("{} {} since {}", finding.quantity, finding.severity, finding.opened.for_people())
+    };
+    let mut parts: Vec<_> = findings.iter().take(SHOWN).map(short).collect();
+    if findings.len() > SHOWN {
+        parts.push(format!("{} more", findings.len() - SHOWN));
+    }
+    parts.join(", ")
 }
 
 /// Outcomes that judge nothing, in words.
@@ -108,13 +119,15 @@ pub(crate) fn strength(subject: &Subject, strength: &Strength) -> Vec<String> {
 pub(crate) fn waiting(subjects: &[SubjectStatus]) -> Vec<String> {
     let of = |subject: &SubjectStatus| {
         let waiting = subject.provisional.waiting;
-        let late = match subject.provisional.after_horizon {
-            0 => String::new(),
-            late => format!("; {} came after it and changed nothing", count(late, "correction")),
-        };
-        (waiting + subject.provisional.after_horizon > 0).then(|| {
-            format!("{}: {} for the horizon of the prediction{late}", subject.subject, wait(waiting))
-        })
+        let late = subject.provisional.after_horizon;
+        let mut parts = Vec::new();
+        if waiting > 0 {
+            parts.push(format!("{} for the horizon of the prediction", wait(waiting)));
+        }
+        if late > 0 {
+            parts.push(format!("{} came after the horizon and changed nothing", count(late, "correction")));
+        }
+        (!parts.is_empty()).then(|| format!("{}: {}", subject.subject, parts.join("; ")))
     };
     subjects.iter().filter_map(of).collect()
 }
@@ -145,10 +158,10 @@ pub(crate) fn fleet(fleet: &Fleet) -> Vec<String> {
     if !fleet.without_promise.is_empty() {
         lines.push(format!("  besides those of {}, which promise no rate", fleet.without_promise.join(", ")));
     }
-    if fleet.streams > 0 {
+    if fleet.streams > 1 {
         lines.push(format!("  of {} streams together changed: {}", fleet.streams, found(&fleet.changed)));
     }
-    if fleet.tests > 0 {
+    if fleet.tests > 1 {
         lines.push(format!("  of {} tests together significant: {}", fleet.tests, found(&fleet.significant)));
     }
     lines

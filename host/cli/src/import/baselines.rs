@@ -91,6 +91,14 @@ impl Baselines {
         waiting.missing == 0
     }
 
+    /// An outcome of a model is on its way, and nobody knows of which version: the subjects for which that could be the last
+    /// one that a baseline wants.
+    pub(super) fn outcome_of(&mut self, tenant: &str, model: &str) -> Vec<Subject> {
+        let of_it = self.waiting.keys().filter(|subject| subject.tenant == tenant && subject.model == model);
+        let of_it: Vec<Subject> = of_it.cloned().collect();
+        of_it.into_iter().filter(|subject| self.outcome(subject)).collect()
+    }
+
     /// Sets a subject's baseline, if the host has judged enough of its predictions; else it waits for as many as are
     /// missing.
     pub(super) async fn set(

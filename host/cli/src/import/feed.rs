@@ -166,13 +166,20 @@ impl<'a> Feed<'a> {
                 }
                 Arrived::Row(row) => row,
             };
+            let ready = match (&subject, &row) {
+                (Some(subject), _) if baselines.outcome(subject) => vec![subject.clone()],
+                // Where rows come by themselves an outcome names its model only.
+                (None, Row::Outcome(outcome)) => {
+                    let tenant = outcome.tenant.as_deref().unwrap_or(Subject::DEFAULT_TENANT);
+                    baselines.outcome_of(tenant, &outcome.model)
+                }
+                _ => Vec::new(),
+            };
             batch.push((line, Arrived::Row(row)));
-            if batch.len() >= self.batch {
+            if batch.len() >= self.batch || !ready.is_empty() {
                 self.send(batch, file, fed).await?;
             }
-            let Some(subject) = subject else { continue };
-            if baselines.outcome(&subject) {
-                self.send(batch, file, fed).await?;
+            for subject in ready {
                 fed.baselines.extend(baselines.set(self.client, &subject).await?);
             }
         }

@@ -10,7 +10,7 @@ use trimtab_stats::{
     dependence::BlockInflation,
     two_level::Sum,
 };
-use trimtab_types::{Baseline, ClassErrors, Finding, Severity};
+use trimtab_types::{Baseline, ClassErrors, Estimate, Finding, Severity};
 
 use super::{
     e_process::settings_of,
@@ -108,17 +108,24 @@ impl Stream {
         // 0 and 1 are always usable.
         let change = self.watch.update(f64::from(u8::from(is_wrong))).ok()??;
         let Newest { wrong, n } = self.newest;
+        let newest = rate(u64::from(wrong.count_ones()), u64::from(n));
+        // From where the evidence begins to grow: what was before is not now.
+        let (now, of) = match self.watch.since_onset().and_then(rate_of) {
+            Some(now) => (Some(now), "since it began"),
+            None => (newest, "of the newest"),
+        };
         let evidence = |sum: Sum, words: &str| Evidence {
             statistic: sum.e_value,
             threshold: sum.threshold,
             e_value: Some(sum.e_value),
             significant: true,
             baseline: rate(known.errors, known.events),
-            current: rate(u64::from(wrong.count_ones()), u64::from(n)),
+            current: now,
             window: format!(
-                "{words}; now: of the newest {n} whose outcome was {}, {} were predicted as something else",
-                known.name,
-                wrong.count_ones()
+                "{words}; now: {of}, {} of {} whose outcome was {} were predicted as something else",
+                now.map_or(0.0, |now| libm::round(now.value * f64::from(now.samples))),
+                now.map_or(0, |now| now.samples),
+                known.name
             ),
             ..Evidence::default()
         };
@@ -134,6 +141,11 @@ impl Stream {
             }
         })
     }
+}
+
+/// A share of so many.
+fn rate_of(mean: trimtab_stats::Estimate) -> Option<Estimate> {
+    rate(libm::round(mean.mean * mean.count as f64) as u64, mean.count)
 }
 
 /// The stream of a class; `None` where settings and baseline do not allow one.

@@ -102,7 +102,7 @@ impl SubjectState {
             self.events.push(pair.position, positive, settings.detectors.performance.window);
         }
         let mut found = match pair.judged.right.zip(pair.judged.error) {
-            Some(judged) => self.detect(settings, judged, at),
+            Some(judged) => self.detect(settings, |_| true, judged, at),
             None => Vec::new(),
         };
         if let (Some((_, class)), Some(right), Some(baseline)) =
@@ -120,7 +120,7 @@ impl SubjectState {
         let position = after.position.0;
         match (before.judged.right, after.judged.right) {
             (Some(was), Some(is)) => {
-                self.corrections.corrected(after.prediction.time, after.outcome.time);
+                self.corrections.corrected(after.prediction, after.outcome, after.judged);
                 self.right.amend(position, is);
                 self.times.remove(before.outcome.time, was);
                 self.times.add(after.outcome.time, is, now);
@@ -161,6 +161,7 @@ impl SubjectState {
         self.waiting.resolved(position);
         self.unjudged += u64::from(!can_judge(prediction, outcome));
         if let Some(right) = judged.right {
+            self.corrections.judged(judged);
             self.resolved += 1;
             self.right.push(position.0, right);
             self.pairs.push(position, prediction, outcome, judged);
@@ -228,8 +229,37 @@ impl SubjectState {
         found
     }
 
-    /// Feeds an error to every detector that takes each of them.
-    fn detect(&mut self, settings: Settings<'_>, (right, error): (bool, f64), at: At<'_>) -> Vec<Finding> {
+    /// Holds the newest judged predictions that came after those of a new baseline against it, so that what is so already is
+    /// found at once.
+    pub(crate) fn catch_up(&mut self, settings: Settings<'_>, at: At<'_>) -> Vec<Finding> {
+        let Some(baseline) = self.baseline.clone() else { return Vec::new() };
+        let rows = self.pairs.judged_by(baseline.errors);
+        if baseline.errors.is_some() {
+            // What was right so far was judged by another scale.
+            self.right.clear();
+            rows.iter().for_each(|row| self.right.push(row.position.0, row.right));
+        }
+        let after = baseline.last.unwrap_or(Position(0));
+        let mut found = Vec::new();
+        for row in rows.into_iter().filter(|row| row.position > after) {
+            let at = At { row: row.position, ..at };
+            let error = f64::from(u8::from(!row.right));
+            found.extend(self.detect(settings, DetectorKind::needs_baseline, (row.right, error), at));
+            if let Some(class) = row.class {
+                found.extend(self.by_class.take(settings.detectors, &baseline, (class, row.right), at));
+            }
+        }
+        found
+    }
+
+    /// Feeds an error to every detector of these that takes each of them.
+    fn detect(
+        &mut self,
+        settings: Settings<'_>,
+        of_these: fn(DetectorKind) -> bool,
+        (right, error): (bool, f64),
+        at: At<'_>,
+    ) -> Vec<Finding> {
         let Settings { detectors: settings, chance, .. } = settings;
         let baseline = self.baseline.as_deref();
         let chance = Chance {
@@ -240,7 +270,8 @@ impl SubjectState {
         let mut found = Vec::new();
         for kind in DetectorKind::ALL {
             let Some(quantity) = kind.judged_quantity() else { continue };
-            if !settings.is_enabled(kind) || (kind.needs_baseline() && baseline.is_none()) {
+            if !settings.is_enabled(kind) || !of_these(kind) || (kind.needs_baseline() && baseline.is_none())
+            {
                 continue;
             }
             let running = match self.detectors.entry(kind) {

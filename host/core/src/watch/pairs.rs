@@ -8,11 +8,20 @@ use trimtab_stats::{
     Window,
     chance::{AgainstConstant, Agreement},
 };
-use trimtab_types::{Actual, Judged, Outcome, Position, Predicted, Prediction};
+use trimtab_types::{Actual, ErrorScale, Judged, Outcome, Position, Predicted, Prediction};
 
 /// The newest pairs by the position of their prediction, oldest first; as many as there are of right and wrong.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pairs(VecDeque<(Position, Both)>);
+
+/// A judged prediction of the newest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JudgedPair {
+    pub(super) position: Position,
+    pub(super) right: bool,
+    /// Its true class, if it has any.
+    pub(super) class: Option<u32>,
+}
 
 /// Predicted and actual.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -53,6 +62,21 @@ impl Pairs {
 
     fn newest(&self, last: usize) -> impl Iterator<Item = Both> {
         self.0.range(self.0.len().saturating_sub(last)..).map(|(_, both)| *both)
+    }
+
+    /// All that are held; numbers by this scale, and not at all without one.
+    pub(super) fn judged_by(&self, scale: Option<ErrorScale>) -> Vec<JudgedPair> {
+        let of = |(position, both): &(Position, Both)| {
+            let (right, class) = match (*both, scale) {
+                (Both::Classes(predicted, actual), _) => (predicted == actual, Some(actual)),
+                (Both::Numbers(predicted, actual), Some(scale)) => {
+                    ((predicted - actual).abs() <= scale.usual, None)
+                }
+                (Both::Numbers(..), None) => return None,
+            };
+            Some(JudgedPair { position: *position, right, class })
+        };
+        self.0.iter().filter_map(of).collect()
     }
 
     /// How many are held.

@@ -115,6 +115,9 @@ fn window() -> Window {
 }
 
 impl SubjectState {
+    /// So many of the newest judged predictions are held against a new baseline at once.
+    pub const CAUGHT_UP: u64 = Window::DEFAULT_CAPACITY as u64;
+
     /// Accuracy over the newest `last` judged predictions (all, if there are fewer).
     pub fn accuracy(&self, last: usize) -> Option<Estimate> {
         share_of(&self.right, last)

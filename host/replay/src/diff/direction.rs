@@ -38,7 +38,16 @@ pub(super) fn direction(
     candidate: &[&DecisionRecord],
     judged: bool,
 ) -> Direction {
-    let (before, now) = (Hold::of(recorded, judged), Hold::of(candidate, judged));
+    match towards(Hold::of(recorded, judged, false), Hold::of(candidate, judged, false)) {
+        // Where a person has the last word, what is put before him has a direction, too.
+        None => towards(Hold::of(recorded, judged, true), Hold::of(candidate, judged, true)),
+        found => found,
+    }
+    .unwrap_or(Direction::Other)
+}
+
+/// `None`: no axis differs.
+fn towards(before: Hold, now: Hold) -> Option<Direction> {
     let axes = before.axes().into_iter().zip(now.axes());
     let (mut less, mut more) = (false, false);
     for (before, now) in axes {
@@ -46,9 +55,10 @@ pub(super) fn direction(
         more |= now > before;
     }
     match (less, more) {
-        (true, false) => Direction::Looser,
-        (false, true) => Direction::Stricter,
-        (false, false) | (true, true) => Direction::Other,
+        (true, false) => Some(Direction::Looser),
+        (false, true) => Some(Direction::Stricter),
+        (true, true) => Some(Direction::Other),
+        (false, false) => None,
     }
 }
 
@@ -74,7 +84,8 @@ struct Hold {
 }
 
 impl Hold {
-    fn of(decisions: &[&DecisionRecord], judged: bool) -> Self {
+    /// `waiting`: what waits for a person counts as if it were done.
+    fn of(decisions: &[&DecisionRecord], judged: bool, waiting: bool) -> Self {
         let mut hold = Self {
             stopped: 0.0,
             reduced: 0.0,
@@ -89,6 +100,7 @@ impl Hold {
         let came = actions.filter(|(action, verdict)| match verdict {
             // Who is told too often had been told already.
             Some(Verdict::Suppressed { .. }) if matches!(action, Action::Alert(_)) => true,
+            Some(Verdict::Waits { .. }) if waiting => true,
             Some(verdict) => !judged || !verdict.holds_back(),
             None => true,
         });

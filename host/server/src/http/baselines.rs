@@ -5,7 +5,7 @@ use axum::{
     extract::{State, rejection::BytesRejection},
 };
 use trimtab_api::{BaselineRequest, BaselineStatus, Failure, rows::parse_row};
-use trimtab_core::strength;
+use trimtab_core::{fold::SubjectState, strength};
 use trimtab_runtime::{Snapshot, baseline};
 use trimtab_types::{Baseline, BaselineSource, Entry, Subject};
 
@@ -75,8 +75,9 @@ pub(super) async fn set_baseline(
         if holds == Some(&baseline) {
             return Ok(Reply(status(&snapshot, baseline)));
         }
+        let unseen = unseen(&baseline, snapshot.subject(&baseline.subject));
         service.host.append_and_wait(vec![Entry::Baseline(baseline.clone())])?;
-        Ok(Reply(status(&snapshot, baseline)))
+        Ok(Reply(BaselineStatus { unseen, ..status(&snapshot, baseline) }))
     })
     .await
 }
@@ -85,5 +86,15 @@ fn status(snapshot: &Snapshot, baseline: Baseline) -> BaselineStatus {
     let (model, configuration) = (baseline.subject.model_key(), &snapshot.standing().configuration);
     let (detectors, judging) = (configuration.detectors(&model), configuration.judging(&model));
     let strength = strength::strength(detectors, judging, Some(&baseline));
-    BaselineStatus { baseline, strength }
+    BaselineStatus { baseline, strength, unseen: 0 }
+}
+
+/// Judged predictions after those of a baseline that nobody held against it: all but the newest.
+fn unseen(baseline: &Baseline, known: Option<&SubjectState>) -> u64 {
+    let judged = match (&baseline.source, known) {
+        (BaselineSource::First { .. }, Some(known)) => known.resolved.saturating_sub(baseline.samples),
+        // How many lie before a stretch of time nobody has counted.
+        _ => 0,
+    };
+    judged.saturating_sub(SubjectState::CAUGHT_UP)
 }

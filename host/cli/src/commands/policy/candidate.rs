@@ -137,7 +137,7 @@ fn setting(text: &str) -> Result<(String, String, serde_json::Value), Failure> {
     });
     let Some((policy, key, value)) = parts else {
         return Err(Failure::invalid(format!(
-            "--set {text}: is not POLICY.KEY=VALUE; write it like drift-ladder.watch-within=24h"
+            "--set {text}: is not POLICY.KEY=VALUE; write it like drift-ladder.watch-retrain-within=24h"
         )));
     };
     let parsed = toml::from_str::<Settings>(&format!("x = {value}"));
