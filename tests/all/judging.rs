@@ -57,7 +57,7 @@ fn labels_that_are_provisional_count_at_the_horizon() {
     scratch.run(&["import", &file]).expect(0);
     let waiting = judged(&scratch)["provisional"]["waiting"].as_u64().expect("a number");
     assert!((100..=125).contains(&waiting), "five days of an hourly model: {waiting}");
-    scratch.run(&["status"]).expect(0).prints(&["wait for the horizon of the prediction"]);
+    scratch.run(&["status"]).expect(0).prints(&["wait for the horizon of their predictions"]);
     scratch.run(&["baseline", "set", "--model", "m", "--version", "v1", "--first", "1000"]).expect(0);
     let baseline = scratch.json(&["baseline", "show"])["baselines"][0].clone();
     let accuracy = baseline["accuracy"].as_f64().expect("a number");
@@ -111,7 +111,7 @@ fn a_model_is_judged_by_rules_of_its_own() {
         let id = format!("{model}{n}");
         [
             json!({ "prediction": { "id": id, "model": model, "version": "v1", "time": at(n * 60), "score": 0.3 } }),
-            json!({ "outcome": { "id": id, "model": model, "time": at(n * 60 + 30), "label": i64::from(n % 4 != 0) } }),
+            json!({ "outcome": { "id": id, "model": model, "time": at(n * 60 + 30), "label": i64::from(!n.is_multiple_of(4)) } }),
         ]
     };
     let rows = |from: u32| -> Vec<Value> {
@@ -142,7 +142,7 @@ fn a_baseline_that_can_show_nothing_is_unknown_and_says_why() {
     let import = |model: &str, label: fn(u32) -> i64| {
         let row = |n: u32| {
             let id = format!("{model}{n}");
-            let score = if n % 2 == 0 { 0.9 } else { 0.1 };
+            let score = if n.is_multiple_of(2) { 0.9 } else { 0.1 };
             [
                 json!({ "prediction": { "id": id, "model": model, "version": "v1", "time": at(n * 60), "score": score } }),
                 json!({ "outcome": { "id": id, "model": model, "time": at(n * 60 + 30), "label": label(n) } }),
@@ -153,8 +153,8 @@ fn a_baseline_that_can_show_nothing_is_unknown_and_says_why() {
         scratch.run(&["import", &file]).expect(0);
         scratch.run(&["baseline", "set", "--model", model, "--version", "v1", "--first", "400"]).expect(0)
     };
-    import("right", |n| i64::from(n % 2 == 0)).prints(&["everything is right"]);
-    import("good", |n| i64::from(n % 2 == 0 && n % 10 != 0)).prints(&[
+    import("right", |n| i64::from(n.is_multiple_of(2))).prints(&["everything is right"]);
+    import("good", |n| i64::from(n.is_multiple_of(2) && !n.is_multiple_of(10))).prints(&[
         "good@v1 finds more errors: +5 points after more than 2000, +10 points after about 500",
         "good@v1 watches by class: 0 (40 of 240 wrong), 1 (0 of 160 wrong)",
     ]);
@@ -172,12 +172,12 @@ fn a_baseline_that_can_show_nothing_is_unknown_and_says_why() {
 fn a_map_makes_a_baseline_for_each_segment() {
     let scratch = Scratch::with_config("");
     let row = |n: u32| {
-        let country = if n % 50 == 0 { "NZ" } else { ["DE", "FR"][(n % 2) as usize] };
+        let country = if n.is_multiple_of(50) { "NZ" } else { ["DE", "FR"][(n % 2) as usize] };
         format!(
             "{},{n},{country},{},{}\n",
             at(n * 60),
-            if n % 3 == 0 { 0.2 } else { 0.8 },
-            i64::from(n % 5 != 0)
+            if n.is_multiple_of(3) { 0.2 } else { 0.8 },
+            i64::from(!n.is_multiple_of(5))
         )
     };
     let rows: String = (0..600).map(row).collect();

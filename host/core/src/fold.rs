@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use trimtab_types::{
     About, Act, Baseline, DueRow, Entry, Finding, ModelKey, Moment, MomentKind, Outcome, Phase, Position,
-    Prediction, Record, Resolution, Severity, Subject, Timestamp, When, judge,
+    Prediction, Record, Resolution, Severity, Subject, Timestamp, judge,
 };
 
 use crate::{
@@ -330,10 +330,8 @@ impl State {
             if is_judged_otherwise {
                 self.subject_mut(subject).forget_judgements();
             }
-            if after.judging(&model).when == When::OnArrival
-                && self.models.get(&model).is_some_and(|known| known.horizon.is_some())
-            {
-                self.model_mut(&model).horizon = None;
+            if before.judging(&model).when != after.judging(&model).when {
+                self.judge_when(&model, after.judging(&model).when);
             }
             let (before, after) = (before.detectors(&model), after.detectors(&model));
             let is_changed = |kind: &DetectorKind| {

@@ -60,13 +60,47 @@ impl Clock {
 }
 
 /// How far the predictions of a model are judged at their horizon.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Horizon {
     clock: Clock,
     /// Predictions up to here are judged on arrival: nobody waited for their horizon.
     since: Position,
+    /// Stretches behind that in which the operator wanted it so: after a position, and up to one; the last may go on.
+    on_arrival: Vec<(Position, Option<Position>)>,
     /// All that came due up to here are judged: a time, and a position among those of the same time.
     upto: (Timestamp, Position),
+}
+
+/// Most changes of the operator's mind that are remembered; of older ones the predictions are judged at their horizon once more.
+const MOST_STRETCHES: usize = 32;
+
+impl Horizon {
+    /// Whether a prediction waits for its horizon.
+    fn waits(&self, position: Position) -> bool {
+        let is_in = |(after, upto): &(Position, Option<Position>)| {
+            position > *after && upto.is_none_or(|upto| position <= upto)
+        };
+        position > self.since && !self.on_arrival.iter().any(is_in)
+    }
+
+    /// From behind this position on predictions are judged so. Those that wait go on waiting.
+    fn judge(&mut self, when: When, behind: Position) {
+        let is_on_arrival = self.on_arrival.last().is_some_and(|(_, upto)| upto.is_none());
+        match (when, is_on_arrival) {
+            (When::OnArrival, false) => {
+                if self.on_arrival.len() == MOST_STRETCHES {
+                    self.on_arrival.remove(0);
+                }
+                self.on_arrival.push((behind, None));
+            }
+            (When::AtHorizon, true) => {
+                if let Some((_, upto)) = self.on_arrival.last_mut() {
+                    *upto = Some(behind);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// What happens to an outcome.
@@ -98,7 +132,8 @@ pub struct Wanted {
 pub fn wanted(state: &State, entry: &Entry) -> Vec<Wanted> {
     let Some(time) = entry.time().filter(|_| state.has_horizons) else { return Vec::new() };
     let of = |(model, known): (&ModelKey, &ModelState)| {
-        let Horizon { mut clock, upto: after, .. } = known.horizon?;
+        let Horizon { clock, upto: after, .. } = known.horizon.as_ref()?;
+        let (mut clock, after) = (*clock, *after);
         clock.take(entry, state.tick);
         let until = clock.now();
         let (model, clock) = (model.clone(), known.clock.max(state.tick).max(time));
@@ -141,9 +176,8 @@ pub(crate) fn advance(state: &mut State, entry: &Entry, tick: Timestamp) {
 pub(crate) fn judge(state: &mut State, due: &[Due]) -> Vec<Finding> {
     let mut found = Vec::new();
     for Due { model, rows, upto, clock } in due {
-        let Some(horizon) = state.models.get(model).and_then(|known| known.horizon) else { continue };
-        let since = horizon.since;
-        for row in rows.iter().filter(|row| row.position > since) {
+        let Some(horizon) = state.models.get(model).and_then(|known| known.horizon.clone()) else { continue };
+        for row in rows.iter().filter(|row| horizon.waits(row.position)) {
             found.extend(fold::judge_at_horizon(state, row, *clock));
         }
         state.model_mut(model).horizon = Some(Horizon { upto: *upto, ..horizon });
@@ -166,18 +200,26 @@ impl State {
         let mut clock = Clock::START;
         clock.row(prediction.time, self.tick);
         let upto = (clock.now(), Position(u64::MAX));
-        self.model_mut(&model).horizon = Some(Horizon { clock, since, upto });
+        self.model_mut(&model).horizon = Some(Horizon { clock, since, on_arrival: Vec::new(), upto });
         self.has_horizons = true;
+    }
+
+    /// The operator wants the predictions of a model to be judged so from here on.
+    pub(crate) fn judge_when(&mut self, model: &ModelKey, when: When) {
+        let position = self.position;
+        if self.models.get(model).is_some_and(|known| known.horizon.is_some())
+            && let Some(horizon) = &mut self.model_mut(model).horizon
+        {
+            horizon.judge(when, position);
+        }
     }
 
     /// What happens to the outcome of a prediction at a position; `is_first`: none came before.
     pub(crate) fn counts(&self, position: Position, prediction: &Prediction, is_first: bool) -> Counts {
         let Some(due) = prediction.due().filter(|_| self.has_horizons) else { return Counts::Now };
         let known = self.models.get(&prediction.subject.model_key());
-        let Some(horizon) = known.and_then(|known| known.horizon).filter(|known| position > known.since)
-        else {
-            return Counts::Now;
-        };
+        let horizon = known.and_then(|known| known.horizon.as_ref());
+        let Some(horizon) = horizon.filter(|known| known.waits(position)) else { return Counts::Now };
         match (due, position) <= horizon.upto {
             false => Counts::AtHorizon,
             true if is_first => Counts::Now,

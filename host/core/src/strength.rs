@@ -18,8 +18,13 @@ const _: () = assert!(ClassErrors::LEAST_EVENTS == by_class::LEAST_EVENTS);
 const _: () = assert!(ClassErrors::MOST_WATCHED == by_class::MOST_CLASSES);
 
 /// What a baseline can show of a subject that is watched with these settings.
-pub fn strength(settings: &Detectors, judging: &Judging, baseline: Option<&Baseline>) -> Strength {
-    let unknown = unknown(judging, baseline);
+pub fn strength(
+    settings: &Detectors,
+    judging: &Judging,
+    baseline: Option<&Baseline>,
+    is_there: bool,
+) -> Strength {
+    let unknown = unknown(judging, baseline, is_there);
     let Some(baseline) = baseline else { return Strength { unknown, ..Strength::default() } };
     let rises = rises(settings, baseline);
     let is_found = |rise: &Rise| rise.rows.is_some();
@@ -27,8 +32,11 @@ pub fn strength(settings: &Detectors, judging: &Judging, baseline: Option<&Basel
     Strength { unknown, rises, finds_too_little }
 }
 
-/// Why nobody can say how a subject with this baseline is, which is judged by these rules.
-pub fn unknown(judging: &Judging, baseline: Option<&Baseline>) -> Option<String> {
+/// Why nobody can say how a subject with this baseline is, which is judged by these rules. `is_there`: it has predictions.
+pub fn unknown(judging: &Judging, baseline: Option<&Baseline>, is_there: bool) -> Option<String> {
+    if !is_there {
+        return Some("has no prediction yet: is that its name?".to_owned());
+    }
     let Some(baseline) = baseline else { return Some("has no baseline".to_owned()) };
     let worth = baseline.effective_samples.unwrap_or(baseline.samples as f64);
     if baseline.provisional {
@@ -36,7 +44,7 @@ pub fn unknown(judging: &Judging, baseline: Option<&Baseline>) -> Option<String>
     }
     if worth < LEAST_WORTH {
         return Some(format!(
-            "collects its baseline: the {} outcomes that it has are worth {worth:.0} independent ones, and {LEAST_WORTH} are needed",
+            "has too small a baseline to say how it is: worth {worth:.0} independent outcomes of {}, and {LEAST_WORTH} are needed",
             baseline.samples
         ));
     }
@@ -104,7 +112,7 @@ mod tests {
     /// 2,000 after 4,012 and 635. The formula is within 20 % of that below 1,000.
     #[test]
     fn it_is_said_what_would_be_found_and_when() {
-        let of = |n| strength(&Detectors::default(), &Judging::default(), Some(&baseline(n, 0.7)));
+        let of = |n| strength(&Detectors::default(), &Judging::default(), Some(&baseline(n, 0.7)), true);
         let large = of(2_000);
         assert_eq!((large.rises[0].rows, large.rises[0].never), (None, false), "{:?}", large.rises);
         let ten = large.rises[1].rows.expect("found");
@@ -113,7 +121,7 @@ mod tests {
         let small = of(500);
         assert!(small.rises[0].never && small.words().starts_with("+5 points never"), "{}", small.words());
         // 60 rows allow nearly everything.
-        let poor = strength(&Detectors::default(), &Judging::default(), Some(&baseline(60, 0.9)));
+        let poor = strength(&Detectors::default(), &Judging::default(), Some(&baseline(60, 0.9)), true);
         assert!(poor.finds_too_little, "{:?}", poor.rises);
     }
 
@@ -135,8 +143,11 @@ mod tests {
         let classes = |classes| Baseline { classes, ..baseline(400, 0.9) };
         for (baseline, expected) in [
             (None, "has no baseline"),
-            (Some(baseline(99, 0.9)), "are worth 99 independent ones"),
-            (Some(Baseline { effective_samples: Some(40.0), ..baseline(4_000, 0.9) }), "are worth 40"),
+            (Some(baseline(99, 0.9)), "worth 99 independent outcomes of 99"),
+            (
+                Some(Baseline { effective_samples: Some(40.0), ..baseline(4_000, 0.9) }),
+                "worth 40 independent outcomes of 4000",
+            ),
             (Some(Baseline { provisional: true, ..baseline(4_000, 0.9) }), "predecessor"),
             (Some(baseline(400, 1.0)), "everything is right"),
             (Some(baseline(400, 0.0)), "nothing is right"),
@@ -146,7 +157,7 @@ mod tests {
             (Some(judged(0.5)), ""),
             (Some(judged(0.2)), "other rules"),
         ] {
-            let found = unknown(&Judging::default(), baseline.as_ref());
+            let found = unknown(&Judging::default(), baseline.as_ref(), true);
             match expected {
                 "" => assert_eq!(found, None),
                 words => assert!(found.as_ref().is_some_and(|found| found.contains(words)), "{found:?}"),

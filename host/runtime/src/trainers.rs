@@ -95,7 +95,7 @@ impl Host {
                 let mut report = |event, baseline| {
                     let report = TrainerReport { model: model.clone(), run: run.id.clone(), at: now, event };
                     reports.push(Entry::Trainer(report));
-                    reports.extend(Option::map(baseline, Entry::Baseline));
+                    reports.extend(Option::map(baseline, |baseline| Entry::Baseline(Box::new(baseline))));
                 };
                 let is_known = |version: &str| registry.versions.contains_key(version);
                 let looked = self.look(model, run, &is_known, &mut report);

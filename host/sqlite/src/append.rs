@@ -189,9 +189,6 @@ impl LogsWriter {
             if log.is_same(counts, time, body)? {
                 return Ok(Some(counts));
             }
-            if outcome.correction {
-                return Ok(None);
-            }
             // A late repetition of what has been corrected since.
             let mut revisions = self.connection.prepare_cached(
                 "SELECT position FROM revision WHERE model = ? AND id = ? ORDER BY position",
@@ -202,6 +199,9 @@ impl LogsWriter {
                 if log.is_same(position, time, body)? {
                     return Ok(Some(position));
                 }
+            }
+            if outcome.correction {
+                return Ok(None);
             }
             Err(conflicting_outcome(index, &log.outcome(counts)?, outcome).into())
         })

@@ -31,7 +31,7 @@ pub enum Entry {
     /// The world answered, or an earlier answer is corrected.
     Outcome(Outcome),
     /// A subject is held against these numbers from here on.
-    Baseline(Baseline),
+    Baseline(Box<Baseline>),
     /// This configuration is in force from here on; its text is kept by digest.
     Configuration(Digest),
     /// These policies are in force from here on; their components and manifests are kept by digest.

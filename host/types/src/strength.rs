@@ -41,7 +41,7 @@ impl Rise {
         match self.rows {
             Some(rows) => format!("after about {rows}"),
             None if self.never => "never".to_owned(),
-            None => format!("after more than 2000"),
+            None => "after more than 2000".to_owned(),
         }
     }
 }

@@ -24,10 +24,10 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let mut entries: Vec<Entry> = subjects
         .iter()
         .map(|subject| {
-            Entry::Baseline(Baseline {
+            Entry::Baseline(Box::new(Baseline {
                 distributions: distributions(),
                 ..Baseline::given((**subject).clone(), 10_000, 0.8)
-            })
+            }))
         })
         .collect();
     entries.extend(rows::entries(PAIRS, &subjects, FEATURES));

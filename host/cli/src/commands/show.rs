@@ -89,13 +89,14 @@ pub(crate) fn unjudged(subjects: &[SubjectStatus]) -> Vec<String> {
 
 /// What the baselines of subjects cannot show, in words, of so many of them.
 pub(crate) fn strengths(subjects: &[SubjectStatus], most: usize) -> Vec<String> {
-    let mut lines: Vec<String> =
-        subjects.iter().flat_map(|subject| strength(&subject.subject, &subject.strength)).collect();
-    lines.extend(subjects.iter().filter_map(|subject| subject.provisional.words(&subject.subject)));
+    // What is judged too early is news; that there is no baseline, many know.
+    let early = subjects.iter().filter_map(|subject| subject.provisional.words(&subject.subject));
+    let mut lines: Vec<String> = early.collect();
+    lines.extend(subjects.iter().flat_map(|subject| strength(&subject.subject, &subject.strength)));
     let more = lines.len().saturating_sub(most);
     lines.truncate(most);
     if more > 0 {
-        lines.push(format!("and {more} more lines like these; `trimtab baseline show` has all"));
+        lines.push(format!("and {more} more lines like these; --model NAME shows those of one"));
     }
     lines
 }
@@ -108,7 +109,7 @@ pub(crate) fn strength(subject: &Subject, strength: &Strength) -> Vec<String> {
     }
     if strength.finds_too_little {
         lines.push(format!(
-            "the baseline of {subject} finds too little: {} more errors; a longer one finds more",
+            "the baseline of {subject} finds more errors late or never ({}); a longer one finds them sooner",
             strength.words()
         ));
     }
@@ -122,7 +123,8 @@ pub(crate) fn waiting(subjects: &[SubjectStatus]) -> Vec<String> {
         let late = subject.provisional.after_horizon;
         let mut parts = Vec::new();
         if waiting > 0 {
-            parts.push(format!("{} for the horizon of the prediction", wait(waiting)));
+            let whose = if waiting == 1 { "its prediction" } else { "their predictions" };
+            parts.push(format!("{} for the horizon of {whose}", wait(waiting)));
         }
         if late > 0 {
             parts.push(format!("{} came after the horizon and changed nothing", count(late, "correction")));

@@ -22,6 +22,8 @@ const MOST_SEGMENTS: usize = 1_000;
 /// The baselines of a map while its file is fed.
 pub(super) struct Baselines {
     waiting: BTreeMap<Subject, Waiting>,
+    /// Those that entries name.
+    named: BTreeSet<Subject>,
     /// Entries that want one for each segment.
     each: Vec<Each>,
     seen: BTreeSet<Subject>,
@@ -61,14 +63,16 @@ impl Baselines {
         }
         let each =
             each.into_iter().map(|map| Each { map: map.clone(), begun: BTreeSet::new(), too_many: false });
-        Ok(Self { waiting, each: each.collect(), seen: BTreeSet::new() })
+        let named = waiting.keys().cloned().collect();
+        Ok(Self { waiting, named, each: each.collect(), seen: BTreeSet::new() })
     }
 
     /// Notes whose predictions a file has.
     pub(super) fn saw(&mut self, subject: &Subject) {
         for each in &mut self.each {
             let is_of_it = Subject { segment: subject.segment.clone(), ..each.map.subject() } == *subject;
-            if !is_of_it || each.begun.contains(&subject.segment) || self.waiting.contains_key(subject) {
+            // Who names a segment means that one.
+            if !is_of_it || each.begun.contains(&subject.segment) || self.named.contains(subject) {
                 continue;
             }
             if each.begun.len() == MOST_SEGMENTS {
@@ -77,7 +81,8 @@ impl Baselines {
             }
             each.begun.insert(subject.segment.clone());
             let map = BaselineMap { segment: subject.segment.clone(), ..each.map.clone() };
-            self.waiting.insert(subject.clone(), Waiting { missing: map.first.max(1), map });
+            // The host may have judged some already: it is asked with the first outcome, and counts.
+            self.waiting.insert(subject.clone(), Waiting { missing: 1, map });
         }
         if self.seen.len() < REMEMBERED && !self.seen.contains(subject) {
             self.seen.insert(subject.clone());

@@ -97,7 +97,7 @@ fn subject(model: &str) -> Subject {
 }
 
 fn baseline(model: &str) -> Entry {
-    Entry::Baseline(Baseline::given(subject(model), 5_000, 0.9))
+    Entry::Baseline(Baseline::given(subject(model), 5_000, 0.9).into())
 }
 
 /// A prediction whose outcome has come first.

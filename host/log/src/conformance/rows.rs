@@ -1,6 +1,6 @@
 //! Rows: where they go, what makes them the same, what they resolve, how they are scanned.
 
-use trimtab_types::{Actual, Digest, DueRow, ModelKey, Position, Prediction, Resolution, Timestamp};
+use trimtab_types::{Actual, Digest, DueRow, ModelKey, Outcome, Position, Prediction, Resolution, Timestamp};
 
 use super::{
     Logs, Make, c, configuration, entries, event, kill, new, o, outcome, p, prediction, shard, tick,
@@ -79,7 +79,13 @@ pub fn ids_make_doing_it_twice_harmless_and_doing_it_differently_a_conflict(make
     check(make, &[o("m", "a", 1), c("m", "a", 0), c("m", "a", 0)], "unchanged at 2");
     check(make, &[o("m", "a", 1), c("m", "a", 0), o("m", "a", 1)], "unchanged at 1");
     check(make, &[o("m", "a", 1), c("m", "a", 0), c("m", "a", 1)], "new at 3");
-    check(make, &[o("m", "a", 1), c("m", "a", 0), c("m", "a", 1), c("m", "a", 0)], "new at 4");
+    // A file that is imported again takes nothing back: who means it says when it became known.
+    check(make, &[o("m", "a", 1), c("m", "a", 0), c("m", "a", 1), c("m", "a", 0)], "unchanged at 2");
+    let later = |label| {
+        let outcome = outcome("m", "a", label, true);
+        Entry::Outcome(Outcome { time: outcome.time.plus(60), ..outcome })
+    };
+    check(make, &[o("m", "a", 1), c("m", "a", 0), c("m", "a", 1), later(0)], "new at 4");
     check(make, &[o("m", "a", 1), pa.clone(), pa], "unchanged at 2");
     check(make, &[c("m", "a", 1)], "new at 1");
     check(make, &[p("m", "a", 0.5), p("model-0", "a", 0.9)], "new at 1");

@@ -305,11 +305,10 @@ impl Kept {
         if same(&counts) {
             return Ok(Some(*counts));
         }
-        if outcome.correction {
-            return Ok(None);
-        }
         match (rows.outcomes.iter().find(same), self.outcome_at(shard, *counts)) {
+            // A late repetition of what has been corrected since.
             (Some(earlier), _) => Ok(Some(*earlier)),
+            (None, _) if outcome.correction => Ok(None),
             (None, Some(stored)) => Err(conflicting_outcome(index, stored, outcome)),
             (None, None) => Ok(None),
         }

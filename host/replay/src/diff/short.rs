@@ -30,12 +30,13 @@ impl Diff {
         match (recorded == candidate, reminders.recorded == reminders.candidate) {
             _ if self.sent.is_empty() => {}
             (true, true) => parts.push(format!("{} as before", count(recorded, "message"))),
-            _ => parts.push(format!(
-                "{} instead of {recorded}, of them {} instead of {}",
-                count(candidate, "message"),
-                count(reminders.candidate, "reminder"),
-                reminders.recorded
-            )),
+            _ => {
+                let of_them = match (reminders.recorded, reminders.candidate) {
+                    (0, 0) => String::new(),
+                    (before, now) => format!(", of them {} instead of {before}", count(now, "reminder")),
+                };
+                parts.push(format!("{} instead of {recorded}{of_them}", count(candidate, "message")));
+            }
         }
         parts.join("; ")
     }

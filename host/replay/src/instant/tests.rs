@@ -181,7 +181,7 @@ fn version(model: &str, what: u8, at: Timestamp) -> Entry {
 /// The story as records. A row is a prediction whose outcome came first.
 fn story(events: &[(u64, Event)]) -> Vec<Record> {
     let mut entries = vec![(Entry::PolicySet(PolicySetEntry::default()), None)];
-    let baseline = |model: &str| Entry::Baseline(Baseline::given(subject(model), 5_000, 0.9));
+    let baseline = |model: &str| Entry::Baseline(Baseline::given(subject(model), 5_000, 0.9).into());
     entries.extend(MODELS.map(|model| (baseline(model), None)));
     let mut minute = 0;
     for (after, event) in events {

@@ -55,6 +55,15 @@ pub(super) async fn set_baseline(
                 ));
             }
         };
+        match &source {
+            BaselineSource::First { rows: 0 } => {
+                return Err(Failure::invalid("first: is 0; a baseline needs at least one prediction"));
+            }
+            BaselineSource::Range { from, until } if from >= until => {
+                return Err(Failure::invalid(format!("until: {until} is not after `from`, {from}")));
+            }
+            _ => {}
+        }
         let baseline = if source == BaselineSource::Given {
             let samples = request.samples.unwrap_or_default();
             Baseline {
@@ -76,7 +85,7 @@ pub(super) async fn set_baseline(
             return Ok(Reply(status(&snapshot, baseline)));
         }
         let unseen = unseen(&baseline, snapshot.subject(&baseline.subject));
-        service.host.append_and_wait(vec![Entry::Baseline(baseline.clone())])?;
+        service.host.append_and_wait(vec![Entry::Baseline(Box::new(baseline.clone()))])?;
         Ok(Reply(BaselineStatus { unseen, ..status(&snapshot, baseline) }))
     })
     .await
@@ -85,7 +94,8 @@ pub(super) async fn set_baseline(
 fn status(snapshot: &Snapshot, baseline: Baseline) -> BaselineStatus {
     let (model, configuration) = (baseline.subject.model_key(), &snapshot.standing().configuration);
     let (detectors, judging) = (configuration.detectors(&model), configuration.judging(&model));
-    let strength = strength::strength(detectors, judging, Some(&baseline));
+    let is_there = snapshot.subject(&baseline.subject).is_some_and(|known| known.predictions > 0);
+    let strength = strength::strength(detectors, judging, Some(&baseline), is_there);
     BaselineStatus { baseline, strength, unseen: 0 }
 }
 

@@ -20,7 +20,8 @@ pub(super) fn subjects(service: &Service, query: &ListQuery) -> Vec<SubjectStatu
 /// How a subject is, without looking at its rows.
 pub(super) fn health_of(configuration: &Configuration, subject: &Subject, known: &SubjectState) -> Health {
     let judging = configuration.judging(&subject.model_key());
-    Health::of(strength::unknown(judging, known.baseline.as_deref()).is_none(), known.worst())
+    let unknown = strength::unknown(judging, known.baseline.as_deref(), known.predictions > 0);
+    Health::of(unknown.is_none(), known.worst())
 }
 
 /// All that is shown of a subject.
@@ -47,6 +48,7 @@ pub(super) fn status_of(snapshot: &Snapshot, subject: &Subject, known: &SubjectS
             detectors,
             configuration.judging(&subject.model_key()),
             known.baseline.as_deref(),
+            known.predictions > 0,
         ),
         provisional: known.provisional(),
         paused: snapshot.diary(subject).is_some_and(|diary| diary.paused),

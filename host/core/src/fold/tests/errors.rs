@@ -11,7 +11,7 @@ use crate::fold::tests::subject;
 /// 80 % right of 10,000, with errors whose blocks of five are so much alike.
 fn alike(log: &mut Log, inflation: f64) {
     let inflations = vec![Inflation { block: 5, inflation }, Inflation { block: 20, inflation }];
-    log.entry(Entry::Baseline(Baseline { inflations, ..Log::baseline_of(0.8, 10_000) }), None);
+    log.entry(Entry::Baseline(Box::new(Baseline { inflations, ..Log::baseline_of(0.8, 10_000) })), None);
 }
 
 /// Rows until the next change of an episode.
@@ -129,7 +129,7 @@ fn a_regression_is_held_against_its_own_errors() {
     // Errors evenly up to 100: four fifths of them up to 80.
     let errors = Some(trimtab_types::ErrorScale { usual: 80.0, median_outcome: 55_000.0 });
     let mut log = Log::new("");
-    log.entry(Entry::Baseline(Baseline { errors, ..Log::baseline_of(0.8, 5_000) }), None);
+    log.entry(Entry::Baseline(Box::new(Baseline { errors, ..Log::baseline_of(0.8, 5_000) })), None);
     rows(&mut log, 3_000, 100.0);
     assert_eq!(log.story(), "", "as ever");
     let accuracy = log.state.subjects[&subject()].accuracy(200).expect("judged").value;
@@ -154,7 +154,7 @@ fn rare(log: &mut Log) {
         inflation: 1.0,
     };
     let classes = vec![class("0", 0, 5_000, 25, 5), class("1", 1, 50, 5, 1)];
-    log.entry(Entry::Baseline(Baseline { classes, ..Log::baseline_of(0.994, 5_050) }), None);
+    log.entry(Entry::Baseline(Box::new(Baseline { classes, ..Log::baseline_of(0.994, 5_050) })), None);
 }
 
 /// Predictions of which one in a hundred is positive and one of these in so many is missed; returns the positives until
@@ -223,7 +223,7 @@ fn what_is_so_already_when_a_baseline_is_set_is_found_at_once() {
         let mut log = Log::new(config);
         log.rows(1_000, 0.9);
         log.rows(400, accuracy);
-        log.entry(Entry::Baseline(of(log.state.position.0)), None);
+        log.entry(Entry::Baseline(of(log.state.position.0).into()), None);
         log.story()
     };
     let given: fn(u64) -> Baseline = |_| Log::baseline_of(0.9, 1_000);

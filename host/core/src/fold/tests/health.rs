@@ -35,7 +35,7 @@ fn with_baseline(config: &str) -> Log {
     }
     let baseline = sums.baseline(&subject(), BaselineSource::First { rows: 2_000 }).expect("a baseline");
     baseline.validate().expect("sound");
-    log.entry(Entry::Baseline(baseline), None);
+    log.entry(Entry::Baseline(baseline.into()), None);
     log
 }
 

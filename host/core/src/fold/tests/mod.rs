@@ -41,12 +41,12 @@ impl Log {
 
     fn baseline(&mut self, accuracy: f64, samples: u64) {
         let baseline = Self::baseline_of(accuracy, samples);
-        self.entry(Entry::Baseline(baseline), None);
+        self.entry(Entry::Baseline(baseline.into()), None);
     }
 
     fn baseline_with(&mut self, distributions: Vec<Reference>) {
         let baseline = Baseline { distributions, ..Self::baseline_of(0.8, 5_000) };
-        self.entry(Entry::Baseline(baseline), None);
+        self.entry(Entry::Baseline(baseline.into()), None);
     }
 
     /// A prediction alone.

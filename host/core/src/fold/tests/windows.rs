@@ -60,7 +60,7 @@ fn shares_of_categories_open_rise_and_close() {
         let mut log = only("categories", &format!("categories.distance = \"{distance}\""));
         let categories = vec![reference(None, ["0", "1"]), reference(Some("trend"), ["down", "up"])];
         let baseline = Baseline { categories, ..Log::baseline_of(0.8, 5_000) };
-        log.entry(Entry::Baseline(baseline), None);
+        log.entry(Entry::Baseline(baseline.into()), None);
         log
     };
     let predict = |log: &mut Log, count: u64, class: fn(u64) -> u32, trend: fn(u64) -> &'static str| {
@@ -146,7 +146,7 @@ fn trades_that_no_longer_go_well_are_found() {
     }
     let baseline = |log: &mut Log, metrics: &[(&str, f64)]| {
         let metrics = metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        log.entry(Entry::Baseline(Baseline { metrics, ..Log::baseline_of(0.6, 1_000) }), None);
+        log.entry(Entry::Baseline(Box::new(Baseline { metrics, ..Log::baseline_of(0.6, 1_000) })), None);
     };
     // Six of ten win, in turns: never two losses in a row.
     let healthy = |log: &mut Log, count: usize| {
