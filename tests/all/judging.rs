@@ -167,27 +167,87 @@ fn a_baseline_that_can_show_nothing_is_unknown_and_says_why() {
     scratch.run(&["check", "--allow-unknown"]).expect(0);
 }
 
-/// One baseline for each segment that a file has, and each that has too few rows is named.
+const EACH_SEGMENT: &str = r#"
+time = "time"
+[[predictions]]
+id = "{id}"
+model = "m"
+version = "v1"
+segment = "{country}"
+score = "score"
+[outcome]
+label = "label"
+after = "1m"
+[[baselines]]
+model = "m"
+version = "v1"
+segment = "*"
+first = 200
+"#;
+
+/// One baseline for each segment that a file has, and each that has too few rows is named. A history that comes in parts is held
+/// against the same.
 #[test]
 fn a_map_makes_a_baseline_for_each_segment() {
-    let scratch = Scratch::with_config("");
     let row = |n: u32| {
         let country = if n.is_multiple_of(50) { "NZ" } else { ["DE", "FR"][(n % 2) as usize] };
-        format!(
-            "{},{n},{country},{},{}\n",
-            at(n * 60),
-            if n.is_multiple_of(3) { 0.2 } else { 0.8 },
-            i64::from(!n.is_multiple_of(5))
-        )
+        // One in ten is wrong, and from the 900th on half of them.
+        let wrong = if n < 900 { n.is_multiple_of(10) } else { n % 4 < 2 };
+        format!("{},{n},{country},0.8,{}\n", at(n * 60), i64::from(!wrong))
     };
-    let rows: String = (0..600).map(row).collect();
-    let file = scratch.file("rows.csv", format!("time,id,country,score,label\n{rows}"));
-    let map = "time = \"time\"\n[[predictions]]\nid = \"{id}\"\nmodel = \"m\"\nversion = \"v1\"\nsegment = \"{country}\"\nscore = \"score\"\n[outcome]\nlabel = \"label\"\nafter = \"1m\"\n[[baselines]]\nmodel = \"m\"\nversion = \"v1\"\nsegment = \"*\"\nfirst = 200\n";
-    let map = scratch.file("map.toml", map);
-    let run = scratch.run(&["import", &file, "--map", &map]).expect(1);
+    let head = "time,id,country,score,label\n";
+    let rows: Vec<String> = (0..2_000).map(row).collect();
+    let whole = Scratch::with_config("");
+    let map = whole.file("map.toml", EACH_SEGMENT);
+    let file = whole.file("rows.csv", format!("{head}{}", rows.concat()));
+    let run = whole.run(&["import", &file, "--map", &map]).expect(1);
     run.prints(&[
         "baseline of m@v1[DE]: ",
         "baseline of m@v1[FR]: ",
-        "baseline of m@v1[NZ] is not set: 12 different predictions of it are judged, and it wants 200",
+        "baseline of m@v1[NZ] is not set: 40 different predictions of it are judged, and it wants 200",
     ]);
+    let found = openings(&whole);
+    assert!(found.len() >= 2, "both are worse from the 900th row on: {found:?}");
+    let parts = Scratch::with_config("");
+    for (number, part) in rows.chunks(380).enumerate() {
+        let file = parts.file(&format!("{number}.csv"), format!("{head}{}", part.concat()));
+        parts.run(&["import", &file, "--map", &map]).expect(1);
+    }
+    assert_eq!(openings(&parts), found);
+}
+
+/// What is there changes nothing, also where it was corrected since.
+#[test]
+fn a_file_with_corrections_may_be_imported_again() {
+    let scratch = Scratch::with_config("");
+    let rows = payments(300, 300, None);
+    let file = scratch.file("rows.ndjson", lines(&rows));
+    scratch.run(&["import", &file]).expect(0);
+    let before = judged(&scratch);
+    let again = |row: &Value, label: i64| {
+        let mut row = row.clone();
+        row["outcome"]["label"] = json!(label);
+        row["outcome"]["time"] = json!(at(350 * HOUR));
+        row
+    };
+    // A later file corrects the corrections; the first one comes once more.
+    let corrections: Vec<Value> =
+        rows.iter().filter(|row| row["outcome"]["correction"] == true).map(|row| again(row, 0)).collect();
+    assert!(corrections.len() > 10);
+    let later = scratch.file("later.ndjson", lines(&corrections));
+    scratch.run(&["import", &later]).expect(0);
+    let corrected = judged(&scratch);
+    assert_ne!(before["accuracy"], corrected["accuracy"]);
+    scratch.run(&["import", &file]).expect(0).prints(&["0 rows new"]);
+    assert_eq!(judged(&scratch), corrected);
+}
+
+/// A name that nobody predicts under is no healthy subject.
+#[test]
+fn a_baseline_without_predictions_is_unknown() {
+    let scratch = Scratch::with_config("");
+    let set =
+        ["baseline", "set", "--model", "tpyo", "--version", "v1", "--samples", "2000", "--accuracy", "0.9"];
+    scratch.run(&set).expect(0).prints(&["tpyo@v1 has no prediction yet: is that its name?"]);
+    scratch.run(&["check"]).expect(1).prints(&["unknown 1"]);
 }

@@ -46,7 +46,8 @@ fn check_tells_how_bad_it_is() {
     #[rustfmt::skip]
     let cases = [
         // what is configured,                  rows, exit code, health
-        (z.to_owned(),                             0, 0, "ok"),
+        (z.to_owned(),                             0, 1, "unknown"),
+        (z.to_owned(),                           100, 0, "ok"),
         (z.to_owned(),                         1_200, 1, "warning"),
         (format!("{z}[[models]]\nmodel = \"m\"\nchance = 0.95\n"), 1_200, 2, "critical"),
     ];

@@ -158,3 +158,26 @@ fn what_comes_due_at_once_is_judged_one_by_one() {
     assert!(opened.len() >= 2 && ids.len() == opened.len(), "{} of {}", ids.len(), opened.len());
     assert!(opened.iter().all(|finding| finding.position == story.log.state.position));
 }
+
+/// Who changes his mind loses nothing: what waits is judged at its horizon, and what was judged on arrival is not judged again.
+#[test]
+fn what_waits_goes_on_waiting_when_horizons_are_switched_off_and_on() {
+    let put = |story: &mut Story, config: &str| {
+        let configuration = std::sync::Arc::new(crate::Configuration::parse(config, "test").expect("valid"));
+        assert_eq!(story.log.state.put_in_force(configuration), []);
+    };
+    let mut story = Story::new("");
+    let first = story.predict(0);
+    story.outcome(first, 60, true);
+    put(&mut story, "[judging]\nwhen = \"on-arrival\"\n");
+    let second = story.predict(100);
+    story.outcome(second, 160, true);
+    assert_eq!(story.known(), (1, 1, 1, 0), "the second on arrival, and the first still waits");
+    put(&mut story, "");
+    story.outcome(first, 200, false);
+    let third = story.predict(300);
+    story.outcome(third, 360, true);
+    assert_eq!(story.known(), (1, 1, 2, 0));
+    story.predict(20_000);
+    assert_eq!(story.known(), (3, 2, 0, 0), "the first by its correction, and the second once only");
+}
