@@ -115,14 +115,6 @@ impl Sums {
             .into_iter()
             .filter_map(|metric| Some((metric.name().to_owned(), of(metric)?)))
             .collect();
-        // A ratio of trades, whatever the settings are, and that of days.
-        let by_trade = MetricSettings { periods_per_year: Some(1.0), ..MetricSettings::default() };
-        if let Some(daily) = metrics.remove(Metric::Sharpe.name()) {
-            metrics.insert(measure::DAILY_SHARPE.to_owned(), daily);
-        }
-        if let Some(ratio) = measure::of(Metric::Sharpe, &rows, &by_trade) {
-            metrics.insert(Metric::Sharpe.name().to_owned(), ratio.value);
-        }
         // What has a field of its own.
         metrics.remove(Metric::Accuracy.name());
         let [precision, recall, f1] =

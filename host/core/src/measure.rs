@@ -33,8 +33,6 @@ const DAYS_A_YEAR: f64 = 365.25;
 const LEAST_DAYS: usize = 30;
 /// … and the newest rows of a century are no newest rows.
 const MOST_DAYS: usize = 36_525;
-/// What a baseline calls the Sharpe ratio of days; that of trades has the plain name.
-pub(crate) const DAILY_SHARPE: &str = "sharpe-daily";
 
 /// What a baseline says of a metric.
 pub fn of_baseline(metric: Metric, baseline: &Baseline, settings: &MetricSettings) -> Option<f64> {
@@ -43,20 +41,17 @@ pub fn of_baseline(metric: Metric, baseline: &Baseline, settings: &MetricSetting
         Metric::Precision => baseline.precision,
         Metric::Recall => baseline.recall,
         Metric::F1 => baseline.f1,
-        // A baseline knows nothing of the settings, which may change: it has the ratio per trade, and that of days.
-        Metric::Sharpe => match settings.periods_per_year {
-            Some(_) => Some(settings.sharpe_scale() * baseline.metrics.get(metric.name())?),
-            None => baseline.metrics.get(DAILY_SHARPE).copied(),
-        },
+        // A baseline knows nothing of the settings, which may change: it has the ratio per trade.
+        Metric::Sharpe => Some(settings.sharpe_scale() * baseline.metrics.get(metric.name())?),
         _ => baseline.metrics.get(metric.name()).copied(),
     }
 }
 
 /// A metric of some judged rows, in their order; `None` where they do not say.
 ///
-/// Precision, recall and F1 of several classes are macro means. The Sharpe ratio is of daily returns over 30 days or more,
-/// annualised; or of trades, where the settings say how many of them a year has. Drawdown and cumulative return compound the
-/// returns of trades.
+/// Precision, recall and F1 of several classes are macro means. The Sharpe ratio is per trade, or annualised where the settings
+/// say how many trades a year has; that of days is annualised, and needs thirty of them. Drawdown and cumulative return compound
+/// the returns of trades.
 pub fn of(metric: Metric, rows: &[&JudgedRow], settings: &MetricSettings) -> Option<Estimate> {
     match metric {
         Metric::Accuracy => share(rows.iter().filter_map(|row| row.right)),
@@ -72,15 +67,8 @@ pub fn of(metric: Metric, rows: &[&JudgedRow], settings: &MetricSettings) -> Opt
             let widths: Vec<f64> = rows.iter().filter_map(|row| Some(row.interval?.1)).collect();
             plain(widths.iter().sum::<f64>() / widths.len() as f64, widths.len())
         }
-        Metric::Sharpe => {
-            let (found, scale) = match settings.periods_per_year {
-                Some(_) => (Sharpe::of(&gains(rows)).ok()?, settings.sharpe_scale()),
-                None => (Sharpe::of(&daily(rows)?).ok()?, libm::sqrt(DAYS_A_YEAR)),
-            };
-            let (value, reach) = (scale * found.per_period, scale * SPREAD * found.standard_error());
-            let interval = Some(Interval { lower: value - reach, upper: value + reach });
-            Some(Estimate { interval, ..plain(value, found.count as usize)? })
-        }
+        Metric::Sharpe => ratio(Sharpe::of(&gains(rows)).ok()?, settings.sharpe_scale()),
+        Metric::SharpeDaily => ratio(Sharpe::of(&daily(rows)?).ok()?, libm::sqrt(DAYS_A_YEAR)),
         Metric::Drawdown => {
             let gains = gains(rows);
             plain(Equity::of(&gains).ok()?.deepest().depth, gains.len())
@@ -168,6 +156,13 @@ pub(crate) fn scored(rows: &[&JudgedRow]) -> (Vec<bool>, Vec<f64>) {
 
 fn gains(rows: &[&JudgedRow]) -> Vec<f64> {
     rows.iter().filter_map(|row| row.gain).collect()
+}
+
+/// A Sharpe ratio with its interval.
+fn ratio(found: Sharpe, scale: f64) -> Option<Estimate> {
+    let (value, reach) = (scale * found.per_period, scale * SPREAD * found.standard_error());
+    let interval = Some(Interval { lower: value - reach, upper: value + reach });
+    Some(Estimate { interval, ..plain(value, found.count as usize)? })
 }
 
 fn misses(rows: &[&JudgedRow]) -> Vec<f64> {
@@ -313,7 +308,7 @@ mod tests {
             of(Metric::Sharpe, &refs, &yearly).expect("defined").value
         };
         assert!((by_trade(252.0) / by_trade(1.0) - 252_f64.sqrt()).abs() < 1e-12);
-        assert_eq!(value(Metric::Sharpe, &rows), None, "trades of one day say nothing of days");
+        assert_eq!(value(Metric::SharpeDaily, &rows), None, "trades of one day say nothing of days");
     }
 
     /// Two trades on each working day, which come to 1 % on odd days and to −0.5 % on even ones: 5 of 7 days. Over four weeks and
@@ -335,7 +330,7 @@ mod tests {
             };
             (0..days).flat_map(of_day).map(one).collect()
         };
-        let found = value(Metric::Sharpe, &rows(31)).expect("defined");
+        let found = value(Metric::SharpeDaily, &rows(31)).expect("defined");
         let days: Vec<f64> = (0..31)
             .map(|day: u64| match (day % 7 < 5, day % 2) {
                 (false, _) => 0.0,
@@ -347,7 +342,7 @@ mod tests {
         let variance = days.iter().map(|day| (day - mean).powi(2)).sum::<f64>() / 30.0;
         let expected = mean / variance.sqrt() * 365.25_f64.sqrt();
         assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
-        assert_eq!(value(Metric::Sharpe, &rows(29)), None);
+        assert_eq!(value(Metric::SharpeDaily, &rows(29)), None);
     }
 
     #[test]

@@ -25,11 +25,12 @@ pub enum Metric {
     DailyVolatility,
     Mae,
     Rmse,
+    SharpeDaily,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Accuracy,
         Self::WinRate,
         Self::Precision,
@@ -47,6 +48,7 @@ impl Metric {
         Self::DailyVolatility,
         Self::Mae,
         Self::Rmse,
+        Self::SharpeDaily,
     ];
 
     /// The name in configuration, findings and what policies read.
@@ -69,6 +71,7 @@ impl Metric {
             Self::DailyVolatility => "daily-volatility",
             Self::Mae => "mae",
             Self::Rmse => "rmse",
+            Self::SharpeDaily => "sharpe-daily",
         }
     }
 
@@ -89,7 +92,8 @@ impl Metric {
             | Self::PrAuc
             | Self::PrecisionAt80Recall
             | Self::IntervalCoverage
-            | Self::Sharpe => true,
+            | Self::Sharpe
+            | Self::SharpeDaily => true,
             Self::Ece
             | Self::IntervalWidth
             | Self::Drawdown

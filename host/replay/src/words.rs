@@ -30,7 +30,11 @@ pub fn figure(number: f64) -> String {
 
 /// How much it is of what a finding is about: most of that are shares.
 pub fn amount(quantity: &str, value: f64) -> String {
-    if quantity == "sharpe" { decimals(value, 2) } else { format!("{} %", decimals(100.0 * value, 1)) }
+    if quantity.starts_with("sharpe") {
+        decimals(value, 2)
+    } else {
+        format!("{} %", decimals(100.0 * value, 1))
+    }
 }
 
 /// The evidence of a finding.

@@ -15,7 +15,7 @@ pub fn points(difference: f64) -> String {
 }
 
 /// Well-known metrics that are numbers of their own and not rates.
-const NOT_RATES: [&str; 4] = ["sharpe", "pnl", "mae", "rmse"];
+const NOT_RATES: [&str; 5] = ["sharpe", "sharpe-daily", "pnl", "mae", "rmse"];
 
 /// Whether what goes by this name, a metric or what else a detector watches, is a fraction.
 pub fn is_rate(name: &str) -> bool {

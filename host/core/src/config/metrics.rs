@@ -10,7 +10,7 @@ use super::check::Need;
 pub struct MetricSettings {
     /// How many of the newest judged predictions metrics other than accuracy and win rate are computed over; 0: none.
     pub window: u32,
-    /// How many trades a year has, for a Sharpe ratio of trades, annualised; where nothing is said it is of daily returns.
+    /// How many trades a year has: annualises the Sharpe ratio of trades, and has it judge; without, that of days judges.
     pub periods_per_year: Option<f64>,
     /// Returns that the realised volatility is computed over.
     pub volatility_window: u32,

@@ -28,7 +28,7 @@ pub(super) fn looks(
         |metric: Metric| measure::of(metric, &rows, metrics).filter(|now| now.samples >= settings.minimum);
     let mut looks = Vec::new();
     let against_baseline = [
-        (Metric::Sharpe, settings.sharpe_drop, settings.least_sharpe),
+        (sharpe(metrics), settings.sharpe_drop, settings.least_sharpe),
         (Metric::WinRate, settings.win_rate_drop, settings.least_win_rate),
     ];
     for (metric, limit, floor) in against_baseline {
@@ -44,9 +44,10 @@ pub(super) fn looks(
             (_, Some(floor)) => (now.value, floor, "below the least that is allowed"),
             _ => continue,
         };
+        let of_what = if metric == Metric::SharpeDaily { "days" } else { "trades" };
         looks.push(Look {
             kind: DetectorKind::Trading,
-            quantity: metric.name().into(),
+            quantity: if metric == Metric::SharpeDaily { Metric::Sharpe } else { metric }.name().into(),
             level: (dropped || below).then_some(Severity::High),
             recovered: !below && drop.is_none_or(|drop| drop < limit * HYSTERESIS),
             evidence: Evidence {
@@ -54,7 +55,7 @@ pub(super) fn looks(
                 threshold,
                 baseline: before,
                 current: Some(now),
-                window: format!("{window}; the newest {} trades", now.samples),
+                window: format!("{window}; the newest {} {of_what}", now.samples),
                 ..Evidence::default()
             },
         });
@@ -90,6 +91,11 @@ pub(super) fn looks(
     looks
 }
 
+/// Which Sharpe ratio judges: that of days, but where somebody says how many trades a year has.
+fn sharpe(metrics: &MetricSettings) -> Metric {
+    if metrics.periods_per_year.is_some() { Metric::Sharpe } else { Metric::SharpeDaily }
+}
+
 /// Why the Sharpe ratio is not looked at though there are trades enough, in words.
 pub(super) fn cannot_look(
     settings: &TradingSettings,
@@ -98,7 +104,7 @@ pub(super) fn cannot_look(
 ) -> Option<String> {
     let rows = rows.newest(settings.window as usize);
     let trades = measure::of(Metric::CumulativeReturn, &rows, metrics)?.samples;
-    let is_there = measure::of(Metric::Sharpe, &rows, metrics).is_some();
+    let is_there = measure::of(sharpe(metrics), &rows, metrics).is_some();
     (metrics.periods_per_year.is_none() && trades >= settings.window && !is_there).then(|| {
         format!(
             "trading of sharpe: the newest {trades} trades are of fewer than 30 days; \
