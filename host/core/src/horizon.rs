@@ -1,8 +1,8 @@
-//! When predictions with a horizon count: once it has passed, by the newest outcome known then. Whether it has passed is told
-//! by the rows of the model: history that is imported years later has its horizons, too. Ticks let time pass where no rows
-//! come. What comes
-//! before is provisional, and changes nothing. What comes after judges a prediction that nothing has judged, and no other. Which rows
-//! came due is read by whoever has the log.
+//! When predictions with a horizon count: once it has passed, by the newest outcome known then. What comes before is
+//! provisional, and changes nothing. What comes after judges a prediction that nothing has judged, and no other.
+//!
+//! Whether a horizon has passed is told by the model's own rows, so that history that is imported years later has its horizons,
+//! too. Ticks let time pass where no rows come. Which rows came due is read by whoever has the log.
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{Due, Entry, Finding, ModelKey, Position, Prediction, Timestamp, When};
