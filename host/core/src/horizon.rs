@@ -84,7 +84,7 @@ impl Horizon {
     }
 
     /// From behind this position on predictions are judged so. Those that wait go on waiting.
-    fn judge(&mut self, when: When, behind: Position) {
+    fn switch(&mut self, when: When, behind: Position) {
         let is_on_arrival = self.on_arrival.last().is_some_and(|(_, upto)| upto.is_none());
         match (when, is_on_arrival) {
             (When::OnArrival, false) => {
@@ -210,7 +210,7 @@ impl State {
         if self.models.get(model).is_some_and(|known| known.horizon.is_some())
             && let Some(horizon) = &mut self.model_mut(model).horizon
         {
-            horizon.judge(when, position);
+            horizon.switch(when, position);
         }
     }
 

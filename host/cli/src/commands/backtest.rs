@@ -19,7 +19,7 @@ use crate::{
     args::{BacktestArgs, Global},
     connect,
     import::{Feed, NotSet, Source, Times},
-    output::{Output, count, percent},
+    output::{Output, count},
 };
 
 /// Rows of one transaction.
@@ -96,11 +96,7 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     }
     output.line(format!("{}: {} lines, {} rows", report.file, report.lines, report.rows))?;
     summary.iter().try_for_each(|line| output.line(line))?;
-    for BaselineStatus { baseline, strength, .. } in &report.baselines {
-        let (subject, accuracy) = (&baseline.subject, percent(baseline.accuracy));
-        output.line(format!("baseline of {subject}: {accuracy} over {}", baseline.samples))?;
-        show::strength(subject, strength).iter().try_for_each(|line| output.warning(line))?;
-    }
+    show::baselines(&report.baselines, output)?;
     output.line("")?;
     if report.findings.is_empty() {
         output.line("nothing was found")?;

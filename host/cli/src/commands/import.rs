@@ -1,13 +1,13 @@
 //! `trimtab import`: rows from a file into the log.
 
-use trimtab_server::{BaselineStatus, ExitCode, Failure, client::Client};
+use trimtab_server::{ExitCode, Failure, client::Client};
 
 use super::show;
 use crate::{
     args::{Global, ImportArgs},
     connect,
     import::{Feed, Source},
-    output::{Output, count, percent},
+    output::{Output, count},
 };
 
 pub(crate) async fn run(
@@ -51,11 +51,7 @@ pub(crate) async fn run(
         fed.lines, fed.new, fed.unchanged
     ))?;
     fed.summary().iter().try_for_each(|line| output.line(line))?;
-    for BaselineStatus { baseline, strength, .. } in &fed.baselines {
-        let (subject, accuracy) = (&baseline.subject, percent(baseline.accuracy));
-        output.line(format!("baseline of {subject}: {accuracy} over {}", baseline.samples))?;
-        show::strength(subject, strength).iter().try_for_each(|line| output.warning(line))?;
-    }
+    show::baselines(&fed.baselines, output)?;
     show::unjudged(&status.subjects).iter().try_for_each(|line| output.line(line))?;
     output.line(format!(
         "log: {} entries; {}, {}",

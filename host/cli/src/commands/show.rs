@@ -2,7 +2,7 @@
 
 use trimtab_core::fold::Fleet;
 use trimtab_replay::words::{self, amount, evidence, figure};
-use trimtab_server::{Failure, Health, SubjectStatus};
+use trimtab_server::{BaselineStatus, Failure, Health, SubjectStatus};
 use trimtab_types::{
     DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange, Strength, Subject,
 };
@@ -85,6 +85,16 @@ pub(crate) fn unjudged(subjects: &[SubjectStatus]) -> Vec<String> {
         )
     };
     subjects.iter().filter(|subject| subject.unjudged > 0).map(of).collect()
+}
+
+/// Baselines that were set on the way, and what they cannot show.
+pub(crate) fn baselines(baselines: &[BaselineStatus], output: &mut Output) -> Result<(), Failure> {
+    for BaselineStatus { baseline, strength: known, .. } in baselines {
+        let (subject, accuracy) = (&baseline.subject, percent(baseline.accuracy));
+        output.line(format!("baseline of {subject}: {accuracy} over {}", baseline.samples))?;
+        strength(subject, known).iter().try_for_each(|line| output.warning(line))?;
+    }
+    Ok(())
 }
 
 /// What the baselines of subjects cannot show, in words, of so many of them.
