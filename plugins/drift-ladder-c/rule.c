@@ -215,12 +215,12 @@ decision_t decide(const rule_t *rule, const findings_t *findings, const evidence
 
     switch (level(rule, worst)) {
     case HALT:
-        add(&reason, " Stop trading and retrain now.");
+        add(&reason, " Stop serving it, and retrain now.");
         return DECISION(reason, plain(ACTION(KILL_SWITCH_ON)), plain(ACTION(RETRAIN_NOW)), alert(SEVERITY(CRITICAL)));
     case ACT:
-        add(&reason, " Retrain now, and trade with ");
+        add(&reason, " Retrain now, and give it ");
         add_percent(&reason, rule->act_exposure);
-        add(&reason, " of the exposure.");
+        add(&reason, " of its weight.");
         return DECISION(reason, plain(ACTION(RETRAIN_NOW)),
                         ((action_t){.tag = ACTION(SCALE_EXPOSURE), .val.scale_exposure = rule->act_exposure}),
                         alert(SEVERITY(HIGH)));

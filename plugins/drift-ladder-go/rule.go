@@ -90,10 +90,10 @@ func decide(rule Rule, findings []finding, evidence Evidence) action.Decision {
 
 	switch levelOf(rule, worst) {
 	case halt:
-		return answer(reason+" Stop trading and retrain now.",
+		return answer(reason+" Stop serving it, and retrain now.",
 			action.MakeActionKillSwitchOn(), action.MakeActionRetrainNow(), alert(trimtab_policy_types.SeverityCritical))
 	case act:
-		return answer(fmt.Sprintf("%s Retrain now, and trade with %s of the exposure.", reason, percent(rule.ActExposure)),
+		return answer(fmt.Sprintf("%s Retrain now, and give it %s of its weight.", reason, percent(rule.ActExposure)),
 			action.MakeActionRetrainNow(), action.MakeActionScaleExposure(rule.ActExposure), alert(trimtab_policy_types.SeverityHigh))
 	case watch:
 		return answer(fmt.Sprintf("%s Watch, and retrain within %s.", reason, duration(rule.WatchRetrainWithin)),

@@ -59,12 +59,12 @@ export function decide(rule, findings, evidence) {
     case HALT:
       return {
         actions: [{ tag: "kill-switch-on" }, { tag: "retrain-now" }, { tag: "alert", val: "critical" }],
-        reason: `${reason} Stop trading and retrain now.`,
+        reason: `${reason} Stop serving it, and retrain now.`,
       };
     case ACT:
       return {
         actions: [{ tag: "retrain-now" }, { tag: "scale-exposure", val: rule.actExposure }, { tag: "alert", val: "high" }],
-        reason: `${reason} Retrain now, and trade with ${percent(rule.actExposure)} of the exposure.`,
+        reason: `${reason} Retrain now, and give it ${percent(rule.actExposure)} of its weight.`,
       };
     case WATCH:
       return {

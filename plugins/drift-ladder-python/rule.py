@@ -67,10 +67,10 @@ def decide(rule: Rule, findings: list[Finding], evidence: Evidence) -> Decision:
     match level(rule, worst):
         case Level.HALT:
             actions = [Action_KillSwitchOn(), Action_RetrainNow(), Action_Alert(Severity.CRITICAL)]
-            consequence = "Stop trading and retrain now."
+            consequence = "Stop serving it, and retrain now."
         case Level.ACT:
             actions = [Action_RetrainNow(), Action_ScaleExposure(rule.act_exposure), Action_Alert(Severity.HIGH)]
-            consequence = f"Retrain now, and trade with {percent(rule.act_exposure)} of the exposure."
+            consequence = f"Retrain now, and give it {percent(rule.act_exposure)} of its weight."
         case Level.WATCH:
             actions = [Action_Monitor(), Action_ScheduleRetrain(rule.watch_retrain_within)]
             consequence = f"Watch, and retrain within {duration(rule.watch_retrain_within)}."

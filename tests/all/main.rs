@@ -36,6 +36,7 @@ mod retrain;
 mod serving;
 mod sinks;
 mod storage;
+mod stream;
 mod support;
 mod swap;
 mod trust;

@@ -26,7 +26,7 @@ fn exit_codes_are_documented_and_kept() {
         (&["kill", "on"],                        &["MODEL", "Usage"]),
         (&["kill", "on", "m", "--all"],          &["cannot be used with"]),
         (&["kill", "maybe", "m"],                &["maybe", "on", "off"]),
-        (&["import", "-", "--batch", "0"],       &["--batch", "1..=10000"]),
+        (&["import", "-", "--batch", "0"],       &["--batch", "1..=1000"]),
         (&["baseline", "set", "--model", "m"],   &["--version", "Usage"]),
     ];
     for (args, words) in wrong {

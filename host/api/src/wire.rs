@@ -8,7 +8,7 @@ use trimtab_types::{
     Provisional, ReleaseStage, Severity, Strength, Subject, Timestamp,
 };
 
-use crate::{MayTrade, PolicyCalls, PolicyProblem, PolicyVersion};
+use crate::{Failure, MayTrade, PolicyCalls, PolicyProblem, PolicyVersion};
 
 /// What became of rows that were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,37 @@ pub struct Accepted {
     /// The ids of predictions, for those who let the host give them; not for NDJSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
+}
+
+/// A line of the answer to a stream of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Streamed {
+    /// These lines are on disk.
+    Stored {
+        /// The first of them in the stream, from 1.
+        first: u64,
+        /// The last of them.
+        last: u64,
+        /// Rows that were new.
+        new: u64,
+        /// Rows that had been there with the same content.
+        unchanged: u64,
+    },
+    /// Nothing from this line on was kept, and the stream is over.
+    Refused {
+        /// Why; its row is the line that is to blame, where one is.
+        error: Box<Failure>,
+        /// The first line that is not on disk.
+        resume: u64,
+    },
+    /// The stream ended, and all of it is on disk.
+    Done {
+        /// Its rows.
+        rows: u64,
+        /// Those of them that were new.
+        new: u64,
+    },
 }
 
 /// A person stops trading, or allows it again.
@@ -346,6 +377,9 @@ pub struct ApplyRequest {
     pub policy: String,
     /// Which version: that of the folder, or nothing happens.
     pub digest: Digest,
+    /// Whether it is asked about what is open, too.
+    #[serde(default)]
+    pub ask: bool,
     /// Who.
     pub actor: String,
     /// Why.

@@ -100,10 +100,10 @@ pub(crate) enum Command {
     Retrain(RetrainArgs),
     /// Show how often a model is to be retrained.
     Schedule(ScheduleArgs),
-    /// May I trade on this model, and how much?
+    /// May this model be served, or traded on, and with how much weight?
     #[command(alias = "may-serve")]
     MayTrade(MayTradeArgs),
-    /// Stop trading on a model, or allow it again.
+    /// Stop serving a model, or allow it again.
     Kill(KillArgs),
     /// Show, set or clear how much of the usual exposure a model may have.
     #[command(alias = "weight")]
@@ -185,8 +185,8 @@ pub(crate) struct SourceArgs {
 pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// Rows of one request: kept whole or not at all.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Rows that are kept together or not at all.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) batch: u32,
 }
 
@@ -334,7 +334,7 @@ pub(crate) struct MayTradeArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Switch {
-    /// Stop trading.
+    /// Nothing of it is to be served or traded.
     On,
     /// Allow it again.
     Off,

@@ -23,7 +23,8 @@ pub use trimtab_types::Fleet;
 pub use crate::{
     detector::DetectorKind,
     ledger::{
-        AlertGroup, Breaker, Diary, Exposure, GroupKey, Held, KillNote, Line, ModelState, Silence, Told,
+        AlertGroup, Breaker, Decided, Diary, Exposure, GroupKey, Held, KillNote, Line, ModelState, Silence,
+        Told,
     },
     state::{BadState, State, StateChange, StateKey},
     view::SubjectView,

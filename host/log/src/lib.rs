@@ -30,7 +30,7 @@ pub use entry::{Build, Entry, Event, Goes, Known, Lasts, Record, Routed, Stored}
 pub use error::LogError;
 pub use in_force::in_force;
 pub use kind::Kind;
-pub use log::{Lane, Log};
+pub use log::{Append, Lane, Log, Series};
 pub use memory::MemoryLogs;
 pub use output::{
     Attempt, Decision, Effect, EffectState, FoldCommit, Moment, Ordinals, Outputs, StoredDecision,

@@ -1,7 +1,11 @@
 //! The writer thread of the 64 logs: gathers what many callers want written into shared, durable transactions.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
 };
 
@@ -23,6 +27,45 @@ pub enum Lane {
 pub struct Log {
     lanes: Arc<Lanes<Command>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Batches that belong together, in their order: once one of them is refused, none of those after it is written. Those of
+/// one series go to the log one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Series {
+    is_broken: Arc<AtomicBool>,
+}
+
+/// A batch on its way to the log, whose caller waits where the queue is full.
+pub struct Append(Command);
+
+impl Append {
+    /// A batch of a series; `reply` is called once it is on disk.
+    pub fn new(
+        batch: Batch,
+        series: &Series,
+        reply: impl FnOnce(Result<Vec<Appended>, LogError>) + Send + 'static,
+    ) -> Self {
+        let size = batch.entries.len();
+        let (before, after) = (Arc::clone(&series.is_broken), Arc::clone(&series.is_broken));
+        let work = move |transaction: &mut dyn Transaction| {
+            if before.load(Ordering::Acquire) {
+                return Err(LogError::Stopped);
+            }
+            let appended = transaction.append(&batch);
+            // Others of the series may follow in this very transaction.
+            before.store(appended.is_err(), Ordering::Release);
+            appended
+        };
+        // Where the transaction failed as a whole, this is known before the next begins.
+        let reply = move |result: Result<Vec<Appended>, LogError>| {
+            if result.is_err() {
+                after.store(true, Ordering::Release);
+            }
+            reply(result);
+        };
+        Self(Command::new(size, work, reply))
+    }
 }
 
 /// One thing to write, and who is told.
@@ -94,6 +137,21 @@ impl Log {
     ) {
         let size = batch.entries.len();
         self.submit(Command::new(size, move |transaction| transaction.append(&batch), reply), lane);
+    }
+
+    /// Takes a batch, or gives it back where the queue is full.
+    ///
+    /// # Errors
+    /// The batch, for another try.
+    pub fn offer(&self, Append(command): Append) -> Result<(), Append> {
+        match self.lanes.push(command, false) {
+            Ok(()) => Ok(()),
+            Err((command, LogError::Busy)) => Err(Append(command)),
+            Err((command, error)) => {
+                (command.take)(Turn::Refused(error));
+                Ok(())
+            }
+        }
     }
 
     /// Appends and waits.
@@ -185,13 +243,26 @@ fn write(writer: &mut dyn Writer, group: Vec<Command>) {
 
 #[cfg(test)]
 mod tests {
-    use trimtab_types::{Position, Shard, Timestamp};
+    use trimtab_types::{Actual, Outcome, Position, Shard, Timestamp};
 
     use super::*;
     use crate::{Entry, MemoryLogs, Reader};
 
     fn tick(seconds: u64) -> Entry {
         trimtab_types::Entry::Tick(Timestamp::EPOCH.plus(seconds)).into()
+    }
+
+    fn outcome(id: u64, label: i64) -> Entry {
+        Entry::from(trimtab_types::Entry::Outcome(Outcome {
+            tenant: "t".into(),
+            model: "m".into(),
+            id: id.to_string(),
+            time: Timestamp::EPOCH.plus(id),
+            actual: Some(Actual::Label(label)),
+            exit_price: None,
+            pnl: None,
+            correction: false,
+        }))
     }
 
     #[test]
@@ -222,6 +293,36 @@ mod tests {
         drop(sender);
         assert_eq!(receiver.iter().filter(|kept| *kept).count(), 100);
         assert_eq!(logs.shards().expect("reads").len(), Shard::COUNT);
+    }
+
+    /// A batch that contradicts itself is refused. Nothing after it is written, in the same transaction or in a later one, and
+    /// other series go on.
+    #[test]
+    fn after_a_refused_batch_nothing_of_its_series_is_written() {
+        let logs = MemoryLogs::default();
+        let log = Log::start(Box::new(logs.clone())).expect("starts");
+        let (series, other) = (Series::default(), Series::default());
+        let (sender, receiver) = mpsc::channel();
+        let offer = |name: &'static str, series: &Series, seconds: u64, labels: [i64; 2]| {
+            let sender = sender.clone();
+            let entries = labels.map(|label| outcome(seconds, label)).to_vec();
+            let append = Append::new(Batch::of(entries), series, move |result| {
+                sender.send((name, result.is_ok())).expect("somebody listens");
+            });
+            assert!(log.offer(append).is_ok(), "there is room");
+        };
+        offer("first", &series, 1, [1, 1]);
+        offer("conflict", &series, 2, [0, 1]);
+        offer("later", &series, 3, [1, 1]);
+        offer("other", &other, 4, [1, 1]);
+        let heard: Vec<_> = receiver.iter().take(4).collect();
+        assert_eq!(heard, [("first", true), ("conflict", false), ("later", false), ("other", true)]);
+        offer("much later", &series, 5, [1, 1]);
+        assert_eq!(receiver.recv(), Ok(("much later", false)));
+        drop(log);
+        let shard = Shard::of("t", "m");
+        let all = logs.scan(shard, &crate::Scope::All, Position(0), Position(u64::MAX), 100).expect("reads");
+        assert_eq!(all.records.len(), 2, "of the first and of the other, once each");
     }
 
     /// A writer whose transactions never begin, or never end well.

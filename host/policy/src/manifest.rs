@@ -57,6 +57,8 @@ pub struct Manifest {
     pub reconsider: Option<Seconds>,
     /// Whether it is asked about what is open when it comes into force under a new name.
     pub on_swap: OnSwap,
+    /// How long after it was said that something is open this is said again, where its alert said so.
+    pub repeat: Option<Seconds>,
     /// Its settings, by key.
     pub settings: BTreeMap<String, Setting>,
 }
@@ -105,8 +107,9 @@ impl Manifest {
             limits,
             asked: limits,
             fail_safe: source.fail_safe(&raw.fail_safe)?,
-            reconsider: raw.reconsider.map(|every| source.reconsider(&every)).transpose()?,
+            reconsider: raw.reconsider.map(|every| source.every("reconsider", &every)).transpose()?,
             on_swap: raw.on_swap,
+            repeat: raw.repeat.map(|every| source.every("repeat", &every)).transpose()?,
             settings: source.settings(&raw.settings)?,
         })
     }
@@ -135,6 +138,7 @@ impl Manifest {
             fail_safe: self.fail_safe.clone(),
             reconsider: self.reconsider,
             asked_on_swap: self.on_swap == OnSwap::Ask,
+            repeat: self.repeat,
         }
     }
 }
@@ -161,6 +165,7 @@ struct Raw {
     reconsider: Option<Spanned<String>>,
     #[serde(default)]
     on_swap: OnSwap,
+    repeat: Option<Spanned<String>>,
     #[serde(default)]
     settings: BTreeMap<Spanned<String>, RawSetting>,
 }
@@ -251,12 +256,12 @@ impl Source<'_> {
         Ok(text.to_owned())
     }
 
-    fn reconsider(&self, every: &Spanned<String>) -> Result<Seconds, ManifestError> {
+    fn every(&self, key: &str, every: &Spanned<String>) -> Result<Seconds, ManifestError> {
         let parsed = parse_duration(every.get_ref()).ok();
         parsed.filter(|seconds| *seconds >= LEAST_RECONSIDERED).ok_or_else(|| {
             let problem =
                 format!("is `{}`; write a length of time of at least 1m, such as 24h", every.get_ref());
-            self.error(every.span().start, "reconsider", problem)
+            self.error(every.span().start, key, problem)
         })
     }
 

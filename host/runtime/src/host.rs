@@ -14,7 +14,7 @@ use trimtab_core::{
     Configuration,
     fold::{KillNote, State},
 };
-use trimtab_log::{Appended, Attempt, Batch, Build, Claim, Lane, Log, LogError, Reader};
+use trimtab_log::{Append, Appended, Attempt, Batch, Build, Claim, Lane, Log, LogError, Reader, Series};
 use trimtab_policy::Sandbox;
 use trimtab_replay::{Standing, verify::Difference};
 use trimtab_sqlite::{DirectoryLock, LogsReader, LogsWriter};
@@ -207,6 +207,36 @@ impl Host {
             }
             reply(result);
         });
+    }
+
+    /// Entries of a series on their way to the log, for [`Self::offer`]; `reply` is called once they are on disk.
+    pub fn to_append(
+        &self,
+        entries: Vec<Entry>,
+        series: &Series,
+        reply: impl FnOnce(Result<Vec<Appended>, LogError>) + Send + 'static,
+    ) -> Append {
+        let shared = Arc::clone(&self.shared);
+        let batch = Batch::of(entries.into_iter().map(Into::into).collect());
+        Append::new(batch, series, move |result| {
+            if let Ok(appended) = &result {
+                shared.progress.advanced(appended);
+            }
+            reply(result);
+        })
+    }
+
+    /// Takes what is to be appended, or gives it back where the queue is full.
+    ///
+    /// # Errors
+    /// What was to be appended, for another try.
+    pub fn offer(&self, append: Append) -> Result<(), Append> {
+        self.log.offer(append)
+    }
+
+    /// Whether it takes no more, because it is asked to stop.
+    pub fn is_closing(&self) -> bool {
+        self.shared.progress.is_stopping()
     }
 
     /// Appends ahead of bulk data, and waits until it is on disk.

@@ -116,13 +116,29 @@ impl Host {
     }
 
     /// Puts the version of a policy that lies in the policies directory in force, whatever it would have changed of history: a
-    /// person has looked at it. It is this version, or nothing happens.
+    /// person has looked at it. It is this version, or nothing happens. Where `ask` says so, it is then asked about what is
+    /// open, as one of a new name is; what the version before decided about that stands otherwise.
     pub fn apply_policy(
         &self,
         name: &str,
         digest: Digest,
         change: Change,
+        ask: bool,
     ) -> Result<PolicyInForce, HostError> {
+        let entry = self.apply_version(name, digest, &change)?;
+        if ask {
+            let _one_at_a_time = lock(&self.swap);
+            let set = self.standing()?.policies;
+            // Somebody may have put another one in force meanwhile: that one is asked nothing by this.
+            if set.policy(name).is_some_and(|standing| standing.policy == entry.policy) {
+                let set = PolicySetEntry { change: Some(change), ask: Some(name.to_owned()), ..set };
+                self.switch(Batch::of(vec![Entry::PolicySet(set).into()]))?;
+            }
+        }
+        Ok(entry)
+    }
+
+    fn apply_version(&self, name: &str, digest: Digest, change: &Change) -> Result<PolicyInForce, HostError> {
         let unfit = |problem: String| HostError::Unfit { policy: name.to_owned(), problem };
         let folder = Directory::open(&self.policies_directory).and_then(|directory| directory.folder(name));
         let package = folder.map_err(PackageError::from).and_then(|folder| Package::read_from(&folder));

@@ -5,11 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use axum::{Router, body::Body, http::Request, response::Response};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::Request,
+    response::Response,
+};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::mpsc;
 use tower::ServiceExt;
+use trimtab_api::Streamed;
 
 use crate::{
     Failure, Service,
@@ -21,6 +28,8 @@ use crate::{
 pub(crate) const SOCKET: &str = "trimtab.sock";
 /// Answers larger than this are not taken.
 const LARGEST_ANSWER: usize = 1 << 30;
+/// Nor is a line of an answer to a stream.
+const LARGEST_LINE: usize = 1 << 20;
 
 /// Where the socket of a data directory is.
 pub fn socket_path(directory: &Path) -> PathBuf {
@@ -63,22 +72,117 @@ impl Client {
         self.send(Request::post(path).header("content-type", NDJSON).body(Body::from(lines))).await
     }
 
+    /// Begins a stream of rows that are kept in chunks of so many.
+    pub async fn stream(&self, chunk: u32) -> Result<RowStream, Failure> {
+        let (lines, taken) = mpsc::channel::<Bytes>(1);
+        let body = futures_util::stream::unfold(taken, |mut taken| async {
+            taken.recv().await.map(|lines| (Ok::<_, std::convert::Infallible>(lines), taken))
+        });
+        let request = Request::post(format!("/v1/stream?chunk={chunk}")).header("content-type", NDJSON);
+        let response = self.ask(request.body(Body::from_stream(body))).await?;
+        if !response.status().is_success() {
+            return Err(read::<serde_json::Value>(response).await.err().unwrap_or_else(gone));
+        }
+        Ok(RowStream { lines: Some(lines), answers: response.into_body(), heard: Vec::new() })
+    }
+
     async fn send<T: DeserializeOwned>(
         &self,
         request: Result<Request<Body>, axum::http::Error>,
     ) -> Result<T, Failure> {
+        read(self.ask(request).await?).await
+    }
+
+    async fn ask(&self, request: Result<Request<Body>, axum::http::Error>) -> Result<Response, Failure> {
         let request = request.map_err(|error| Failure::invalid(error.to_string()))?;
-        let response = match self {
+        match self {
             Self::Local(router, _) => match router.clone().oneshot(request).await {
-                Ok(response) => response,
+                Ok(response) => Ok(response),
                 Err(never) => match never {},
             },
             Self::Socket(path) => over_socket(path, request).await.map_err(|error| {
                 Failure::unreachable(format!("the host at `{}` does not answer: {error}", path.display()))
-            })?,
-        };
-        read(response).await
+            }),
+        }
     }
+}
+
+/// Rows on their way to a host, and what it answers.
+pub struct RowStream {
+    /// `None`: nothing more is sent.
+    lines: Option<mpsc::Sender<Bytes>>,
+    answers: Body,
+    /// Bytes of an answer that is not whole yet.
+    heard: Vec<u8>,
+}
+
+impl RowStream {
+    /// Sends lines, and gives what is answered meanwhile to `heard`: a host that is not listened to takes no more.
+    ///
+    /// # Errors
+    /// The host is gone, or `heard` wants no more.
+    pub async fn send(
+        &mut self,
+        lines: String,
+        mut heard: impl FnMut(Streamed) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Some(to) = self.lines.clone() else { return Ok(()) };
+        let room = to.reserve();
+        tokio::pin!(room);
+        loop {
+            tokio::select! {
+                room = &mut room => {
+                    // Where the host takes no more, its last answer says why.
+                    if let Ok(room) = room {
+                        room.send(lines.into());
+                        return Ok(());
+                    }
+                    while let Some(answer) = self.next().await? {
+                        heard(answer)?;
+                    }
+                    return Err(gone());
+                }
+                answer = self.next() => match answer? {
+                    Some(answer) => heard(answer)?,
+                    None => return Err(gone()),
+                },
+            }
+        }
+    }
+
+    /// Says that nothing more comes.
+    pub fn finish(&mut self) {
+        self.lines = None;
+    }
+
+    /// The next answer; `None` at the end.
+    ///
+    /// # Errors
+    /// The host is gone, or is of another build.
+    pub async fn next(&mut self) -> Result<Option<Streamed>, Failure> {
+        loop {
+            if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.heard.drain(..=end).collect();
+                return serde_json::from_slice(&line).map(Some).map_err(|error| {
+                    Failure::unreachable(format!("the host's answer is not of this build: {error}"))
+                });
+            }
+            match self.answers.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => self.heard.extend(frame.data_ref().into_iter().flatten()),
+                Some(Err(_)) => return Err(gone()),
+            }
+            if self.heard.len() > LARGEST_LINE {
+                return Err(Failure::unreachable(
+                    "the host's answer is not of this build: a line without end",
+                ));
+            }
+        }
+    }
+}
+
+fn gone() -> Failure {
+    Failure::unreachable("the host went away; what it did not answer may be kept or not")
 }
 
 async fn over_socket(

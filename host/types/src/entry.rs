@@ -127,6 +127,9 @@ pub struct PolicySetEntry {
     /// Who or what changed the set, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
+    /// A policy that is asked about what is open though one of its name was there before: a person wanted that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
 }
 
 impl PolicySetEntry {

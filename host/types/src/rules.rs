@@ -107,6 +107,8 @@ pub struct Rules {
     pub reconsider: Option<Seconds>,
     /// Whether it is asked about what is open when it comes into force under a name that was not there.
     pub asked_on_swap: bool,
+    /// How long after it was said that something is open this is said again; `None`: as the operator's reminders have it.
+    pub repeat: Option<Seconds>,
 }
 
 impl Rules {

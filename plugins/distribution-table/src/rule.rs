@@ -120,7 +120,7 @@ pub fn decide(rule: &Rule, findings: &[Finding]) -> Decision {
         Ok(Level::Critical) => (
             "critical",
             vec![Action::KillSwitchOn, Action::RetrainNow, Action::Alert(Severity::Critical)],
-            "Stop trading and retrain now.".to_owned(),
+            "Stop serving it, and retrain now.".to_owned(),
         ),
     };
     let more = match open.len() - 1 {

@@ -79,11 +79,11 @@ pub fn decide(rule: &Rule, findings: &[Finding], evidence: &Evidence) -> Decisio
         ),
         Level::Act => (
             vec![Action::RetrainNow, Action::ScaleExposure(rule.act_exposure), Action::Alert(Severity::High)],
-            format!("Retrain now, and trade with {} of the exposure.", percent(rule.act_exposure)),
+            format!("Retrain now, and give it {} of its weight.", percent(rule.act_exposure)),
         ),
         Level::Halt => (
             vec![Action::KillSwitchOn, Action::RetrainNow, Action::Alert(Severity::Critical)],
-            "Stop trading and retrain now.".to_owned(),
+            "Stop serving it, and retrain now.".to_owned(),
         ),
     };
 

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "this program measures and prints")]
 
 mod bare;
+mod detection;
 mod dry_run;
 mod fold;
 mod ingest;
@@ -20,10 +21,11 @@ mod stats;
 
 use std::{error::Error, path::PathBuf};
 
+use detection::Detection;
 use report::Report;
 use run_lengths::RunLengths;
 
-const GROUPS: [&str; 7] = ["stats", "policy", "fold", "ingest", "log", "route", "run-lengths"];
+const GROUPS: [&str; 8] = ["stats", "policy", "fold", "ingest", "log", "route", "run-lengths", "detection"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, wanted): (Vec<String>, Vec<String>) =
@@ -54,6 +56,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if is_wanted("run-lengths") {
         report.run_lengths = Some(RunLengths::simulate()?);
+    }
+    if is_wanted("detection") {
+        report.detection = Some(Detection::simulate()?);
     }
     if !flags.is_empty() {
         println!("{}", serde_json::to_string_pretty(&report)?);

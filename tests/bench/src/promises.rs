@@ -79,7 +79,7 @@ impl Detector {
 
 /// How many times more the mean of many blocks varies than if blocks were independent: a long mean's (1 + φ)/(1 − φ) over
 /// a block's 1 + 2·Σ (1 − j/b)·φʲ.
-fn inflation(correlation: f64, block: u32) -> f64 {
+pub(crate) fn inflation(correlation: f64, block: u32) -> f64 {
     let mut within = 1.0;
     let mut power = 1.0;
     for lag in 1..block {

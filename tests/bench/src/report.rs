@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::run_lengths::RunLengths;
+use crate::{detection::Detection, run_lengths::RunLengths};
 
 /// What was measured.
 #[derive(Debug, Default, Serialize)]
@@ -10,6 +10,8 @@ pub(crate) struct Report {
     rows: Vec<Row>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) run_lengths: Option<RunLengths>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detection: Option<Detection>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +60,9 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(run_lengths) = &self.run_lengths {
             write!(f, "{run_lengths}")?;
+        }
+        if let Some(detection) = &self.detection {
+            write!(f, "{detection}")?;
         }
         if self.rows.is_empty() {
             return Ok(());

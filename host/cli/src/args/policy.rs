@@ -170,6 +170,9 @@ pub(crate) struct ApplyArgs {
     /// The version that was looked at; with another one in the folder nothing happens.
     #[arg(long)]
     pub(crate) digest: String,
+    /// Ask it about what is open, too; otherwise what the version before decided about that stands.
+    #[arg(long)]
+    pub(crate) ask: bool,
     #[command(flatten)]
     pub(crate) who: WhoArgs,
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Rows of one transaction.
-const BATCH: usize = 5_000;
+const BATCH: u32 = 5_000;
 /// Time between two ticks of the log's clock.
 const TICK: u32 = 3_600;
 /// Findings that are listed.

@@ -7,7 +7,7 @@ use super::{filtered, query, show};
 use crate::{
     args::{BaselineArgs, BaselineCommand, BaselineSetArgs, Global},
     connect,
-    output::{Output, Table, cell, percent},
+    output::{Output, Table, cell},
 };
 
 pub(crate) async fn run(
@@ -34,7 +34,7 @@ pub(crate) async fn run(
         output.json(&serde_json::json!({ "baselines": baselines }))?;
         return Ok(ExitCode::Ok);
     }
-    let mut table = Table::new(&["subject", "accuracy", "samples", "worth", "alike", "from"]);
+    let mut table = Table::new(&["subject", "right", "samples", "worth", "alike", "from"]);
     for BaselineStatus { baseline, .. } in &baselines {
         let from = match &baseline.source {
             BaselineSource::Given => "given by hand".to_owned(),
@@ -44,7 +44,7 @@ pub(crate) async fn run(
         let worth = baseline.effective_samples.map_or("-".to_owned(), |worth| format!("{worth:.0}"));
         table.row([
             cell(&baseline.subject),
-            cell(percent(baseline.accuracy)),
+            cell(show::right(baseline)),
             cell(baseline.samples),
             cell(worth),
             // As e-sr bets by default.

@@ -18,7 +18,7 @@ pub(crate) async fn run(
     let source = Source::open(&args.source)?;
     let client = connect::connect(global).await?;
     let name = source.name.clone();
-    let feed = Feed::new(&client, args.batch as usize, None);
+    let feed = Feed::new(&client, args.batch, None);
     let fed = feed
         .run(source, |fed| output.progress(&format!("{name}: {} lines, {} rows new", fed.lines, fed.new)))
         .await;

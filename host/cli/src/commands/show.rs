@@ -4,7 +4,8 @@ use trimtab_core::fold::Fleet;
 use trimtab_replay::words::{self, amount, evidence, figure};
 use trimtab_server::{BaselineStatus, Failure, Health, SubjectStatus};
 use trimtab_types::{
-    DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange, Strength, Subject,
+    Baseline, DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange, Strength,
+    Subject,
 };
 
 use crate::output::{Output, Table, Tone, cell, count, percent};
@@ -90,11 +91,19 @@ pub(crate) fn unjudged(subjects: &[SubjectStatus]) -> Vec<String> {
 /// Baselines that were set on the way, and what they cannot show.
 pub(crate) fn baselines(baselines: &[BaselineStatus], output: &mut Output) -> Result<(), Failure> {
     for BaselineStatus { baseline, strength: known, .. } in baselines {
-        let (subject, accuracy) = (&baseline.subject, percent(baseline.accuracy));
-        output.line(format!("baseline of {subject}: {accuracy} over {}", baseline.samples))?;
+        let subject = &baseline.subject;
+        output.line(format!("baseline of {subject}: {} over {}", right(baseline), baseline.samples))?;
         strength(subject, known).iter().try_for_each(|line| output.warning(line))?;
     }
     Ok(())
+}
+
+/// How much of a baseline is right. Of numbers nothing is right or wrong: an error is what is larger than most were.
+pub(crate) fn right(baseline: &Baseline) -> String {
+    match &baseline.errors {
+        Some(scale) => format!("{} off by {} at most", percent(baseline.accuracy), figure(scale.usual)),
+        None => percent(baseline.accuracy),
+    }
 }
 
 /// What the baselines of subjects cannot show, in words, of so many of them.

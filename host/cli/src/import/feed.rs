@@ -1,13 +1,18 @@
 //! Feeds a file into a host in the order of arrival: rows in batches, ticks between, baselines when their rows are there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
+use trimtab_api::Streamed;
 use trimtab_api::rows::Row;
 use trimtab_log::Appended;
 use trimtab_replay::backtest::{Arrivals, Arrived};
 use trimtab_server::BaselineStatus;
-use trimtab_server::{Accepted, Failure, client::Client, clock};
+use trimtab_server::{
+    Failure, Service,
+    client::{Client, RowStream},
+    clock,
+};
 use trimtab_types::{Entry, Invalid, Subject, Timestamp};
 
 use super::{
@@ -85,7 +90,7 @@ impl Fed {
 /// Feeds a host.
 pub(crate) struct Feed<'a> {
     client: &'a Client,
-    batch: usize,
+    batch: u32,
     /// Ticks are put in whenever this many seconds have passed; only into a host in this process, because a host that
     /// serves ticks by itself.
     tick: Option<u32>,
@@ -99,26 +104,85 @@ struct Travelling {
     subject: Option<Subject>,
 }
 
+/// How rows get to the log.
+enum Way<'a> {
+    /// Batch by batch, with ticks between the rows.
+    Ticking(&'a Service),
+    /// As a stream, of which some batches are under way.
+    Stream(Box<Sent>),
+}
+
+/// A stream, and what of it is not answered yet.
+struct Sent {
+    stream: RowStream,
+    /// The lines of the file that its lines come from.
+    waiting: VecDeque<u64>,
+    /// Lines of the stream that are answered.
+    answered: u64,
+}
+
+/// Why feeding ended early.
+enum Ended {
+    /// A row of the file is to blame, in these words.
+    Row(Failure),
+    /// Something else is.
+    Other(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
 impl<'a> Feed<'a> {
-    pub(crate) fn new(client: &'a Client, batch: usize, tick: Option<u32>) -> Self {
+    pub(crate) fn new(client: &'a Client, batch: u32, tick: Option<u32>) -> Self {
         Self { client, batch, tick }
     }
 
     /// Feeds a source. Batches before a bad row are kept; the row is named.
-    pub(crate) async fn run(&self, source: Source, mut progress: impl FnMut(&Fed)) -> Result<Fed, Failure> {
+    pub(crate) async fn run(&self, source: Source, progress: impl FnMut(&Fed)) -> Result<Fed, Failure> {
         let mut fed = Fed::default();
+        let mut way = match self.client {
+            Client::Local(_, service) if self.tick.is_some() => Way::Ticking(service),
+            client => Way::Stream(Box::new(Sent {
+                stream: client.stream(self.batch).await?,
+                waiting: VecDeque::new(),
+                answered: 0,
+            })),
+        };
+        let file = source.name.clone();
+        let ended = match self.feed(source, &mut way, &mut fed, progress).await {
+            Ok(()) => return Ok(fed),
+            // What is under way comes before, and may be to blame itself.
+            Err(ended @ Ended::Row(_)) => way.arrive(&file, &mut fed).await.err().unwrap_or(ended),
+            Err(ended) => ended,
+        };
+        Err(match ended {
+            Ended::Row(failure) => kept(failure, &fed),
+            Ended::Other(failure) => failure,
+        })
+    }
+
+    async fn feed(
+        &self,
+        source: Source,
+        way: &mut Way<'_>,
+        fed: &mut Fed,
+        mut progress: impl FnMut(&Fed),
+    ) -> Result<(), Ended> {
         let maps = source.map.as_ref().map_or(&[][..], |map| &map.baselines);
         let mut baselines = Baselines::new(self.client, maps).await?;
         let mut arrivals = Arrivals::new(self.tick);
         let mut arrived = Vec::new();
-        let mut batch = Vec::with_capacity(self.batch);
+        let mut batch = Vec::with_capacity(self.batch as usize);
         let file = source.name;
         for line in source.rows {
-            let line = line.map_err(|failure| kept(failure, &fed))?;
+            let line = line.map_err(Ended::Row)?;
             fed.count(&line);
             let mut subject = None;
             for row in line.rows {
-                let time = check(&row, &file, line.line).map_err(|failure| kept(failure, &fed))?;
+                let time = check(&row, &file, line.line).map_err(Ended::Row)?;
                 match &row {
                     Row::Prediction(prediction) => {
                         let whose = subject_of(prediction);
@@ -136,18 +200,19 @@ impl<'a> Feed<'a> {
                     }
                 }
             }
-            self.take(&mut arrived, &mut batch, &mut baselines, &file, &mut fed).await?;
+            self.take(&mut arrived, &mut batch, &mut baselines, &file, (way, fed)).await?;
             if fed.lines.is_multiple_of(1_000) {
-                progress(&fed);
+                progress(fed);
             }
         }
         arrivals.finish(|item| arrived.push(item));
-        self.take(&mut arrived, &mut batch, &mut baselines, &file, &mut fed).await?;
-        self.send(&mut batch, &file, &mut fed).await?;
+        self.take(&mut arrived, &mut batch, &mut baselines, &file, (way, fed)).await?;
+        way.send(&mut batch, &file, fed).await?;
+        way.arrive(&file, fed).await?;
         let (set, not_set) = baselines.finish(self.client).await?;
         fed.baselines.extend(set);
         fed.not_set = not_set;
-        Ok(fed)
+        Ok(())
     }
 
     async fn take(
@@ -156,8 +221,8 @@ impl<'a> Feed<'a> {
         batch: &mut Batch,
         baselines: &mut Baselines,
         file: &str,
-        fed: &mut Fed,
-    ) -> Result<(), Failure> {
+        (way, fed): (&mut Way<'_>, &mut Fed),
+    ) -> Result<(), Ended> {
         for item in arrived.drain(..) {
             let Travelling { line, row, subject } = match item {
                 Arrived::Tick(at) => {
@@ -176,8 +241,12 @@ impl<'a> Feed<'a> {
                 _ => Vec::new(),
             };
             batch.push((line, Arrived::Row(row)));
-            if batch.len() >= self.batch || !ready.is_empty() {
-                self.send(batch, file, fed).await?;
+            if batch.len() >= self.batch as usize || !ready.is_empty() {
+                way.send(batch, file, fed).await?;
+            }
+            if !ready.is_empty() {
+                // A baseline is made of rows that are there.
+                way.arrive(file, fed).await?;
             }
             for subject in ready {
                 fed.baselines.extend(baselines.set(self.client, &subject).await?);
@@ -185,31 +254,86 @@ impl<'a> Feed<'a> {
         }
         Ok(())
     }
+}
 
-    async fn send(&self, batch: &mut Batch, file: &str, fed: &mut Fed) -> Result<(), Failure> {
+impl Way<'_> {
+    /// Sends a batch on its way.
+    async fn send(&mut self, batch: &mut Batch, file: &str, fed: &mut Fed) -> Result<(), Ended> {
         if batch.is_empty() {
             return Ok(());
         }
-        let accepted = match self.client {
-            Client::Local(_, service) if self.tick.is_some() => {
-                let entries = batch.iter().map(|(_, item)| entry(item)).collect::<Result<_, _>>()?;
-                let appended = service.host().append_and_wait(entries).map_err(Failure::from);
-                appended.map(|appended| {
-                    appended.iter().filter(|appended| !matches!(appended, Appended::Unchanged(_))).count()
-                        as u64
-                })
+        match self {
+            Self::Ticking(service) => {
+                let entries = batch.iter().map(|(_, item)| entry(item)).collect::<Result<_, _>>();
+                let appended = entries
+                    .map_err(Failure::from)
+                    .and_then(|entries| service.host().append_and_wait(entries).map_err(Failure::from));
+                let of_row = |row: u64| Some(batch.get(usize::try_from(row).ok()?.checked_sub(1)?)?.0);
+                let appended = appended.map_err(|failure| in_file(failure, of_row, file))?;
+                let ticks = batch.iter().filter(|(_, item)| matches!(item, Arrived::Tick(_))).count() as u64;
+                let unchanged = appended.iter().filter(|one| matches!(one, Appended::Unchanged(_))).count();
+                fed.unchanged += unchanged as u64;
+                fed.new += (appended.len() - unchanged) as u64 - ticks;
             }
-            client => {
-                let answer: Result<Accepted, Failure> = client.post_lines("/v1/rows", lines(batch)?).await;
-                answer.map(|accepted| accepted.new)
+            Self::Stream(sent) => {
+                let Sent { stream, waiting, answered } = &mut **sent;
+                waiting.extend(batch.iter().map(|(line, _)| *line));
+                let mut refused = None;
+                let hear = |answer| match hear(answer, (waiting, answered), file, fed) {
+                    Err(ended) => {
+                        refused = Some(ended);
+                        Err(Failure::invalid(""))
+                    }
+                    Ok(()) => Ok(()),
+                };
+                let sent = stream.send(lines(batch)?, hear).await;
+                sent.map_err(|failure| refused.unwrap_or(Ended::Other(failure)))?;
             }
-        };
-        let ticks = batch.iter().filter(|(_, item)| matches!(item, Arrived::Tick(_))).count() as u64;
-        let new = accepted.map_err(|failure| in_file(failure, batch, file, fed))?;
-        fed.new += new - ticks;
-        fed.unchanged += batch.len() as u64 - new;
+        }
         batch.clear();
         Ok(())
+    }
+
+    /// Waits until everything that was sent is on disk.
+    async fn arrive(&mut self, file: &str, fed: &mut Fed) -> Result<(), Ended> {
+        let Self::Stream(sent) = self else { return Ok(()) };
+        while !sent.waiting.is_empty() {
+            match sent.stream.next().await? {
+                Some(answer) => hear(answer, (&mut sent.waiting, &mut sent.answered), file, fed)?,
+                None => return Err(Failure::unreachable("the host went away before it had all rows").into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is answered to lines of a stream.
+fn hear(
+    answer: Streamed,
+    (waiting, answered): (&mut VecDeque<u64>, &mut u64),
+    file: &str,
+    fed: &mut Fed,
+) -> Result<(), Ended> {
+    match answer {
+        Streamed::Stored { last, new, unchanged, .. } => {
+            let lines = last.saturating_sub(*answered).min(waiting.len() as u64);
+            waiting.drain(..lines as usize);
+            *answered = last;
+            fed.new += new;
+            fed.unchanged += unchanged;
+            Ok(())
+        }
+        Streamed::Refused { error, .. } => {
+            let of_line = |line: u64| {
+                let place = usize::try_from(line.checked_sub(*answered + 1)?).ok()?;
+                waiting.get(place).copied()
+            };
+            let ended = in_file(*error, of_line, file);
+            // Nobody answers to these any more.
+            waiting.clear();
+            Err(ended)
+        }
+        Streamed::Done { .. } => Ok(()),
     }
 }
 
@@ -245,14 +369,17 @@ fn check(row: &Row, file: &str, line: u64) -> Result<Timestamp, Failure> {
     Ok(time)
 }
 
-/// The host counts rows of a request; people count lines of a file.
-fn in_file(failure: Failure, batch: &[(u64, Arrived<Row>)], file: &str, fed: &Fed) -> Failure {
-    let place =
-        failure.row.and_then(|row| Some((row, batch.get(usize::try_from(row).ok()?.checked_sub(1)?)?.0)));
-    let Some((row, line)) = place else { return failure };
-    let problem = failure.message.strip_prefix(&format!("row {row}: ")).unwrap_or(&failure.message);
-    let problem = problem.strip_suffix(". Nothing of this request was kept").unwrap_or(problem);
-    kept(Failure { message: format!("{file} line {line}: {problem}"), ..failure }, fed)
+/// The host counts what it was sent; people count lines of a file.
+fn in_file(failure: Failure, line: impl Fn(u64) -> Option<u64>, file: &str) -> Ended {
+    let Some((row, line)) = failure.row.and_then(|row| Some((row, line(row)?))) else {
+        return Ended::Other(failure);
+    };
+    let mut problem = failure.message.as_str();
+    for word in ["row", "line"] {
+        problem = problem.strip_prefix(&format!("{word} {row}: ")).unwrap_or(problem);
+    }
+    let problem = problem.rsplit_once(". Nothing ").map_or(problem, |(problem, _kept)| problem);
+    Ended::Row(Failure { message: format!("{file} line {line}: {problem}"), ..failure })
 }
 
 /// What came before a mistake stays, and the file can be imported again: say so.

@@ -1,7 +1,7 @@
 //! Who hears what how often. How it is decided is `decide::alerts`.
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::Severity;
+use trimtab_types::{Seconds, Severity};
 
 use super::{
     check::{Need, is_default},
@@ -94,9 +94,14 @@ impl AlertRules {
         need(rise && times.len() <= MOST, "remind", "must be at most 32 lengths of time that rise");
     }
 
-    /// The first reminder that is due later than `said` seconds after it began or became worse, in seconds after that.
-    pub(crate) fn reminder_after(&self, said: u64, severity: Severity) -> u64 {
+    /// The first reminder that is due later than `said` seconds after it began or became worse, in seconds after that. A
+    /// policy that wants them `own` seconds apart has them so, within `interval` and `remind_every`.
+    pub(crate) fn reminder_after(&self, said: u64, severity: Severity, own: Option<Seconds>) -> u64 {
         let interval = u64::from(self.interval.0);
+        if let Some(own) = own {
+            let every = u64::from(own).min(u64::from(self.remind_every.0)).max(interval);
+            return (said / every + 1) * every;
+        }
         let daily = (said / interval + 1) * interval;
         let is_daily = severity >= Severity::High && daily <= u64::from(self.remind_grave.0);
         let mut written = self.remind.0.iter().map(|time| u64::from(time.0));
@@ -114,11 +119,11 @@ mod tests {
     use super::*;
 
     /// The days on which something is said again, if nobody ever answers.
-    fn days(severity: Severity) -> Vec<u64> {
+    fn days(severity: Severity, own: Option<Seconds>) -> Vec<u64> {
         let rules = AlertRules::default();
         let mut said = 0;
         std::iter::repeat_with(|| {
-            said = rules.reminder_after(said, severity);
+            said = rules.reminder_after(said, severity, own);
             said / u64::from(DAY)
         })
         .take_while(|day| *day <= 100)
@@ -127,7 +132,17 @@ mod tests {
 
     #[test]
     fn reminders_thin_out() {
-        assert_eq!(days(Severity::Medium), [1, 3, 7, 37, 67, 97]);
-        assert_eq!(days(Severity::High), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 37, 67, 97]);
+        assert_eq!(days(Severity::Medium, None), [1, 3, 7, 37, 67, 97]);
+        assert_eq!(days(Severity::High, None), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 37, 67, 97]);
+    }
+
+    #[test]
+    fn a_policy_has_reminders_as_it_wants_within_what_the_operator_allows() {
+        for severity in [Severity::Medium, Severity::Critical] {
+            assert_eq!(days(severity, Some(14 * DAY)), [14, 28, 42, 56, 70, 84, 98]);
+            // Not more often than `interval`, and not more seldom than `remind-every`.
+            assert_eq!(days(severity, Some(3_600)), (1..=100).collect::<Vec<_>>());
+            assert_eq!(days(severity, Some(365 * DAY)), [30, 60, 90]);
+        }
     }
 }

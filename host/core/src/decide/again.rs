@@ -19,8 +19,8 @@ pub(super) struct Before {
 
 impl Turn<'_> {
     /// Where the stage of a model rose, policies are asked again about what is open. One that is there under a new name is
-    /// asked about it for the first time.
-    pub(super) fn ask_where_more_may_be_done(&mut self, before: &Before) {
+    /// asked about it for the first time, and so is a new version of one where a person wanted that (`wanted`).
+    pub(super) fn ask_where_more_may_be_done(&mut self, before: &Before, wanted: Option<&str>) {
         let after = Arc::clone(&self.state.configuration);
         if !Arc::ptr_eq(&before.configuration, &after) {
             self.ask_again(|subject| {
@@ -33,7 +33,8 @@ impl Turn<'_> {
             let was_there = |name: &str| before.policies.iter().any(|known| known.is_asked_as(name));
             let is_new = |policy: &&InForce| {
                 let name = &policy.entry.policy.name;
-                policy.is_asked_as(name) && policy.is_asked_on_swap() && !was_there(name)
+                let is_new = policy.is_asked_on_swap() && !was_there(name);
+                policy.is_asked_as(name) && (is_new || wanted == Some(name))
             };
             let new: BTreeSet<String> =
                 policies.iter().filter(is_new).map(|policy| policy.entry.policy.name.clone()).collect();

@@ -8,7 +8,8 @@ use std::{
 
 use trimtab_types::{
     Action, Alert, AlertKind, Answer, Decision, DecisionRecord, DigestBuilder, Effect, Failure, Finding,
-    Message, Mode, ModelKey, Occasion, Phase, PolicyKind, Question, Severity, Subject, Timestamp, Verdict,
+    Message, Mode, ModelKey, Occasion, Phase, PolicyKind, Question, Seconds, Severity, Subject, Timestamp,
+    Verdict,
 };
 
 use super::alerts::{About, News, Open, Rules};
@@ -18,7 +19,7 @@ use crate::{
     detector::DetectorKind,
     fold::State,
     in_force::Version,
-    ledger::{AlertGroup, GroupKey, Line},
+    ledger::{AlertGroup, Decided, GroupKey, Line},
 };
 
 /// Most findings in a message; of more it says how many.
@@ -99,8 +100,14 @@ impl Turn<'_> {
         reason: &str,
         tellings: &mut Vec<(String, GroupKey, Occasion, Severity, Vec<Finding>)>,
     ) -> Verdict {
-        let subject = &record.subject;
         let failed = record.policy.as_ref().filter(|_| matches!(record.answer, Answer::Failed(_)));
+        let decided = Decided {
+            subject: record.subject.clone(),
+            reason: reason.to_owned(),
+            at: self.state.now(&record.subject.model_key()),
+            repeat: self.repeat(record),
+        };
+        let decided = &decided;
         let gravest = findings.first().map(|finding| group_of(self.state, finding));
         let mut said = Vec::new();
         let mut held_back = Vec::new();
@@ -109,7 +116,7 @@ impl Turn<'_> {
             let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(severity);
             let severity = if gravest.as_ref() == Some(&key) { severity } else { severity.min(worst) };
             let lines = findings.iter().filter(|f| f.phase != Phase::Closed).map(line).collect();
-            let news = News { severity, subject, findings: &findings, lines, reason };
+            let news = News { severity, decided, findings: &findings, lines };
             match self.consider(&key, &news) {
                 Ok((occasion, severity)) => said.push((key, occasion, severity, findings)),
                 Err(why) => held_back.push(why),
@@ -119,7 +126,7 @@ impl Turn<'_> {
         if let Some(policy) = failed.filter(|_| said.is_empty()) {
             let key = GroupKey { kind: AlertKind::Policy, version: String::new(), segment: String::new() };
             let lines = vec![(String::new(), policy.name.clone())];
-            match self.consider(&key, &News { severity, subject, findings: &[], lines, reason }) {
+            match self.consider(&key, &News { severity, decided, findings: &[], lines }) {
                 Ok((occasion, severity)) => said.push((key, occasion, severity, findings.to_vec())),
                 Err(why) => held_back.push(why),
             }
@@ -137,8 +144,15 @@ impl Turn<'_> {
         Verdict::Done { what: what.join("; ") }
     }
 
+    /// How often the policy that decided wants its alert to be said again. One that failed has decided nothing.
+    fn repeat(&self, record: &DecisionRecord) -> Option<Seconds> {
+        let by = record.policy.as_ref().filter(|_| matches!(record.answer, Answer::Decision(_)))?;
+        let known = self.state.in_force.iter().find(|policy| policy.entry.policy.name == by.name)?;
+        known.version_for(&record.subject)?.rules.as_ref().ok()?.repeat
+    }
+
     fn consider(&mut self, key: &GroupKey, news: &News<'_>) -> super::alerts::Verdict {
-        let model = news.subject.model_key();
+        let model = news.decided.subject.model_key();
         let mut group = self.group(&model, key);
         let open = self.open(&model, key, &group, &news.lines);
         let configuration = Arc::clone(&self.state.configuration);
@@ -182,7 +196,7 @@ impl Turn<'_> {
 
     /// Tells what is due, as a decision of the host.
     fn say(&mut self, key: &GroupKey, occasion: Occasion, severity: Severity, about: &About) {
-        let subject = &about.subject;
+        let subject = &about.decided.subject;
         let model = subject.model_key();
         let now = self.state.now(&model);
         let findings = self.open_findings(&model, key);
@@ -488,7 +502,11 @@ fn line(finding: &Finding) -> Line {
 fn because(occasion: Occasion, about: &About, open: &[&Finding], now: Timestamp) -> String {
     let mut reason = match occasion {
         Occasion::Resolved => "nothing of it is open any more".to_owned(),
-        _ => about.reason.clone(),
+        // Its figures and its advice are those of then.
+        _ if about.decided.at < now => {
+            format!("decided at {}: {}", about.decided.at.for_people(), about.decided.reason)
+        }
+        _ => about.decided.reason.clone(),
     };
     let subjects: BTreeSet<_> = open.iter().map(|finding| &finding.subject).collect();
     if open.len() > 1 {

@@ -7,7 +7,7 @@
 //! | another feature or version | at most once in `interval` after the last news |
 //! | it was said to be over and is there again within `interval` | at once where high or critical, else when that ends |
 //! | the last of it closes | that it is over; before that, nothing |
-//! | it is still there | by reminders that thin out, until somebody acknowledges it |
+//! | it is still there | by reminders that thin out, or as often as the policy wants that decided it; until somebody acknowledges it |
 //! | a person silenced it | nothing; what is still there afterwards is told then |
 //!
 //! What is not told is recorded with the rule that held it back.
@@ -17,11 +17,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use trimtab_types::{Finding, Occasion, Phase, Severity, Subject, Timestamp, format_duration};
+use trimtab_types::{Finding, Occasion, Phase, Severity, Timestamp, format_duration};
 
 use crate::{
     config::AlertRules,
-    ledger::{AlertGroup, Held, KillNote, Line, MOST_HELD, MOST_LINES, Silence, Told},
+    ledger::{AlertGroup, Decided, Held, KillNote, Line, MOST_HELD, MOST_LINES, Silence, Told},
 };
 
 /// By what alerts are held back, at a moment.
@@ -36,12 +36,11 @@ pub(crate) struct Rules<'a> {
 /// Something that was decided to be told about a group.
 pub(crate) struct News<'a> {
     pub(crate) severity: Severity,
-    pub(crate) subject: &'a Subject,
+    pub(crate) decided: &'a Decided,
     /// The findings of this group; none where a policy failed.
     pub(crate) findings: &'a [Finding],
     /// What is wrong of it.
     pub(crate) lines: Vec<Line>,
-    pub(crate) reason: &'a str,
 }
 
 /// What is open of a group now.
@@ -55,9 +54,7 @@ pub(crate) struct Open {
 
 /// What a message is about that is due.
 pub(crate) struct About {
-    pub(crate) subject: Subject,
-    /// What was decided, in the words of whoever decided it.
-    pub(crate) reason: String,
+    pub(crate) decided: Decided,
     /// Since when it fires.
     pub(crate) since: Timestamp,
 }
@@ -81,7 +78,7 @@ impl AlertGroup {
                 // What grew is as grave as the gravest of it.
                 let before = self.told.as_ref().filter(|_| occasion == Occasion::Grown);
                 let severity = before.map_or(news.severity, |told| told.still(open).max(news.severity));
-                self.tell(severity, news.subject, news.reason, lines, open, by.now);
+                self.tell(severity, news.decided, lines, open, by.now);
                 Ok((occasion, severity))
             }
             Err(why) => {
@@ -172,7 +169,8 @@ impl AlertGroup {
         if self.held.keys().any(|line| !told.knows(std::slice::from_ref(line))) && passed(told.news) {
             return Some((Occasion::Grown, told.severity));
         }
-        let due = by.rules.reminder_after(told.said.since(told.grave_since), told.severity);
+        let due =
+            by.rules.reminder_after(told.said.since(told.grave_since), told.severity, told.decided.repeat);
         let severity = told.still(open);
         let is_due = !told.momentary
             && told.acknowledged.is_none()
@@ -190,14 +188,10 @@ impl AlertGroup {
         now: Timestamp,
     ) -> Option<About> {
         let since = self.told.as_ref().map_or(now, |told| told.since);
-        let about = |subject: &Subject, reason: &str| About {
-            subject: subject.clone(),
-            reason: reason.to_owned(),
-            since,
-        };
-        let told = self.told.as_ref().map(|told| about(&told.subject, &told.reason));
+        let about = |decided: &Decided| About { decided: decided.clone(), since };
+        let told = self.told.as_ref().map(|told| about(&told.decided));
         let held = self.held.values().max_by_key(|held| held.severity);
-        let of_held = held.map(|held| about(&held.subject, &held.reason));
+        let of_held = held.map(|held| about(&held.decided));
         match occasion {
             Occasion::Resolved => {
                 self.is_over(now);
@@ -211,13 +205,13 @@ impl AlertGroup {
             }
             _ => {
                 let about = of_held.or(told);
-                if let Some(About { subject, reason, .. }) = &about {
+                if let Some(About { decided, .. }) = &about {
                     // All that is open is in the message.
                     let told = self.told.iter().flat_map(|told| told.lines.clone());
                     // What the message does not call graver, a reminder does not either.
                     let known = open.lines.iter().map(|(line, grave)| (line.clone(), severity.min(*grave)));
                     let lines = known.chain(told).chain(self.held_lines()).collect();
-                    self.tell(severity, subject, reason, lines, open, now);
+                    self.tell(severity, decided, lines, open, now);
                 }
                 about
             }
@@ -256,8 +250,7 @@ impl AlertGroup {
     fn tell(
         &mut self,
         severity: Severity,
-        subject: &Subject,
-        reason: &str,
+        decided: &Decided,
         news: BTreeMap<Line, Severity>,
         open: &Open,
         now: Timestamp,
@@ -282,8 +275,7 @@ impl AlertGroup {
             said: now,
             lines,
             momentary: open.lines.is_empty(),
-            subject: subject.clone(),
-            reason: reason.to_owned(),
+            decided: decided.clone(),
             acknowledged: None,
         });
         self.over = None;
@@ -316,8 +308,7 @@ impl AlertGroup {
             let held = Held {
                 severity: news.severity,
                 momentary: !open.lines.contains_key(line),
-                subject: news.subject.clone(),
-                reason: news.reason.to_owned(),
+                decided: news.decided.clone(),
             };
             self.held.insert(line.clone(), held);
         }

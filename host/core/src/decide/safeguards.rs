@@ -145,8 +145,14 @@ pub fn effect(action: &Action, case: &Case<'_>, cause: &str) -> (Verdict, Plan) 
         Action::ScheduleRetrain(within) => {
             let asked = case.now.plus(u64::from(*within));
             let until = case.model.retrain_planned.map_or(asked, |planned| planned.min(asked));
+            let is_begun = case.configuration.trainer(&model).is_some_and(|trainer| trainer.scheduled);
+            let by_whom = if is_begun {
+                String::new()
+            } else {
+                "; a person begins it: no trainer of this model has `scheduled = true`".to_owned()
+            };
             (
-                done(format!("a retrain is planned to begin until {}", until.for_people())),
+                done(format!("a retrain is planned to begin until {}{by_whom}", until.for_people())),
                 Plan::PlanRetrain(until),
             )
         }

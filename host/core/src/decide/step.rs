@@ -108,10 +108,14 @@ fn follow(
         .filter(|moment| moment.kind == MomentKind::Look)
         .filter_map(|moment| moment.about.model_key())
         .collect();
+    let wanted = match entry {
+        Some(Entry::PolicySet(set)) => set.ask.as_deref(),
+        _ => None,
+    };
     let mut turn = Turn::new(state, ask);
     turn.found(moments);
     turn.look(&looked);
-    turn.ask_where_more_may_be_done(before);
+    turn.ask_where_more_may_be_done(before, wanted);
     match entry {
         Some(Entry::Tick(_)) => {
             turn.end_pauses();

@@ -65,6 +65,7 @@ fn in_force(name: &str, reconsider: Option<u32>, asked_on_swap: bool) -> InForce
         fail_safe: vec![Action::Monitor],
         reconsider,
         asked_on_swap,
+        repeat: None,
     };
     let entry = PolicyInForce {
         policy: PolicyRef { name: name.to_owned(), ..policy() },
@@ -412,8 +413,25 @@ fn cooldown_begins_when_the_trainer_does() {
 
 /// Takes another set of policies in; who is asked about how many findings.
 fn swap(state: &mut State, policies: Vec<InForce>) -> Vec<(String, usize)> {
-    let entry = Entry::PolicySet(PolicySetEntry::default());
+    swap_and_ask(state, policies, None)
+}
+
+/// The same, where a person wants this one to be asked, too.
+fn swap_and_ask(state: &mut State, policies: Vec<InForce>, ask: Option<&str>) -> Vec<(String, usize)> {
+    let entry = Entry::PolicySet(PolicySetEntry { ask: ask.map(str::to_owned), ..PolicySetEntry::default() });
     who(state, entry, Some(Prepared { configuration: None, policies }))
+}
+
+#[test]
+fn a_new_version_is_asked_about_what_is_open_where_a_person_wants_that() {
+    let (mut state, _) = with_something_open("\"act\"", &[Action::Monitor]);
+    let version = || vec![in_force("script", None, true), in_force("other", None, false)];
+    assert_eq!(swap(&mut state, version()), [], "one of its name decided about it, and the other waits");
+    assert_eq!(swap_and_ask(&mut state, version(), Some("script")), [("script".to_owned(), 1)]);
+    assert_eq!(swap_and_ask(&mut state, version(), Some("nobody")), []);
+    // A name that is new is asked once, whether or not somebody wants that besides.
+    let with_new = || [version(), vec![in_force("new", None, true)]].concat();
+    assert_eq!(swap_and_ask(&mut state, with_new(), Some("new")).len(), 0, "the first in order decides");
 }
 
 /// One more record; who is asked about how many findings, none of them new.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trimtab_types::{AlertKind, Severity, Subject, Timestamp};
+use trimtab_types::{AlertKind, Seconds, Severity, Subject, Timestamp};
 
 use super::KillNote;
 
@@ -54,10 +54,8 @@ pub struct Told {
     pub lines: BTreeMap<Line, Severity>,
     /// All of it had passed when it was said: nothing will close.
     pub momentary: bool,
-    /// Whom the newest news was about.
-    pub subject: Subject,
-    /// What was decided, in the words of whoever decided it.
-    pub reason: String,
+    /// The newest news.
+    pub decided: Decided,
     /// Who knows, so that it is not said again.
     pub acknowledged: Option<KillNote>,
 }
@@ -69,10 +67,21 @@ pub struct Held {
     pub severity: Severity,
     /// It had passed when it was decided: it is told though nothing is open.
     pub momentary: bool,
+    /// What is to be said.
+    pub decided: Decided,
+}
+
+/// What somebody decided to tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
     /// Whom it is about.
     pub subject: Subject,
-    /// What was decided, in the words of whoever decided it.
+    /// In the words of whoever decided it.
     pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// How long afterwards whoever decided it wants it to be said again; `None`: as the operator's reminders have it.
+    pub repeat: Option<Seconds>,
 }
 
 /// Alerts are not sent for a while, because a person said so.

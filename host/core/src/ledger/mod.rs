@@ -8,7 +8,7 @@ mod exposure;
 mod model;
 mod spent;
 
-pub use alerts::{AlertGroup, GroupKey, Held, Line, Silence, Told};
+pub use alerts::{AlertGroup, Decided, GroupKey, Held, Line, Silence, Told};
 pub(crate) use alerts::{MOST_HELD, MOST_LINES};
 pub use breaker::Breaker;
 pub use diary::Diary;

@@ -31,7 +31,8 @@ pub(super) fn look(
     let p0 = baseline.accuracy.clamp(1e-6, 1.0 - 1e-6);
     let test = proportion::z_test(counts.successes, counts.n, p0, Alternative::Less).ok()?;
     let significant = test.p_value < settings.alpha;
-    let by_drop = if now < baseline.accuracy && chance.is_above(right, settings.window) {
+    let below_chance = now < baseline.accuracy && chance.is_above(right, settings.window);
+    let by_drop = if below_chance {
         Some(Severity::Critical)
     } else if drop + ROUNDING >= settings.high {
         Some(Severity::High)
@@ -45,6 +46,8 @@ pub(super) fn look(
         Needs::Drop => by_drop,
         Needs::Significance => significant.then_some(by_drop.unwrap_or(Severity::Medium)),
     };
+    let worse =
+        || if below_chance { format!(", {}", chance.in_words(settings.window)) } else { String::new() };
     let evidence = || Evidence {
         statistic: test.statistic,
         threshold: trimtab_stats::special::normal_quantile(settings.alpha),
@@ -53,7 +56,7 @@ pub(super) fn look(
         baseline: Some(accuracy_of(baseline)),
         current: share_of(right, settings.window as usize),
         chance: chance.accuracy(settings.window),
-        window: format!("the newest {} against the baseline", counts.n),
+        window: format!("the newest {} against the baseline{}", counts.n, worse()),
         ..Evidence::default()
     };
     match (open, level) {

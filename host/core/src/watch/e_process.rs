@@ -64,6 +64,10 @@ impl EProcess {
             return None;
         }
         let window = settings.window as usize;
+        let below_chance = is_below_chance(right, settings.window, chance);
+        let grave = if below_chance { Severity::Critical } else { Severity::High };
+        let worse =
+            if below_chance { format!(", {}", chance.in_words(settings.window)) } else { String::new() };
         let evidence = |sum: Sum, words: String| Evidence {
             statistic: sum.e_value,
             threshold: sum.threshold,
@@ -71,12 +75,10 @@ impl EProcess {
             significant: true,
             baseline: baseline.map(error_of),
             current: share_of(right, window).map(complement),
-            window: format!("{words}; now: the newest {}", right.newest(window).n),
+            window: format!("{words}; now: the newest {}{worse}", right.newest(window).n),
             chance: chance.accuracy(settings.window),
             ..Evidence::default()
         };
-        let below_chance = is_below_chance(right, settings.window, chance);
-        let grave = if below_chance { Severity::Critical } else { Severity::High };
         match change {
             Some(LevelChange::Opened(Level::Early)) => {
                 let sum = self.0.sums().early?;

@@ -125,6 +125,14 @@ impl Chance<'_> {
         self.said.or_else(|| self.pairs.chance(last as usize))
     }
 
+    /// What the newest `last` are worse than, for whoever asks why that is critical.
+    pub(super) fn in_words(&self, last: u32) -> String {
+        match self.accuracy(last) {
+            Some(chance) => format!("below chance, which gets {:.1} % right", 100.0 * chance),
+            None => "further off than the median of the baseline's outcomes".to_owned(),
+        }
+    }
+
     /// Whether the newest `last`, of which so many were right, are worse.
     pub(super) fn is_above(&self, right: &Window, last: u32) -> bool {
         let by_median = || self.pairs.is_worse_than(self.median?, last as usize);

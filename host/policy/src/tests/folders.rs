@@ -66,7 +66,7 @@ fn a_directory_is_read_in_order_with_all_its_errors() {
         "directory: `DIR/directory/p.wasm` is not a plain file but a directory".to_owned(),
         "empty: DIR/empty has no policy.toml; write one, or move the folder elsewhere".to_owned(),
         format!("good: {size} bytes"),
-        "mistake: DIR/mistake/policy.toml:1: sumary: unknown field `sumary`, expected one of `summary`, `component`, `mode`, `order`, `channels`, `applies-to`, `grants`, `limits`, `fail-safe`, `reconsider`, `on-swap`, `settings`".to_owned(),
+        "mistake: DIR/mistake/policy.toml:1: sumary: unknown field `sumary`, expected one of `summary`, `component`, `mode`, `order`, `channels`, `applies-to`, `grants`, `limits`, `fail-safe`, `reconsider`, `on-swap`, `repeat`, `settings`".to_owned(),
         "none: DIR/none has 0 .wasm files; build the policy there, or write `component = \"FILE.wasm\"` in policy.toml".to_owned(),
         "two: DIR/two has 2 .wasm files; build the policy there, or write `component = \"FILE.wasm\"` in policy.toml".to_owned(),
     ];

@@ -45,6 +45,7 @@ fn mistakes_name_line_key_and_fix() {
     let again = |text: &str| format!("summary = \"s\"\n{text}");
     check_mistake(&again("reconsider = \"59s\""), 2, &["reconsider: is `59s`", "at least 1m, such as 24h"]);
     check_mistake(&again("reconsider = \"daily\""), 2, &["reconsider: is `daily`", "24h"]);
+    check_mistake(&again("repeat = \"1s\""), 2, &["repeat: is `1s`", "at least 1m"]);
     check_mistake(&again("on-swap = \"never\""), 2, &["on-swap", "ask", "wait"]);
 
     let limit = |line: &str, says: &str| {
@@ -97,10 +98,13 @@ fn mistakes_name_line_key_and_fix() {
 fn defaults_and_values_are_read() {
     let bare = Manifest::parse("summary = \"s\"", "f").expect("parses");
     assert_eq!((bare.mode, bare.order, bare.component), (Mode::Enforce, 100, None));
-    assert_eq!((bare.reconsider, bare.on_swap), (None, OnSwap::Ask));
-    let again = Manifest::parse("summary = \"s\"\nreconsider = \"24h\"\non-swap = \"wait\"", "p/policy.toml");
+    assert_eq!((bare.reconsider, bare.on_swap, bare.repeat), (None, OnSwap::Ask, None));
+    let again = Manifest::parse(
+        "summary = \"s\"\nreconsider = \"24h\"\nrepeat = \"3d\"\non-swap = \"wait\"",
+        "p/policy.toml",
+    );
     let again = again.expect("is right");
-    assert_eq!((again.reconsider, again.on_swap), (Some(86_400), OnSwap::Wait));
+    assert_eq!((again.reconsider, again.on_swap, again.repeat), (Some(86_400), OnSwap::Wait, Some(259_200)));
     assert_eq!(bare.limits, Limits::DEFAULT);
     assert_eq!(bare.fail_safe, [Action::Alert(Severity::Critical)]);
     assert!(!bare.grants.history && !bare.grants.state && bare.channels.is_empty());

@@ -23,7 +23,7 @@ fn the_ladder_decides() {
     );
     assert_eq!(
         decision.reason,
-        "High: e-sr on accuracy, 61.0 % now (200 samples) against 68.0 % before (1000 samples); e-value 12345.6, significant. Retrain now, and trade with 50.0 % of the exposure."
+        "High: e-sr on accuracy, 61.0 % now (200 samples) against 68.0 % before (1000 samples); e-value 12345.6, significant. Retrain now, and give it 50.0 % of its weight."
     );
 }
 

@@ -301,6 +301,7 @@ fn prepared(config: usize) -> Prepared {
         // Some want to be asked again: who was not then is asked what nobody noted, or what is told by the diary.
         reconsider: [None, None, Some(7_200), Some(86_400), Some(600)][config],
         asked_on_swap: true,
+        repeat: None,
     };
     let entry = PolicyInForce {
         policy: PolicyRef { name: "made-up".to_owned(), digest: Digest::of(b"made-up") },

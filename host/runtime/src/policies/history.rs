@@ -93,7 +93,7 @@ pub(crate) fn rolled_back(
             version: entry.policy.digest.short(),
         });
     }
-    let mut set = current.clone();
+    let mut set = PolicySetEntry { ask: None, ..current.clone() };
     if let Some(serving) = serving {
         // The newest is what lies in the directory, unless an earlier one had been gone back to already.
         set.held.entry(name.to_owned()).or_insert(serving.policy.digest);
@@ -132,6 +132,7 @@ mod tests {
             policies: vec![in_force(version)],
             held: held.map(|held| ("ladder".to_owned(), digest(held))).into_iter().collect(),
             change: None,
+            ask: None,
         }
     }
 

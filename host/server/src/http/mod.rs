@@ -15,6 +15,7 @@ mod retrains;
 mod rows;
 mod service;
 mod status;
+mod stream;
 mod subjects;
 mod trade;
 mod version_details;
@@ -54,6 +55,7 @@ pub fn router(service: Arc<Service>) -> Router {
                 .route("/v1/rows", post(rows::rows))
                 .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), rows::admit)),
         )
+        .route("/v1/stream", post(stream::stream).layer(DefaultBodyLimit::disable()))
         .route("/v1/may-trade", get(trade::may_trade))
         .route("/v1/exposure", get(trade::exposure))
         .route("/v1/acts", post(trade::act))

@@ -81,10 +81,10 @@ pub(super) async fn apply(
     State(service): Shared,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<PolicyInForce> {
-    let ApplyRequest { policy, digest, actor, reason } = parse_row(1, &text(body)?)?;
+    let ApplyRequest { policy, digest, ask, actor, reason } = parse_row(1, &text(body)?)?;
     accountable(&actor, &reason)?;
     blocking(service, move |service| {
-        Ok(Reply(service.host.apply_policy(&policy, digest, clock::change(&actor, &reason))?))
+        Ok(Reply(service.host.apply_policy(&policy, digest, clock::change(&actor, &reason), ask)?))
     })
     .await
 }

@@ -37,7 +37,10 @@ pub(super) async fn admit(State(service): Shared, request: Request, next: Next) 
 }
 
 /// One object, an array of them, or one on each line. Each comes with its line (or place, in an array).
-fn parse_rows<T: for<'de> Deserialize<'de>>(ndjson: bool, text: &str) -> Result<Vec<(u64, T)>, BadRow> {
+pub(super) fn parse_rows<T: for<'de> Deserialize<'de>>(
+    ndjson: bool,
+    text: &str,
+) -> Result<Vec<(u64, T)>, BadRow> {
     let trimmed = text.trim_start();
     if ndjson {
         return text
@@ -70,7 +73,10 @@ fn check_time(time: Timestamp, now: Timestamp) -> Result<(), Invalid> {
 }
 
 /// Makes entries of rows, all or none.
-fn entries<T>(rows: Vec<(u64, T)>, make: impl Fn(T) -> Result<Entry, Invalid>) -> Result<Vec<Entry>, BadRow> {
+pub(super) fn entries<T>(
+    rows: Vec<(u64, T)>,
+    make: impl Fn(T) -> Result<Entry, Invalid>,
+) -> Result<Vec<Entry>, BadRow> {
     let now = clock::now();
     rows.into_iter()
         .map(|(line, row)| {
@@ -115,8 +121,11 @@ pub(super) async fn predictions(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<Accepted> {
     let ndjson = is_ndjson(&headers);
-    let rows = parse_rows(ndjson, &text(body)?)?;
-    let entries = entries(rows, |row: PredictionRow| row.prediction().map(Entry::Prediction))?;
+    let parse = move || {
+        let rows = parse_rows(ndjson, &text(body)?)?;
+        Ok(entries(rows, |row: PredictionRow| row.prediction().map(Entry::Prediction))?)
+    };
+    let entries = service.parse(parse).await?;
     append(service, entries, !ndjson).await
 }
 
@@ -125,12 +134,16 @@ pub(super) async fn outcomes(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<Accepted> {
-    let rows = parse_rows(is_ndjson(&headers), &text(body)?)?;
-    let entries = entries(rows, |row: OutcomeRow| row.outcome().map(Entry::Outcome))?;
+    let ndjson = is_ndjson(&headers);
+    let parse = move || {
+        let rows = parse_rows(ndjson, &text(body)?)?;
+        Ok(entries(rows, |row: OutcomeRow| row.outcome().map(Entry::Outcome))?)
+    };
+    let entries = service.parse(parse).await?;
     append(service, entries, false).await
 }
 
 pub(super) async fn rows(State(service): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Accepted> {
-    let rows = parse_rows(true, &text(body)?)?;
-    append(service, entries(rows, Row::entry)?, false).await
+    let entries = service.parse(move || Ok(entries(parse_rows(true, &text(body)?)?, Row::entry)?)).await?;
+    append(service, entries, false).await
 }

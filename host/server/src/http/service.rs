@@ -28,6 +28,8 @@ use crate::{
 
 /// Requests with rows that are read and parsed at the same time; more are told to come back.
 const ROW_REQUESTS: usize = 64;
+/// Streams of rows at the same time; more are told to come back.
+const STREAMS: usize = 32;
 /// Readers that are kept for the next question.
 const READERS: usize = 8;
 
@@ -36,6 +38,10 @@ pub struct Service {
     pub(super) host: Host,
     readers: Mutex<Vec<LogsReader>>,
     pub(super) row_requests: Semaphore,
+    /// Streams of rows that are open at the same time.
+    pub(super) streams: Arc<Semaphore>,
+    /// Rows are parsed beside the threads that serve, by no more than there are cores.
+    parsers: Semaphore,
     /// What was refused before it was looked at.
     pub(crate) denied: Denied,
     /// What runs trainers; `None`: nothing is retrained here, as in a backtest.
@@ -57,6 +63,8 @@ impl Service {
             host,
             readers: Mutex::default(),
             row_requests: Semaphore::new(ROW_REQUESTS),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            parsers: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             denied: Denied::default(),
             supervisors: None,
             destinations: Mutex::default(),
@@ -103,6 +111,15 @@ impl Service {
             tracing::error!("{untrained}");
         }
         Ok(())
+    }
+
+    /// Parses rows where no question waits for it.
+    pub(super) async fn parse<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let _turn = self.parsers.acquire().await.map_err(|closed| bug(&closed))?;
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(bug(&error)))
     }
 
     /// The host.

@@ -22,6 +22,7 @@ pub(super) async fn apply(
     let request = ApplyRequest {
         policy: args.name.clone(),
         digest,
+        ask: args.ask,
         actor: actor(args.who.actor.as_ref()),
         reason: args.who.reason.clone(),
     };
@@ -29,7 +30,8 @@ pub(super) async fn apply(
     if output.is_json() {
         output.json(&entry)?;
     } else {
-        output.line(format!("`{}` {} is in force", entry.policy.name, entry.policy.digest.short()))?;
+        let asked = if args.ask { ", and is asked about what is open" } else { "" };
+        output.line(format!("`{}` {} is in force{asked}", entry.policy.name, entry.policy.digest.short()))?;
     }
     Ok(ExitCode::Ok)
 }

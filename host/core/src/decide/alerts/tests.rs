@@ -17,6 +17,8 @@ struct Story {
     open: BTreeMap<&'static str, Severity>,
     silence: Option<Silence>,
     now: u64,
+    /// How often whoever decides wants its alerts to be said again.
+    repeat: Option<u32>,
     /// Hour, occasion and severity of what was told.
     told: Vec<String>,
     /// Of what was not told.
@@ -82,8 +84,13 @@ impl Story {
         let open = changes.iter().filter(|(_, _, phase)| *phase != Phase::Closed);
         let lines = open.map(|(line, ..)| named(line)).collect();
         let severity = changes.iter().map(|(_, severity, _)| *severity).max().expect("a change");
-        let subject = testing::subject();
-        let news = News { severity, subject: &subject, findings: &findings, lines, reason: "" };
+        let decided = Decided {
+            subject: testing::subject(),
+            reason: String::new(),
+            at: Timestamp::EPOCH.plus(self.now),
+            repeat: self.repeat,
+        };
+        let news = News { severity, decided: &decided, findings: &findings, lines };
         match self.by(|group, open, by| group.consider(&news, open, by)) {
             Ok((occasion, severity)) => {
                 self.told.push(format!("{} {} {severity}", self.now / HOUR, occasion.name()));
@@ -236,6 +243,35 @@ fn reminders_end_with_an_acknowledgement_and_begin_with_news() {
         "60 grown medium",
         "84 repeated medium",
         "168 repeated medium",
+    ]);
+}
+
+/// Two policies decide about one group: what counts is the wish of the one whose news were told last.
+#[test]
+fn who_decided_may_want_reminders_of_its_own() {
+    let wants = |mut story: Story, days: u32| {
+        story.repeat = Some(days * DAY as u32);
+        story
+    };
+    wants(story(), 2).opens("a", High).at(24 * 7).told(&[
+        "0 firing high",
+        "48 repeated high",
+        "96 repeated high",
+        "144 repeated high",
+    ]);
+    let both = wants(story(), 2).opens("a", Medium).at(60);
+    wants(both, 5).opens("b", Critical).at(24 * 14).told(&[
+        "0 firing medium",
+        "48 repeated medium",
+        "60 escalated critical",
+        "180 repeated critical",
+        "300 repeated critical",
+    ]);
+    // What was held back is told later as its own policy wants.
+    wants(story().silenced(10), 3).opens("a", High).at(24 * 7).told(&[
+        "10 firing high",
+        "82 repeated high",
+        "154 repeated high",
     ]);
 }
 
