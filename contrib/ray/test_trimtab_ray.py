@@ -2,7 +2,7 @@
 
     python test_trimtab_ray.py TRIMTAB DATA POLICY UNTIL
 
-or `python -m unittest test_trimtab_ray` with TRIMTAB, TRIMTAB_DATA, TRIMTAB_POLICY and TRIMTAB_UNTIL in the environment.
+or `python -m unittest test_trimtab_ray` with TRIMTAB, TRIMTAB_DATA, TRIMTAB_POLICY and TRIMTAB_UNTIL set.
 TRIMTAB is the program, DATA a data directory in which decisions were made before UNTIL. POLICY is what is tried; it may
 be flags, such as "--set drift-ladder.act-exposure=0.3".
 """
@@ -10,6 +10,7 @@ be flags, such as "--set drift-ladder.act-exposure=0.3".
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import subprocess
@@ -42,6 +43,10 @@ exec {trimtab} "$@"
 
 
 class DryRuns(unittest.TestCase):
+    trimtab: str
+    flags: List[str]
+    expected: subprocess.CompletedProcess[bytes]
+
     @classmethod
     def setUpClass(cls) -> None:
         missing = [name for name in NAMES if not os.environ.get(name)]
@@ -53,7 +58,7 @@ class DryRuns(unittest.TestCase):
         cls.expected = cls.one_run()
         if cls.expected.returncode not in (0, 3):
             raise RuntimeError(f"one run ends with {cls.expected.returncode}: {cls.expected.stderr.decode()}")
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -111,8 +116,10 @@ class DryRuns(unittest.TestCase):
     def test_the_command_line_prints_the_report_and_nothing_else(self) -> None:
         address = ray.get_runtime_context().gcs_address
         kept = self.scratch / "parts"
+        # Ray says that it tries again, and would do so on stdout.
+        trimtab = self.stand_in('[ "$attempt" -eq 1 ] && { echo "in use, on purpose" >&2; exit 75; }')
         ended = self.command_line(
-            "--parts", "2", "--trimtab", self.trimtab, "--address", address, "--output", str(kept), "--", *self.flags
+            "--parts", "2", "--trimtab", trimtab, "--address", address, "--output", str(kept), "--", *self.flags
         )
         self.assertEqual(ended.stdout, self.expected.stdout, ended.stderr.decode())
         self.assertEqual(ended.returncode, self.expected.returncode)
@@ -148,12 +155,13 @@ class DryRuns(unittest.TestCase):
         result = self.in_parts(2, trimtab=trimtab)
         self.assertEqual(result.exit_code, 65)
         self.assertLessEqual(self.attempts("2/2"), 1)
-        if self.attempts("2/2"):
-            process = int((self.scratch / "counts" / "2-2").read_text())
-            until = time.monotonic() + 15
-            while alive(process) and time.monotonic() < until:
-                time.sleep(0.1)
-            self.assertFalse(alive(process), "the program of a cancelled part still runs")
+        if self.attempts("2/2") == 0:
+            return  # Cancelled before it began.
+        process = int((self.scratch / "counts" / "2-2").read_text())
+        until = time.monotonic() + 15
+        while alive(process) and time.monotonic() < until:
+            time.sleep(0.1)
+        self.assertFalse(alive(process), "the program of a cancelled part still runs")
 
     def test_a_program_that_was_killed_is_tried_again(self) -> None:
         trimtab = self.stand_in('[ "$attempt" -eq 1 ] && kill -9 $$')
@@ -164,6 +172,12 @@ class DryRuns(unittest.TestCase):
         trimtab = self.stand_in('[ "$part-$attempt" = 2-2-1 ] && { kill -9 $PPID; exit 1; }')
         self.assert_same(self.in_parts(2, trimtab=trimtab))
         self.assertEqual(self.attempts("2/2"), 2)
+
+    def test_a_worker_of_ray_that_is_always_killed_is_reported(self) -> None:
+        result = self.in_parts(1, trimtab=self.stand_in("kill -9 $PPID; exit 1"), attempts=2)
+        self.assertEqual((result.exit_code, result.report), (69, b""))
+        self.assertIn("part 1/1", str(result.failure))
+        self.assertEqual(self.attempts("1/1"), 2)
 
     def test_half_a_part_of_an_attempt_that_was_killed_never_counts(self) -> None:
         kept = self.scratch / "parts"
@@ -204,8 +218,9 @@ class DryRuns(unittest.TestCase):
 
     def test_a_node_needs_no_copy_of_the_adapter(self) -> None:
         # In another directory and without this one in its path, Python cannot import trimtab_ray.
-        ray.cloudpickle.register_pickle_by_value(trimtab_ray)
-        (self.scratch / "task").write_bytes(ray.cloudpickle.dumps(trimtab_ray._fold))
+        pickle: Any = ray.cloudpickle
+        pickle.register_pickle_by_value(trimtab_ray)
+        (self.scratch / "task").write_bytes(pickle.dumps(trimtab_ray._fold))
         program = "import ray.cloudpickle as p, sys; print(p.load(open(sys.argv[1], 'rb')).__name__)"
         command = [sys.executable, "-I", "-c", program, str(self.scratch / "task")]
         ended = subprocess.run(command, cwd=self.scratch, capture_output=True, check=False)
@@ -221,7 +236,7 @@ def alive(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
-        return os.path.isdir("/proc/self")
+        return not os.path.isdir("/proc/self")
 
 
 def main(arguments: List[str]) -> int:

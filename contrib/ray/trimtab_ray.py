@@ -18,8 +18,11 @@ In a program:
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import logging
 import os
+import platform
 import random
 import re
 import subprocess
@@ -115,8 +118,7 @@ def dry_run(
         # A part is one task among others: it must not take all cores of its node.
         for_parts, workers = [*for_parts, "--workers", "1"], 1
 
-    import ray
-
+    ray: Any = importlib.import_module("ray")
     mine = not ray.is_initialized()
     if mine:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
@@ -149,29 +151,22 @@ def _fold(
     command: List[str], number: int, of: int, directory: str, settings: Dict[str, str], pause: float
 ) -> Union[Part, Failure]:
     """The task: folds one part. What cannot get better is returned, what may is raised."""
-    part, node = f"{number}/{of}", os.uname().nodename
+    part, node = f"{number}/{of}", platform.node()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRIMTAB_")}
     if not os.path.isdir(directory):
         return Failure(part, MISSING, node, f"there is no directory `{directory}` on this node")
     try:
-        # The part is what a program that ended well wrote. It goes back as a value: what an attempt wrote that was
-        # killed is nowhere.
-        ended = subprocess.run(
-            [*command, "--shard", part],
-            cwd=directory,
-            env={**environment, **settings},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
-        code, messages = ended.returncode, ended.stderr.decode("utf-8", "replace")
+        code, report, said = _run([*command, "--shard", part], directory, {**environment, **settings})
+        messages = said.decode("utf-8", "replace")
     except FileNotFoundError:
         return Failure(part, MISSING, node, f"there is no program `{command[0]}` on this node")
     except PermissionError as error:
         return Failure(part, NOT_ALLOWED, node, f"`{command[0]}` cannot be run: {error}")
     except OSError as error:
-        code, messages = FILES, f"`{command[0]}` cannot be run: {error}"
+        code, report, messages = FILES, b"", f"`{command[0]}` cannot be run: {error}"
     if code in RESULTS:
-        return Part(number, ended.stdout, messages)
+        # What the program of an attempt wrote that failed or was killed is nowhere: a part goes back as a value.
+        return Part(number, report, messages)
     if code < 0:
         code, messages = 128 - code, f"{messages}killed by signal {-code}\n"
     elif code not in MAY_GET_BETTER:
@@ -179,6 +174,25 @@ def _fold(
     # Parts that found the data in use at the same time do not come back at the same time.
     time.sleep(pause * random.uniform(0.5, 1.5))
     raise MayGetBetter(Failure(part, code, node, messages))
+
+
+def _run(command: List[str], directory: str, environment: Dict[str, str]) -> Tuple[int, bytes, bytes]:
+    """Runs a program to its end, or kills it where the task is cancelled. Returns exit code, stdout and stderr."""
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(
+        command, cwd=directory, env=environment, stdin=nothing, stdout=pipe, stderr=pipe
+    ) as process:
+        try:
+            while True:
+                try:
+                    report, said = process.communicate(timeout=0.5)
+                    return process.returncode, report, said
+                except subprocess.TimeoutExpired:
+                    # Python is told that the task is cancelled between two steps, not while it waits.
+                    continue
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _gather(ray: Any, asked: Dict[Any, int], of: int) -> Union[List[Part], Failure]:
@@ -193,10 +207,13 @@ def _gather(ray: Any, asked: Dict[Any, int], of: int) -> Union[List[Part], Failu
                 part = ray.get(ready[0])
             except MayGetBetter as error:
                 # Ray raises its own exception, which is one of this class, too.
-                return getattr(error, "cause", error).failure  # type: ignore[no-any-return]
-            except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError,
-                    ray.exceptions.NodeDiedError, ray.exceptions.ObjectLostError) as error:
-                return Failure(f"{number}/{of}", UNAVAILABLE, "a node that was lost", str(error))
+                failure: Failure = getattr(error, "cause", error).failure
+                return failure
+            except ray.exceptions.RayTaskError:
+                raise
+            except ray.exceptions.RayError as error:
+                # A worker or a node was lost, at every attempt.
+                return Failure(f"{number}/{of}", UNAVAILABLE, "Ray", str(error))
             if isinstance(part, Failure):
                 return part
             done.append(part)
@@ -312,48 +329,50 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         epilog="Exit codes are those of trimtab: 0, no decision changes; 3, decisions change; others, see README.md.",
         allow_abbrev=False,
     )
-    parser.add_argument("--parts", type=int, metavar="N",
-                        help="how many parts, from 1 to 64; as many as Ray can run at the same time where nothing is said")
-    parser.add_argument("--attempts", type=int, default=5, metavar="N",
-                        help="how often a part is tried at most, where that may help (default: 5)")
-    parser.add_argument("--output", metavar="DIR",
-                        help="keep the parts in this directory of this machine; otherwise they are removed")
-    parser.add_argument("--trimtab", default="trimtab", metavar="PATH",
-                        help="the program, the same path on each node (default: trimtab, by PATH)")
-    parser.add_argument("--address", metavar="ADDR",
-                        help="the Ray cluster, as ray.init takes it; `local` starts Ray on this machine")
+    for flag, kind, default, metavar, text in (
+        ("--parts", int, None, "N", "how many parts, from 1 to 64 (default: as many as Ray can run at the same time)"),
+        ("--attempts", int, 5, "N", "how often a part is tried at most, where that may help (default: 5)"),
+        ("--output", str, None, "DIR", "keep the parts in this directory of this machine (default: they are removed)"),
+        ("--trimtab", str, "trimtab", "PATH", "the program, the same path on each node (default: trimtab, by PATH)"),
+        ("--address", str, None, "ADDR", "the Ray cluster, as ray.init takes it; `local` starts Ray on this machine"),
+    ):
+        parser.add_argument(flag, type=kind, default=default, metavar=metavar, help=text)
     given = list(sys.argv[1:] if arguments is None else arguments)
     cut = given.index("--") if "--" in given else len(given)
     options = parser.parse_args(given[:cut])
-    try:
-        if cut == len(given):
-            raise UsageError("`--` is missing: write POLICY and the flags of `trimtab policy dry-run` after it")
-        result = dry_run(
-            given[cut + 1 :],
-            parts=options.parts,
-            attempts=options.attempts,
-            output=options.output,
-            trimtab=options.trimtab,
-            address=options.address,
-        )
-    except UsageError as error:
-        parser.error(str(error))
-    except ImportError as error:
-        print(f"error: Ray cannot be loaded ({error}); install it: pip install ray", file=sys.stderr)
-        return UNAVAILABLE
-    except ConnectionError as error:
-        print(f"error: Ray cannot be reached: {error}", file=sys.stderr)
-        return UNAVAILABLE
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FILES
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    sys.stderr.write(result.messages)
-    if result.failure is not None:
-        print(result.failure, file=sys.stderr)
-    sys.stdout.buffer.write(result.report)
-    sys.stdout.buffer.flush()
+    report = sys.stdout.buffer
+    # Stdout is for the report alone; Ray also writes there, such as that it tries again.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            if cut == len(given):
+                raise UsageError("`--` is missing: write POLICY and the flags of `trimtab policy dry-run` after it")
+            result = dry_run(
+                given[cut + 1 :],
+                parts=options.parts,
+                attempts=options.attempts,
+                output=options.output,
+                trimtab=options.trimtab,
+                address=options.address,
+            )
+        except UsageError as error:
+            parser.error(str(error))
+        except ImportError as error:
+            print(f"error: Ray cannot be loaded ({error}); install it: pip install ray")
+            return UNAVAILABLE
+        except ConnectionError as error:
+            print(f"error: Ray cannot be reached: {error}")
+            return UNAVAILABLE
+        except OSError as error:
+            print(f"error: {error}")
+            return FILES
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        print(result.messages, end="")
+        if result.failure is not None:
+            print(result.failure)
+        sys.stdout.flush()
+        report.write(result.report)
+        report.flush()
     return result.exit_code
 
 

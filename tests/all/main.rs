@@ -29,6 +29,7 @@ mod life;
 mod monitoring;
 mod output;
 mod pagers;
+mod pages;
 mod policies;
 mod proposals;
 mod requests;

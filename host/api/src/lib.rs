@@ -25,5 +25,5 @@ pub use trade::{ActRequest, ExposureStatus, MayTrade, ModelAct};
 pub use wire::{
     Accepted, ApplyRequest, BaselineRequest, BaselineStatus, CheckReport, Health, KillRequest, ModelStatus,
     NotGranted, PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status,
-    StopRequest, Streamed, SubjectStatus, TrustAnswer,
+    StopRequest, Streamed, SubjectStatus, Totals, TrustAnswer,
 };

@@ -262,10 +262,16 @@ pub struct Status {
     pub configuration: Option<String>,
     /// How policies run: the fast path, or why not.
     pub sandbox: String,
-    /// By model.
+    /// Of all subjects that the question is about, however many are listed.
+    #[serde(default)]
+    pub totals: Totals,
+    /// The models of the subjects listed; on the first page also those that are stopped and those without a subject.
     pub models: Vec<ModelStatus>,
-    /// By subject.
+    /// The worst first, a page of them.
     pub subjects: Vec<SubjectStatus>,
+    /// Asked with this as `after`, the next page is answered; nothing where this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// By tenant: which alarms survive that there are many, and how many false ones to expect.
     #[serde(default)]
     pub fleet: Vec<Fleet>,
@@ -288,8 +294,39 @@ pub struct CheckReport {
     pub critical: u64,
     /// Without a baseline.
     pub unknown: u64,
-    /// Each subject.
+    /// The worst first, a page of them.
     pub subjects: Vec<SubjectStatus>,
+    /// Asked with this as `after`, the next page is answered; nothing where this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// How many subjects are how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// All of them.
+    pub subjects: u64,
+    /// With a critical episode.
+    pub critical: u64,
+    /// With an open episode.
+    pub warning: u64,
+    /// Of which nobody knows how they are.
+    pub unknown: u64,
+    /// All well.
+    pub ok: u64,
+}
+
+impl Totals {
+    /// Counts one.
+    pub fn count(&mut self, health: Health) {
+        self.subjects += 1;
+        *match health {
+            Health::Critical => &mut self.critical,
+            Health::Warning => &mut self.warning,
+            Health::Unknown => &mut self.unknown,
+            Health::Ok => &mut self.ok,
+        } += 1;
+    }
 }
 
 /// What `GET /v1/policies` answers.

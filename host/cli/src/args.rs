@@ -254,6 +254,19 @@ pub(crate) struct StatusArgs {
     /// Only what is open, paused or stopped.
     #[arg(long)]
     pub(crate) open: bool,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+}
+
+/// Which part of a long list.
+#[derive(Debug, Args)]
+pub(crate) struct PageArgs {
+    /// At most so many subjects, the worst first.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+    /// Where the page begins: what the one before said comes next.
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) after: Option<String>,
 }
 
 #[derive(Debug, Args)]

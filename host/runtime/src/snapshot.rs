@@ -145,12 +145,15 @@ impl Snapshot {
 
     /// All subjects, by name.
     pub fn subjects(&self) -> Vec<(&Subject, &SubjectState)> {
-        let mut all: Vec<_> = self
-            .states()
-            .flat_map(|state| state.subjects.iter().map(|(subject, known)| (subject, known.as_ref())))
-            .collect();
+        let mut all: Vec<_> = self.all_subjects().collect();
         all.sort_by_key(|(subject, _)| *subject);
         all
+    }
+
+    /// All subjects, in no order.
+    pub fn all_subjects(&self) -> impl Iterator<Item = (&Subject, &SubjectState)> {
+        self.states()
+            .flat_map(|state| state.subjects.iter().map(|(subject, known)| (subject, known.as_ref())))
     }
 
     /// All models, by name.

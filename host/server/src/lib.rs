@@ -20,6 +20,6 @@ pub use sinks::queue_file::replace_file;
 pub use trimtab_api::{
     Accepted, BaselineRequest, BaselineStatus, CheckReport, Failure, Health, KillRequest, ModelStatus,
     NotGranted, PoliciesAnswer, PolicyFailures, PolicyHistory, PolicyStatus, RollbackRequest, Status,
-    StopRequest, SubjectStatus, TrustAnswer,
+    StopRequest, SubjectStatus, Totals, TrustAnswer,
 };
 pub use trimtab_types::ExitCode;

@@ -71,7 +71,7 @@ pub(crate) async fn run(_: &Global, args: &BacktestArgs, output: &mut Output) ->
     }
     let mut found: Answer = client.get(&format!("/v1/findings?settled=true&limit={LISTED}")).await?;
     found.findings.reverse();
-    let status: Status = client.get("/v1/status").await?;
+    let status: Status = client.get("/v1/status?limit=10000").await?;
     let verify: Report = client.post("/v1/verify", &()).await?;
     drop((client, service));
     let summary = fed.summary();

@@ -27,7 +27,7 @@ pub(crate) async fn run(
     // The rows are there, and what was asked for besides is not.
     let exit = if fed.not_set.is_empty() { ExitCode::Ok } else { ExitCode::Warning };
     // What was imported is folded and decided before the command ends.
-    let status: trimtab_server::Status = client.get("/v1/status?settled=true").await?;
+    let status: trimtab_server::Status = client.get("/v1/status?settled=true&limit=10000").await?;
     if let Client::Local(_, service) = &client {
         let service = std::sync::Arc::clone(service);
         connect::blocking(move || service.deliver()).await?;

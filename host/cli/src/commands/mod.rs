@@ -24,7 +24,7 @@ pub(crate) mod verify;
 mod version_details;
 pub(crate) mod versions;
 
-use crate::args::FilterArgs;
+use crate::args::{FilterArgs, PageArgs};
 
 /// Who acts: as was said, or the user who runs the command.
 pub(crate) fn actor(said: Option<&String>) -> String {
@@ -48,6 +48,15 @@ pub(crate) fn filtered(filter: &FilterArgs) -> Vec<(&'static str, Option<String>
         ("model", filter.model.clone()),
         ("settled", Some("true".to_owned())),
     ]
+}
+
+/// The same for a page of subjects.
+pub(crate) fn paged(filter: &FilterArgs, page: &PageArgs, open: bool) -> Vec<(&'static str, Option<String>)> {
+    let mut parts = filtered(filter);
+    parts.push(("limit", Some(page.limit.to_string())));
+    parts.push(("after", page.after.clone()));
+    parts.push(("open", open.then(|| "true".to_owned())));
+    parts
 }
 
 /// Percent-encodes everything that is not unreserved (RFC 3986).

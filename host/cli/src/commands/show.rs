@@ -2,7 +2,7 @@
 
 use trimtab_core::fold::Fleet;
 use trimtab_replay::words::{self, amount, evidence, figure};
-use trimtab_server::{BaselineStatus, Failure, Health, SubjectStatus};
+use trimtab_server::{BaselineStatus, Failure, Health, SubjectStatus, Totals};
 use trimtab_types::{
     Baseline, DecisionRecord, Estimate, Finding, LogLine, Phase, Question, Read, StateChange, Strength,
     Subject,
@@ -21,22 +21,23 @@ pub(crate) fn health(health: Health) -> (String, Tone) {
 }
 
 /// How many subjects are how, the worst first.
-pub(crate) fn summary(subjects: &[SubjectStatus]) -> String {
-    let of = |health: Health| {
-        let number = subjects.iter().filter(|subject| subject.health == health).count();
-        (number > 0).then(|| format!("{number} {}", health.name()))
-    };
-    let all = [Health::Critical, Health::Warning, Health::Unknown, Health::Ok];
+pub(crate) fn summary(totals: &Totals) -> String {
+    let of = |(number, health): (u64, Health)| (number > 0).then(|| format!("{number} {}", health.name()));
+    let all = [
+        (totals.critical, Health::Critical),
+        (totals.warning, Health::Warning),
+        (totals.unknown, Health::Unknown),
+        (totals.ok, Health::Ok),
+    ];
     let all: Vec<_> = all.into_iter().filter_map(of).collect();
     if all.is_empty() { "no subject yet".to_owned() } else { all.join(", ") }
 }
 
-/// Puts the worst first; with `open`, leaves out those of which nothing is open and that nobody paused.
-pub(crate) fn worst_first(subjects: &mut Vec<SubjectStatus>, open: bool) {
-    if open {
-        subjects.retain(|subject| !subject.open.is_empty() || subject.paused);
-    }
-    subjects.sort_by(|a, b| b.health.cmp(&a.health).then_with(|| a.subject.cmp(&b.subject)));
+/// That there are more than a page shows, if there are.
+pub(crate) fn rest(next: Option<&String>) -> Option<String> {
+    next.map(|next| {
+        format!("and others, none of them worse: --model shows one, --limit more, and the next page is --after {next}")
+    })
 }
 
 pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {

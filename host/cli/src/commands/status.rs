@@ -2,7 +2,7 @@
 
 use trimtab_server::{ExitCode, Failure, Status};
 
-use super::{filtered, query, show};
+use super::{paged, query, show};
 use crate::{
     args::{Global, StatusArgs},
     connect,
@@ -17,10 +17,10 @@ pub(crate) async fn run(
     args: &StatusArgs,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let filter = filtered(&args.filter);
+    let filter = paged(&args.filter, &args.page, args.open);
     let mut status: Status = connect::connect(global).await?.get(&query("/v1/status", &filter)).await?;
     if let Some(wanted) =
-        args.filter.model.as_ref().filter(|_| status.models.is_empty() && status.subjects.is_empty())
+        args.filter.model.as_ref().filter(|_| status.models.is_empty() && status.totals.subjects == 0)
     {
         return Err(Failure::missing(format!(
             "--model {wanted}: is not known; `trimtab status` lists models"
@@ -30,8 +30,6 @@ pub(crate) async fn run(
         output.json(&status)?;
         return Ok(ExitCode::Ok);
     }
-    let summary = show::summary(&status.subjects);
-    show::worst_first(&mut status.subjects, args.open);
     if args.open {
         status.models.retain(|model| !model.may_trade.allowed || !model.may_trade.reasons.is_empty());
     }
@@ -48,7 +46,7 @@ pub(crate) async fn run(
         count(counts.decisions, "decision"),
         count(counts.effects, "alert")
     ))?;
-    output.line(format!("health     {summary}"))?;
+    output.line(format!("health     {}", show::summary(&status.totals)))?;
     if status.waiting > 0 {
         let waits =
             format!("waits      {} for a person; see `trimtab proposals`", count(status.waiting, "proposal"));
@@ -81,6 +79,7 @@ pub(crate) async fn run(
     if !status.subjects.is_empty() {
         output.line("")?;
         output.table(&show::subjects(&status.subjects))?;
+        show::rest(status.next.as_ref()).iter().try_for_each(|line| output.line(line))?;
         show::strengths(&status.subjects, FEW).iter().try_for_each(|line| output.warning(line))?;
         show::waiting(&status.subjects).iter().take(FEW).try_for_each(|line| output.line(line))?;
         show::unjudged(&status.subjects).iter().try_for_each(|line| output.line(line))?;

@@ -191,11 +191,16 @@ pub(super) fn subject_of(row: &PredictionRow) -> Subject {
 /// How many different predictions of a subject the host has judged.
 async fn judged(client: &Client, subject: &Subject) -> Result<u64, Failure> {
     let path = format!(
-        "/v1/status?settled=true&tenant={}&model={}",
+        "/v1/status?settled=true&limit=10000&tenant={}&model={}",
         escape(&subject.tenant),
         escape(&subject.model)
     );
-    let status: Status = client.get(&path).await?;
-    let known = status.subjects.into_iter().find(|known| known.subject == *subject);
-    Ok(known.map_or(0, |known| known.resolved))
+    let mut status: Status = client.get(&path).await?;
+    loop {
+        if let Some(known) = status.subjects.iter().find(|known| known.subject == *subject) {
+            return Ok(known.resolved);
+        }
+        let Some(next) = &status.next else { return Ok(0) };
+        status = client.get(&format!("{path}&after={next}")).await?;
+    }
 }

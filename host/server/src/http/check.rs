@@ -3,29 +3,22 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use trimtab_api::{CheckReport, Health};
+use trimtab_api::{CheckReport, Totals};
 use trimtab_replay::verify;
 
 use super::{
     questions::ListQuery,
     service::{Answer, Query, Reply, Shared, blocking},
-    subjects::subjects,
+    subjects::{Page, page},
 };
 use crate::clock;
 
 pub(super) async fn check(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<CheckReport> {
     blocking(service, move |service| {
         query.settle_known(service)?;
-        let subjects = subjects(service, &query);
-        let count = |health| subjects.iter().filter(|subject| subject.health == health).count() as u64;
-        Ok(Reply(CheckReport {
-            at: clock::now(),
-            ok: count(Health::Ok),
-            warning: count(Health::Warning),
-            critical: count(Health::Critical),
-            unknown: count(Health::Unknown),
-            subjects,
-        }))
+        let Page { totals, subjects, next } = page(&service.host.snapshot(), &query)?;
+        let Totals { ok, warning, critical, unknown, .. } = totals;
+        Ok(Reply(CheckReport { at: clock::now(), ok, warning, critical, unknown, subjects, next }))
     })
     .await
 }

@@ -11,7 +11,7 @@ use trimtab_types::{DecisionRecord, Effect, Finding, Timestamp};
 use super::{
     questions::ListQuery,
     service::{Answer, Query, Reply, Shared, blocking},
-    subjects::subjects,
+    subjects::open,
 };
 
 /// Decisions that are looked at at once where only some are wanted.
@@ -62,11 +62,7 @@ pub(super) async fn findings(
         query.settle_known(service)?;
         let listing = query.listing()?;
         let findings = if query.open {
-            subjects(service, &query)
-                .into_iter()
-                .flat_map(|subject| subject.open)
-                .take(listing.limit as usize)
-                .collect()
+            open(&service.host.snapshot(), &query, listing.limit as usize)
         } else {
             service.read(|reader| newest_findings(reader, &listing))?
         };

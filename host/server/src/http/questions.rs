@@ -93,6 +93,8 @@ pub(super) struct ListQuery {
     pub(super) tenant: Option<String>,
     model: Option<String>,
     limit: Option<u32>,
+    /// Where a page of subjects begins: what the page before said is `next`.
+    pub(super) after: Option<String>,
     /// Only decisions of this policy; `host`: those that no policy made.
     pub(super) policy: Option<String>,
     /// Only episodes that are open.
@@ -103,13 +105,19 @@ pub(super) struct ListQuery {
 
 impl ListQuery {
     pub(super) fn listing(&self) -> Result<Listing, Failure> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        let limit = self.limit(DEFAULT_LIMIT)?;
+        Ok(Listing { tenant: self.tenant.clone(), model: self.model.clone(), before: None, limit })
+    }
+
+    /// How many are wanted; so many where nothing is said.
+    pub(super) fn limit(&self, usual: u32) -> Result<u32, Failure> {
+        let limit = self.limit.unwrap_or(usual);
         if limit > MOST_LISTED {
             return Err(Failure::invalid(format!(
                 "limit: is {limit}; at most {MOST_LISTED} are listed at once"
             )));
         }
-        Ok(Listing { tenant: self.tenant.clone(), model: self.model.clone(), before: None, limit })
+        Ok(limit)
     }
 
     /// Whether the question is about this model; without a tenant, it is about those of all.

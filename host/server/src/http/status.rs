@@ -1,15 +1,22 @@
 //! The host at a glance.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
-use trimtab_api::{Failure, ModelStatus, PolicyStatus, Status};
+use trimtab_api::{Failure, ModelStatus, PolicyStatus, Status, SubjectStatus};
 use trimtab_log::Reader;
+use trimtab_runtime::Snapshot;
+use trimtab_types::{ModelKey, Subject};
 
 use super::{
     error::Refusal,
     questions::ListQuery,
     service::{Answer, Query, Reply, Shared, blocking},
-    subjects::subjects,
+    subjects::{Page, page},
 };
+
+/// Models beside those of the subjects that are listed, where nothing is said.
+const MODELS: u32 = 200;
 
 pub(super) async fn ready(State(service): Shared) -> Result<&'static str, Refusal> {
     match service.host.progress() {
@@ -36,17 +43,8 @@ pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery
             order: policy.order,
             kinds: policy.kinds.clone(),
         });
-        let models = snapshot
-            .models()
-            .into_iter()
-            .filter(|(key, _)| query.is_about(&key.tenant, &key.model))
-            .map(|(key, model)| ModelStatus {
-                may_trade: snapshot.may_trade(key),
-                stage: standing.configuration.stage(key),
-                retrain_planned: model.retrain_planned,
-                last_retrain: model.last_retrain,
-            })
-            .collect();
+        let Page { totals, subjects, next } = page(&snapshot, &query)?;
+        let models = models(&snapshot, &query, &subjects)?;
         let mut fleet = trimtab_core::fleets(snapshot.states(), &standing.configuration);
         fleet.retain(|fleet| query.tenant.as_ref().is_none_or(|tenant| *tenant == fleet.tenant));
         let registries =
@@ -70,11 +68,43 @@ pub(super) async fn status(State(service): Shared, Query(query): Query<ListQuery
             configuration: standing.configuration_digest.map(|digest| digest.to_string()),
             sandbox: service.host.sandbox().call_path().to_string(),
             models,
-            subjects: subjects(service, &query),
+            totals,
+            subjects,
+            next,
             fleet,
             policies: policies.collect(),
             policy_problems: service.host.policy_problems(),
         }))
     })
     .await
+}
+
+/// The models of a page of subjects. On the first page also those that nobody may trade on and those without any subject,
+/// as far as there is room.
+fn models(
+    snapshot: &Snapshot,
+    query: &ListQuery,
+    shown: &[SubjectStatus],
+) -> Result<Vec<ModelStatus>, Failure> {
+    let mut keys: BTreeSet<ModelKey> = shown.iter().map(|subject| subject.subject.model_key()).collect();
+    if query.after.is_none() {
+        let limit = query.limit(MODELS)? as usize;
+        let with_subjects: BTreeSet<ModelKey> =
+            snapshot.all_subjects().map(|(subject, _)| Subject::model_key(subject)).collect();
+        let asked = snapshot.models().into_iter().map(|(key, _)| key);
+        let asked = asked.filter(|key| query.is_about(&key.tenant, &key.model));
+        let others = asked.filter(|key| !with_subjects.contains(*key) || !snapshot.may_trade(key).allowed);
+        keys.extend(others.take(limit).cloned());
+    }
+    let configuration = &snapshot.standing().configuration;
+    let of = |key: &ModelKey| {
+        let known = snapshot.log_of(key).and_then(|state| state.models.get(key));
+        ModelStatus {
+            may_trade: snapshot.may_trade(key),
+            stage: configuration.stage(key),
+            retrain_planned: known.and_then(|known| known.retrain_planned),
+            last_retrain: known.and_then(|known| known.last_retrain),
+        }
+    };
+    Ok(keys.iter().map(of).collect())
 }

@@ -44,6 +44,8 @@ const UNDER_WAY: usize = 4;
 const PAUSE: Duration = Duration::from_millis(10);
 /// How often a stream without rows looks whether the host stops.
 const IDLE: Duration = Duration::from_millis(250);
+/// For how long the rest of a stream that was refused is thrown away.
+const LINGER: Duration = Duration::from_secs(2);
 /// How often a queue that is full is looked at again.
 const ROOM: Duration = Duration::from_millis(5);
 
@@ -159,20 +161,33 @@ pub(super) async fn stream(State(service): Shared, Query(query): Query<StreamQue
     ([(CONTENT_TYPE, NDJSON)], Body::from_stream(answers)).into_response()
 }
 
-/// Stores what comes, chunk by chunk, until it ends, its client is gone, or nobody hears the answers any more.
+/// Stores what comes, until the stream is over. Where its sender has more to say than is heard, the rest is thrown away for a
+/// moment: who closes on what was sent and not read takes back the answer, too.
 async fn store(
     service: Arc<Service>,
     mut body: Body,
-    mut chunks: Chunks,
+    chunks: Chunks,
     to: mpsc::Sender<UnderWay>,
     _permit: OwnedSemaphorePermit,
+) {
+    store_chunks(&service, &mut body, chunks, to).await;
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    timeout(LINGER, rest).await.ok();
+}
+
+/// Stores chunk by chunk, until the stream ends, its client is gone, or nobody hears the answers any more.
+async fn store_chunks(
+    service: &Arc<Service>,
+    body: &mut Body,
+    mut chunks: Chunks,
+    to: mpsc::Sender<UnderWay>,
 ) {
     let series = Series::default();
     loop {
         match chunks.full() {
             Ok(None) => {}
             Ok(Some(chunk)) => {
-                if !put(&service, chunk, &series, &to).await {
+                if !put(service, chunk, &series, &to).await {
                     return;
                 }
                 continue;
@@ -180,7 +195,7 @@ async fn store(
             Err(bad) => {
                 // What came before it is stored first.
                 if let Some(chunk) = chunks.rest()
-                    && !put(&service, chunk, &series, &to).await
+                    && !put(service, chunk, &series, &to).await
                 {
                     return;
                 }
@@ -204,13 +219,13 @@ async fn store(
             Ok(Some(Err(_))) => return,
             Ok(None) => {
                 if let Some(chunk) = chunks.finish() {
-                    put(&service, chunk, &series, &to).await;
+                    put(service, chunk, &series, &to).await;
                 }
                 return;
             }
             Err(_pause) => {
                 if let Some(chunk) = chunks.rest()
-                    && !put(&service, chunk, &series, &to).await
+                    && !put(service, chunk, &series, &to).await
                 {
                     return;
                 }
