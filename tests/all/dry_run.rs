@@ -1,8 +1,13 @@
 //! Dry runs: what is in force changes nothing, what is stricter shows where and why, and nothing is ever written.
 
-use serde_json::Value;
+use std::process::{Command, Stdio};
 
-use crate::support::{STORY, Scratch, lines, repository, stage, story, told};
+use serde_json::{Value, json};
+
+use crate::{
+    languages,
+    support::{Run, STORY, Scratch, at, lines, program, repository, stage, story, told},
+};
 
 /// What a directory holds, as far as a dry run must leave it alone.
 fn held(scratch: &Scratch) -> Value {
@@ -341,7 +346,7 @@ fn parts_of_a_dry_run_are_the_report_of_one_run() {
     let longer = scratch.file("longer.json", &scratch.run(&longer).expect(0).stdout);
     merge(&[first, longer], 65).says(&["another period"]);
     merge(&[scratch.file("no.json", "{}")], 65).says(&["no.json", "is not a part of a dry run", "--shard"]);
-    for (share, exit, words) in [("3/2", 65, "write it like 2/8"), ("1/65", 65, "at most 64")] {
+    for (share, exit, words) in [("3/2", 64, "write it like 2/8"), ("1/65", 64, "at most 64")] {
         scratch
             .run(&[&["policy", "dry-run", "--shard", share][..], &asked].concat())
             .expect(exit)
@@ -349,6 +354,74 @@ fn parts_of_a_dry_run_are_the_report_of_one_run() {
     }
     // Without an end, rows that come in meanwhile would be in one part and not in another.
     scratch.run(&["policy", "dry-run", "--shard", "1/2", "drift-count"]).expect(64).says(&["--until"]);
+    let page =
+        ["policy", "dry-run", "--shard", "1/2", "--html", "x.html", "--until", "2026-01-01", "drift-count"];
+    scratch.run(&page).expect(64).says(&["--html", "--shard"]);
+}
+
+/// Parts take nothing for themselves: any number of them at once on one directory. A copy with other rows is another history,
+/// also where the rows are those of another part.
+#[test]
+fn parts_are_made_side_by_side_and_of_one_history() {
+    let scratch = told_by_several();
+    let asked = ["--set", "drift-ladder.chance=0.9", "--until", "2026-01-01"];
+    let command = |share: &str| {
+        let mut command = scratch.command(&[&["policy", "dry-run", "--shard", share][..], &asked].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+    };
+    const PARTS: usize = 16;
+    let running: Vec<_> = (1..=PARTS).map(|number| command(&format!("{number}/{PARTS}"))).collect();
+    let parts: Vec<String> = running
+        .into_iter()
+        .enumerate()
+        .map(|(number, part)| {
+            let run = Run::of(part.wait_with_output().expect("runs")).expect(0);
+            scratch.file(&format!("side-{number}.json"), &run.stdout)
+        })
+        .collect();
+    let merge = |parts: &[String], exit: i32| {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        scratch.run(&[&["--json", "policy", "merge"][..], &parts].concat()).expect(exit)
+    };
+    assert_eq!(merge(&parts, 3).json(), dry_run(&scratch, &asked, 3));
+
+    let half = |share: &str, name: &str| {
+        let all = [&["policy", "dry-run", "--shard", share][..], &asked].concat();
+        scratch.file(name, &scratch.run(&all).expect(0).stdout)
+    };
+    let first = half("1/2", "before.json");
+    let late =
+        json!({ "prediction": { "id": "late", "model": "m", "version": "v1", "time": at(1), "score": 0.9 } });
+    scratch.run(&["import", &scratch.file("late.ndjson", lines(&[late]))]).expect(0);
+    let second = half("2/2", "after.json");
+    merge(&[first, second], 65).says(&["parts 1/2 and 2/2 have another history", "while no host writes"]);
+    merge(&[half("1/2", "again.json"), half("2/2", "again-2.json")], 3);
+}
+
+/// Whoever has read enough of an answer still hears by the exit code what it was.
+#[test]
+fn a_pipe_that_closes_early_keeps_the_exit_code() {
+    let scratch = told_by_several();
+    let mut command = scratch.command(&["policy", "dry-run", "--set", "drift-ladder.chance=0.9"]);
+    let mut running = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    drop(running.stdout.take());
+    assert_eq!(running.wait().expect("ends").code(), Some(3));
+}
+
+/// The adapter that deals parts out as tasks of Ray, with the real one: `contrib/ray` has tests of its own.
+#[test]
+fn parts_are_dealt_out_as_tasks_of_ray() {
+    let Some(python) = languages::ray() else { return };
+    let scratch = told_by_several();
+    let run = Command::new(python)
+        .arg("-B")
+        .arg(repository().join("contrib/ray/test_trimtab_ray.py"))
+        .arg(program())
+        .arg(scratch.data())
+        .args(["--set drift-ladder.chance=0.9", "2026-01-01"])
+        .output();
+    let run = Run::of(run.expect("runs")).expect(0);
+    run.prints(&["0 failed"]);
 }
 
 /// The boundary of instant dry runs: they say what folding all rows says, and how much of it needed rows.

@@ -37,6 +37,18 @@ pub(crate) fn toolchains() -> PathBuf {
     variable("TRIMTAB_TOOLCHAINS").or_else(default).expect("there is a home directory")
 }
 
+/// A Python with the Ray that `contrib/ray` is tested with; `None` where it is not installed.
+pub(crate) fn ray() -> Option<PathBuf> {
+    let python = program().ancestors().nth(2).expect("target/PROFILE/trimtab").join("ray/bin/python");
+    let is_there = python.exists()
+        && Command::new(&python).args(["-c", "import ray"]).output().is_ok_and(|run| run.status.success());
+    if !is_there {
+        say("skipped: Ray is not installed; `cargo xtask languages` installs it");
+        return None;
+    }
+    Some(python)
+}
+
 /// Builds a project with what is installed: the component, or `None` if tools are missing. Nothing is left in the user's
 /// directories.
 fn build(project: &Path, work: &Path, name: &str) -> Option<PathBuf> {

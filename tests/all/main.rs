@@ -35,6 +35,7 @@ mod proposals;
 mod requests;
 mod retrain;
 mod serving;
+mod silence;
 mod sinks;
 mod storage;
 mod stream;

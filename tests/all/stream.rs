@@ -178,7 +178,7 @@ fn what_is_asked_wrongly_is_refused_before_a_row_is_read() {
     }
     http.post("/v1/stream", b"").expect(200);
     // More streams than a host has are told to come back, and what is there goes on.
-    let mut open: Vec<Open> = (0..32).map(|_| Open::begin(&serving, "")).collect();
+    let mut open: Vec<Open> = (0..256).map(|_| Open::begin(&serving, "")).collect();
     for (n, stream) in (0..).zip(&mut open) {
         stream.send(&predictions(n..n + 1));
         assert_eq!(stream.hears(), stored(1, 1, 1));
@@ -201,6 +201,15 @@ fn either_side_may_go() {
     assert_eq!(open.hears(), stored(1, 3, 3));
     let half = predictions(3..4);
     open.send(&half[..half.len() - 1]);
+    // It says no more, and listens still: what did not come whole is no end.
+    open.to.shutdown(std::net::Shutdown::Write).expect("shuts");
+    let refused = open.hears()["refused"].clone();
+    assert_eq!(refused["resume"], 4, "{refused}");
+    assert!(
+        refused["error"]["message"].as_str().is_some_and(|text| text.contains("did not arrive whole")),
+        "{refused}"
+    );
+    open.is_over();
     drop(open);
     let mut open = Open::begin(&serving, "");
     open.send(&predictions(10..11));

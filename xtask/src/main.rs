@@ -15,10 +15,10 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   demo [--exit]   build host and policies and play a story: a model that degrades, and what becomes of it
-  test            run all tests
+  test            install what tests of other languages need, and run all tests; --no-languages leaves these out
   policies        build the shipped policies into policies/
-  languages       install what policies in other languages than Rust are built with, and build the ladder in each
-  bench [NAME]    measure against peers, as ratios: stats, policy, fold, ingest, log; and run-lengths by simulation
+  languages       install what policies in other languages than Rust are built with, build the ladder in each, and install Ray
+  bench [NAME]    measure against peers, as ratios: stats, policy, fold, ingest, log, route; by simulation: run-lengths, detection
   lint            formatting and lints, as CI has them";
 
 fn main() -> ExitCode {
@@ -90,17 +90,42 @@ fn languages() -> Result<(), Failed> {
             failed.push(*language);
         }
     }
+    if ray().is_err() {
+        failed.push("ray");
+    }
     if failed.is_empty() {
         return Ok(());
     }
     Err(Failed(format!("not everything could be built: {}; the reasons are above", failed.join(", "))))
 }
 
+/// Installs the Ray that `contrib/ray` is tested with, where the tests look for it.
+fn ray() -> Result<(), Failed> {
+    let place = tools::target_directory().join("ray");
+    let python = place.join("bin/python");
+    if !python.exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
+    }
+    let wanted = repository().join("contrib/ray/requirements.txt");
+    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(wanted))
+}
+
+/// Leaves out what is in other languages than Rust.
+const NO_LANGUAGES: &str = "--no-languages";
+
 /// Everything that a test needs, and then all tests in one build.
 fn test(rest: &[&str]) -> Result<(), Failed> {
+    let with_languages = !rest.contains(&NO_LANGUAGES);
+    let rest = rest.iter().filter(|arg| **arg != NO_LANGUAGES);
     policies()?;
     // The integration tests run the real program.
     build()?;
+    if with_languages {
+        // Tests of what is missing say that they are skipped.
+        if let Err(Failed(message)) = languages() {
+            eprintln!("warning: {message}");
+        }
+    }
     run(cargo(&["test", "--all-targets"]).args(SELECTION).args(rest))
 }
 

@@ -50,6 +50,15 @@ pub enum ModelAct {
     Resume,
     /// This policy is asked about what is open of it.
     Ask(String),
+    /// No further predictions are expected.
+    Retire {
+        /// Of this version; none: of any.
+        version: Option<String>,
+        /// Of this segment; none: of any.
+        segment: Option<String>,
+        /// With this feature; none: at all.
+        feature: Option<String>,
+    },
 }
 
 /// A person changes something about a model.

@@ -199,6 +199,12 @@ pub struct SubjectStatus {
     /// Outcomes that do not count yet, and those that were corrected after they had counted.
     #[serde(default)]
     pub provisional: Provisional,
+    /// At most so many judged predictions were never held against the baseline, because it was set after them.
+    #[serde(default)]
+    pub unseen: u64,
+    /// A person said that no further prediction is expected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
     /// Findings kept and not decided on.
     pub paused: bool,
     /// Open episodes.

@@ -23,7 +23,7 @@ pub(crate) use policy::{
 
 pub(crate) use retrain::{RetrainArgs, RetrainCommand};
 pub(crate) use terms::{
-    ConfidenceArgs, ConfidenceCommand, ExposureArgs, ExposureCommand, ModelArgs, ResumeArgs,
+    ConfidenceArgs, ConfidenceCommand, ExposureArgs, ExposureCommand, ModelArgs, ResumeArgs, RetireArgs,
 };
 
 const EXIT_CODES: &str = "\
@@ -105,6 +105,10 @@ pub(crate) enum Command {
     MayTrade(MayTradeArgs),
     /// Stop serving a model, or allow it again.
     Kill(KillArgs),
+    /// Say that no further predictions are expected: of a model, a version, a segment, or with a feature.
+    ///
+    /// Their silence is no finding any more, and what is open of them ends. The next one that comes takes that back.
+    Retire(RetireArgs),
     /// Show, set or clear how much of the usual exposure a model may have.
     #[command(alias = "weight")]
     Exposure(ExposureArgs),

@@ -47,8 +47,6 @@ fn main() -> process::ExitCode {
     };
     match runtime.block_on(run(cli, &mut output)) {
         Ok(exit) => code(exit as u8),
-        // The reader of a pipe went away: nobody is left to tell.
-        Err(_) if output.is_closed() => code(ExitCode::Ok as u8),
         Err(failure) => {
             output.failure(&failure);
             code(failure.exit_code)
@@ -110,6 +108,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Kill(args) => commands::trade::kill(&global, &args, output).await,
         Command::Exposure(args) => commands::terms::exposure(&global, &args.command, output).await,
         Command::Confidence(args) => commands::terms::confidence(&global, &args.command, output).await,
+        Command::Retire(args) => commands::terms::retire(&global, &args, output).await,
         Command::Resume(args) => commands::terms::resume(&global, &args.model, &args.who, output).await,
         Command::Verify(args) => commands::verify::run(&global, &args, output).await,
         Command::Backtest(args) => commands::backtest::run(&global, &args, output).await,

@@ -68,11 +68,6 @@ impl Output {
         self.json
     }
 
-    /// Whether the reader of stdout has gone away.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
-    }
-
     /// A line to stdout, for people.
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         let text = safe(text.as_ref(), self.colour);
@@ -83,10 +78,17 @@ impl Output {
     }
 
     fn write(&mut self, text: &str) -> Result<(), Failure> {
-        writeln!(std::io::stdout(), "{text}").map_err(|error| {
-            self.closed = error.kind() == std::io::ErrorKind::BrokenPipe;
-            Failure::files(format!("cannot write to stdout: {error}"))
-        })
+        if self.closed {
+            return Ok(());
+        }
+        match writeln!(std::io::stdout(), "{text}") {
+            // The reader has what he wanted. The exit code still says what came of it.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            written => written.map_err(|error| Failure::files(format!("cannot write to stdout: {error}"))),
+        }
     }
 
     /// An answer, as JSON. The host's answers carry their schema version.
@@ -125,7 +127,11 @@ impl Output {
     /// A remark on stderr.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
         // Nothing can be said where stderr is gone.
-        writeln!(std::io::stderr(), "{}", shown_lines(text.as_ref())).ok();
+        let text = shown_lines(text.as_ref());
+        match self.width {
+            Some(width) => writeln!(std::io::stderr(), "{}", fitted(&text, width)).ok(),
+            None => writeln!(std::io::stderr(), "{text}").ok(),
+        };
     }
 
     /// Progress on one line of a terminal; nothing elsewhere.
@@ -278,6 +284,13 @@ impl Table {
         let mut widths: Vec<_> = (0..self.heading.len()).map(width).collect();
         if let Some(most) = most {
             narrow(&mut widths, most);
+            // A name that is cut cannot be copied.
+            let is_cut = |((text, _), width): (&(String, Tone), &usize)| {
+                text.split(' ').any(|word| word.chars().count() > *width)
+            };
+            if self.rows.iter().any(|row| row.iter().zip(&widths).any(is_cut)) {
+                return self.rows.iter().flat_map(|row| self.flowing(row, most, &paint)).collect();
+            }
         }
         let line = |cells: Vec<(&str, Tone)>| {
             let last = cells.len().saturating_sub(1);
@@ -303,6 +316,47 @@ impl Table {
             (0..height).map(of).collect::<Vec<_>>()
         });
         std::iter::once(heading).chain(rows).collect()
+    }
+}
+
+impl Table {
+    /// A row where columns have no room: its cells one after the other, each with its heading, and indented where they take
+    /// several lines.
+    fn flowing(
+        &self,
+        row: &[(String, Tone)],
+        most: usize,
+        paint: &impl Fn(&str, Tone) -> String,
+    ) -> Vec<String> {
+        const INDENT: &str = "  ";
+        let told = row
+            .iter()
+            .zip(&self.heading)
+            .enumerate()
+            .filter(|(column, ((text, _), _))| *column == 0 || !(text.is_empty() || text == "-"));
+        let mut lines: Vec<String> = Vec::new();
+        let mut used = 0;
+        for (column, ((text, tone), heading)) in told {
+            let whole =
+                if column == 0 || heading.is_empty() { text.clone() } else { format!("{heading} {text}") };
+            let parts = if column == 0 { fitted(&whole, most) } else { fitted(&whole, most - INDENT.len()) };
+            for (number, part) in parts.split('\n').enumerate() {
+                let long = part.chars().count();
+                match lines.last_mut().filter(|_| number == 0 && used + GAP + long <= most) {
+                    Some(line) => {
+                        line.push_str(&" ".repeat(GAP));
+                        line.push_str(&paint(part, *tone));
+                        used += GAP + long;
+                    }
+                    None => {
+                        let indent = if lines.is_empty() { "" } else { INDENT };
+                        used = indent.len() + long;
+                        lines.push(format!("{indent}{}", paint(part, *tone)));
+                    }
+                }
+            }
+        }
+        lines
     }
 }
 
@@ -378,6 +432,20 @@ mod tests {
                 "nothing is cut: {lines:#?}"
             );
         }
+        let id = "d-961059cdaf9b74c2";
+        let mut table = Table::new(&["decision", "at", "subject", "because", ""]);
+        table.row([
+            cell(id),
+            cell("2025-04-12T05:45"),
+            cell("house@v1"),
+            cell("one two three four"),
+            cell("-"),
+        ]);
+        assert_eq!(
+            table.lines(Some(40), |text, _| text.to_owned()),
+            ["d-961059cdaf9b74c2  at 2025-04-12T05:45", "  subject house@v1", "  because one two three four"],
+            "what does not fit into columns is told one after the other, and no name is cut"
+        );
         assert_eq!(fitted("  one two three", 9), "  one two\n  three");
         assert_eq!(fitted("short\n  abcdefgh", 6), "short\n  abcd\n  efgh");
         let painted = format!("{}one two\x1b[0m three", Tone::Bad.code());

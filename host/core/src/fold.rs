@@ -7,8 +7,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use trimtab_types::{
-    About, Act, Baseline, DueRow, Entry, Finding, ModelKey, Moment, MomentKind, Outcome, Phase, Position,
-    Prediction, Record, Resolution, Severity, Subject, Timestamp, judge,
+    About, Act, Baseline, DueRow, Entry, Finding, ModelKey, Moment, MomentKind, OperatorAct, Outcome, Phase,
+    Position, Prediction, Record, Resolution, Severity, Subject, Timestamp, judge,
 };
 
 use crate::{
@@ -57,6 +57,13 @@ pub fn apply(state: &mut State, record: &Record) -> Vec<Finding> {
             _ => Vec::new(),
         },
         Entry::Baseline(baseline) => set_baseline(state, baseline),
+        Entry::OperatorAct(OperatorAct { act: Act::Retire { model, version, segment, feature }, .. }) => {
+            let is_meant = |subject: &Subject| {
+                version.as_ref().is_none_or(|version| *version == subject.version)
+                    && segment.as_ref().is_none_or(|segment| *segment == subject.segment)
+            };
+            state.retire(model, is_meant, feature.as_deref())
+        }
         Entry::Reset(reset) => state.restart_named(&reset.subject, reset.detector.as_deref()),
         Entry::Tick(_) => tick::tick(state),
         // The rest changes nothing of the watch, or is put in force by `decide::step`.
@@ -235,6 +242,7 @@ fn set_baseline(state: &mut State, baseline: &Baseline) -> Vec<Finding> {
     let at = At::new(&baseline.subject, state.position, state.clock(&model));
     let subject = state.subject_mut(&baseline.subject);
     findings.extend(subject.catch_up(Settings::of(&configuration, &model), at));
+    subject.note_unseen();
     findings
 }
 
@@ -244,7 +252,7 @@ fn restart(state: &mut State, subject: &Subject, kinds: &[DetectorKind]) -> Vec<
     state.subject_mut(subject).restart(kinds, at)
 }
 
-fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
+fn operator_act(state: &mut State, act: &OperatorAct) {
     let note = KillNote::of(act);
     match &act.act {
         Act::KillSwitch { model: None, on } => state.kill_everything(on.then_some(note)),
@@ -266,6 +274,8 @@ fn operator_act(state: &mut State, act: &trimtab_types::OperatorAct) {
         }
         // Ending a pause puts what is open to the policies again: see `decide`.
         Act::Resume { .. } | Act::Ask { .. } | Act::Review { .. } | Act::PlanRetrains { .. } => {}
+        // What it ends is the watch's.
+        Act::Retire { .. } => {}
         Act::Acknowledge { model, kind } => state.model_mut(model).acknowledge(*kind, &note),
         Act::Silence { model, kind, until } => {
             let silences = match model {
@@ -284,6 +294,41 @@ impl State {
     /// Starts a detector of a subject anew, or all. Returns the episodes that this closed.
     fn restart_named(&mut self, subject: &Subject, detector: Option<&str>) -> Vec<Finding> {
         restart(self, subject, &named(detector))
+    }
+
+    /// No further predictions of these subjects of a model are expected, or none with a feature. Returns the episodes that
+    /// this closed.
+    fn retire(
+        &mut self,
+        model: &ModelKey,
+        is_meant: impl Fn(&Subject) -> bool,
+        feature: Option<&str>,
+    ) -> Vec<Finding> {
+        let (position, clock) = (self.position, self.clock(model));
+        let mut ended = Vec::new();
+        let subjects: Vec<Subject> = self.subjects_of(model).map(|(subject, _)| subject.clone()).collect();
+        for subject in subjects.into_iter().filter(is_meant) {
+            let at = At::new(&subject, position, clock);
+            let known = self.subject_mut(&subject);
+            ended.extend(match feature {
+                Some(feature) => known.retire_feature(feature, at),
+                None => known.retire(at),
+            });
+        }
+        ended
+    }
+
+    /// The stages of versions may have changed: of those that were put away no predictions are missed.
+    pub(crate) fn expect_by_stages(&mut self, model: &ModelKey) {
+        let Some(registry) = self.registries.get(model).cloned() else { return };
+        let follows = |(subject, known): (&Subject, &std::sync::Arc<SubjectState>)| {
+            let is_away = registry.is_put_away(&subject.version);
+            known.arrivals.follows(is_away).then(|| (subject.clone(), is_away))
+        };
+        let changed: Vec<_> = self.subjects_of(model).filter_map(follows).collect();
+        for (subject, is_away) in changed {
+            self.subject_mut(&subject).arrivals.put_away(is_away);
+        }
     }
 
     /// Forgets how often a detector, or any, found something about a subject.

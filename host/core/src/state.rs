@@ -1,6 +1,8 @@
 //! What the fold knows at a position: the newest tick, and for every model and subject what later entries and
 //! decisions depend on. Every part can be stored by itself and is stored only when it changed.
 
+mod key;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -8,8 +10,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use trimtab_types::{
-    About, AlertKind, Baseline, Digest, Entry, ModelKey, PolicyKind, PolicyRef, PolicySetEntry, Position,
-    Subject, Timestamp,
+    AlertKind, Baseline, Digest, Entry, ModelKey, PolicyKind, PolicyRef, PolicySetEntry, Position, Subject,
+    Timestamp,
 };
 
 use crate::{
@@ -21,6 +23,8 @@ use crate::{
     watch::SubjectState,
 };
 
+pub use key::StateKey;
+
 /// The fold's state at a position.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -30,6 +34,8 @@ pub struct State {
     pub tick: Timestamp,
     /// The hour in which distributions over time and outcomes were last looked at.
     pub(crate) looked: i64,
+    /// Since when ticks come without a pause: before that nothing could be missed.
+    pub(crate) awake: Timestamp,
     /// The configuration in force.
     pub configuration: Arc<Configuration>,
     /// Its digest; `None` before the first.
@@ -60,32 +66,12 @@ pub struct State {
     pub touched: BTreeSet<StateKey>,
 }
 
-/// A part of the state that is stored by itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StateKey {
-    /// Newest tick, what is in force, the kill switch of everything.
-    Global,
-    /// A model.
-    Model(ModelKey),
-    /// A subject.
-    Subject(Subject),
-    /// What a subject is held against.
-    Baseline(Subject),
-    /// How a subject's score and features were distributed when.
-    Timelines(Subject),
-    /// What is remembered of a subject's findings.
-    Diary(Subject),
-    /// The life of a model.
-    Registry(ModelKey),
-    /// What has come in of its experiments.
-    Tallies(ModelKey),
-}
-
 /// The part of the state that is not of a model or subject.
 #[derive(Debug, Serialize, Deserialize)]
 struct Global {
     tick: Timestamp,
     looked: i64,
+    awake: Timestamp,
     configuration: Option<Digest>,
     /// As JSON: its type is made to grow there.
     policies: String,
@@ -93,6 +79,9 @@ struct Global {
     left_alone: BTreeMap<PolicyRef, Timestamp>,
     silences: BTreeMap<Option<AlertKind>, Silence>,
 }
+
+/// Ticks that are further apart, in seconds, have a pause between them: no host ran.
+const PAUSE: u64 = 2 * 3_600;
 
 /// A part's key and its bytes.
 pub type StateChange = (StateKey, Vec<u8>);
@@ -111,6 +100,7 @@ impl Default for State {
             position: Position(0),
             tick: Timestamp::MIN,
             looked: i64::MIN,
+            awake: Timestamp::MIN,
             configuration: Arc::default(),
             configuration_digest: None,
             policies: PolicySetEntry::default(),
@@ -161,6 +151,9 @@ impl State {
         match (entry, entry.model()) {
             (Entry::Prediction(_), _) => {}
             (Entry::Tick(_), _) if time > self.tick => {
+                if self.tick == Timestamp::MIN || time.since(self.tick) > PAUSE {
+                    self.awake = time;
+                }
                 self.tick = time;
                 self.touched.insert(StateKey::Global);
             }
@@ -380,6 +373,7 @@ impl State {
             StateKey::Global => Some(postcard::to_allocvec(&Global {
                 tick: self.tick,
                 looked: self.looked,
+                awake: self.awake,
                 configuration: self.configuration_digest,
                 policies: serde_json::to_string(&self.policies).map_err(|error| error.to_string())?,
                 killed: self.killed.clone(),
@@ -434,6 +428,7 @@ impl State {
                 let global: Global = read(bytes)?;
                 self.tick = global.tick;
                 self.looked = global.looked;
+                self.awake = global.awake;
                 self.configuration_digest = global.configuration;
                 self.policies = serde_json::from_str(&global.policies).map_err(|error| error.to_string())?;
                 self.killed = global.killed;
@@ -482,62 +477,4 @@ fn of_model<'a, T>(
     let (tenant, model) = (first.tenant.clone(), first.model.clone());
     let is_same = move |subject: &Subject| subject.tenant == tenant && subject.model == model;
     all.range(first..).take_while(move |(subject, _)| is_same(subject))
-}
-
-impl StateKey {
-    /// Whom it is about, and which part that is: how a checkpoint names it. Numbers are stored and never used again.
-    pub fn named(&self) -> (About, u8) {
-        match self {
-            Self::Global => (About::All, 1),
-            Self::Model(model) => (About::Model(model.clone()), 2),
-            Self::Subject(subject) => (About::Subject(subject.clone()), 3),
-            Self::Baseline(subject) => (About::Subject(subject.clone()), 4),
-            Self::Timelines(subject) => (About::Subject(subject.clone()), 5),
-            Self::Diary(subject) => (About::Subject(subject.clone()), 6),
-            Self::Registry(model) => (About::Model(model.clone()), 7),
-            Self::Tallies(model) => (About::Model(model.clone()), 8),
-        }
-    }
-
-    /// From how a checkpoint names it.
-    pub fn from_name(about: About, part: u8) -> Option<Self> {
-        match (about, part) {
-            (About::All, 1) => Some(Self::Global),
-            (About::Model(model), 2) => Some(Self::Model(model)),
-            (About::Subject(subject), 3) => Some(Self::Subject(subject)),
-            (About::Subject(subject), 4) => Some(Self::Baseline(subject)),
-            (About::Subject(subject), 5) => Some(Self::Timelines(subject)),
-            (About::Subject(subject), 6) => Some(Self::Diary(subject)),
-            (About::Model(model), 7) => Some(Self::Registry(model)),
-            (About::Model(model), 8) => Some(Self::Tallies(model)),
-            _ => None,
-        }
-    }
-
-    /// The model that it is about; `None`: it is about all of them.
-    pub fn model(&self) -> Option<ModelKey> {
-        match self {
-            Self::Global => None,
-            Self::Model(key) | Self::Registry(key) | Self::Tallies(key) => Some(key.clone()),
-            Self::Subject(subject)
-            | Self::Baseline(subject)
-            | Self::Timelines(subject)
-            | Self::Diary(subject) => Some(subject.model_key()),
-        }
-    }
-}
-
-impl std::fmt::Display for StateKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Global => f.write_str("everything"),
-            Self::Model(model) => write!(f, "model {model}"),
-            Self::Subject(subject) => write!(f, "subject {subject}"),
-            Self::Baseline(subject) => write!(f, "baseline {subject}"),
-            Self::Timelines(subject) => write!(f, "timelines {subject}"),
-            Self::Diary(subject) => write!(f, "diary {subject}"),
-            Self::Registry(model) => write!(f, "registry {model}"),
-            Self::Tallies(model) => write!(f, "experiments {model}"),
-        }
-    }
 }

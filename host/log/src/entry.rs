@@ -175,6 +175,7 @@ impl Entry {
                     | Act::Review { .. }
                     | Act::PlanRetrains { .. }
                     | Act::Resume { .. }
+                    | Act::Retire { .. }
                     | Act::Acknowledge { .. } => Kind::Act,
                     Act::Silence { model: None, .. } | Act::LeaveAlone { .. } | Act::StopPolicy { .. } => {
                         Kind::ActOfAll

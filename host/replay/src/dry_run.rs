@@ -12,7 +12,8 @@ use trimtab_core::{decide::Heard, fold::State};
 use trimtab_log::{LogError, Reader, Scope, decision_of, effect_of, moment_of};
 use trimtab_policy::{GivenSettings, Sandbox};
 use trimtab_types::{
-    DecisionRecord, Entry, Mode, ModelKey, Moment, Place, PolicyInForce, Position, Record, Shard, Timestamp,
+    DecisionRecord, Digest, DigestBuilder, Entry, Mode, ModelKey, Moment, Place, PolicyInForce, Position,
+    Record, Shard, Timestamp,
 };
 
 use crate::{
@@ -103,6 +104,7 @@ pub fn part<R: Reader>(
     let Asked { sandbox, overlay, period, title, workers, fold } = *asked;
     let reader = open()?;
     let mut heads = ends(&reader)?;
+    let history = history(&heads);
     heads.retain(|(shard, _)| share.has(*shard));
     if let Some((tenant, model)) = period.tenant.as_ref().zip(period.model.as_ref()) {
         heads.retain(|(shard, _)| *shard == Shard::of(tenant, model));
@@ -117,7 +119,7 @@ pub fn part<R: Reader>(
         Trying::new(task, sandbox, overlay, (period, watches.contains(&task.shard)), apart, reader)
     };
     let mut folded = Folded {
-        heads: heads.clone(),
+        history,
         entries: 0,
         instant: 0,
         diff: Diff::default(),
@@ -144,6 +146,12 @@ pub fn part<R: Reader>(
     folded.entries += entries;
     tried.into_iter().for_each(|tried| folded.add(tried));
     Ok(Part::new(share, overlay.digest(), title.to_owned(), period.clone(), folded))
+}
+
+/// Names a history by how far each of its logs is folded.
+fn history(ends: &[(Shard, Position)]) -> Digest {
+    let named = DigestBuilder::new("history");
+    ends.iter().fold(named, |named, (shard, end)| named.number(shard.number().into()).number(end.0)).finish()
 }
 
 /// Whether a candidate watches some model of a log otherwise than some configuration did that was in force there. Then

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_core::fold::State;
-use trimtab_types::{Digest, ErrorKind, HasKind, Invalid, Position, Shard};
+use trimtab_types::{Digest, ErrorKind, HasKind, Invalid, Shard};
 
 use crate::{
     diff::Diff,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Version of the form of a part. One of another version is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Which of the 64 logs: part `number` of `of`, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,8 +63,8 @@ pub struct Part {
     pub title: String,
     /// Which decisions were compared.
     pub period: Period,
-    /// Up to where each of its logs was folded.
-    heads: Vec<(Shard, Position)>,
+    /// Up to where all 64 logs were folded, also those of other parts: a copy with more rows is another history.
+    history: Digest,
     entries: u64,
     instant: u64,
     diff: Diff,
@@ -76,7 +76,7 @@ pub struct Part {
 
 /// What was folded of the logs of a share.
 pub(crate) struct Folded {
-    pub(crate) heads: Vec<(Shard, Position)>,
+    pub(crate) history: Digest,
     pub(crate) entries: u64,
     /// Moments that were told without rows.
     pub(crate) instant: u64,
@@ -137,7 +137,7 @@ impl Part {
         period: Period,
         folded: Folded,
     ) -> Self {
-        let Folded { heads, entries, instant, diff, took_part, recorded, tried } = folded;
+        let Folded { history, entries, instant, diff, took_part, recorded, tried } = folded;
         Self {
             format: FORMAT,
             rules: State::RULES,
@@ -145,7 +145,7 @@ impl Part {
             candidate,
             title,
             period,
-            heads,
+            history,
             entries,
             instant,
             diff,
@@ -191,6 +191,11 @@ impl Part {
             (self.candidate == other.candidate, "candidate"),
             (self.period == other.period, "period"),
             (self.recorded == other.recorded, "set of policies in force"),
+            (
+                self.history == other.history,
+                "history, because rows came in between or a copy of the data has others; make all parts of the same data \
+                 while no host writes, and",
+            ),
         ];
         match same.into_iter().find(|(same, _)| !same) {
             Some((_, what)) => Err(MergeError::Other(self.share, other.share, what)),
@@ -223,7 +228,7 @@ mod tests {
 
     fn part(share: &str, candidate: &str) -> Part {
         let folded = Folded {
-            heads: Vec::new(),
+            history: Digest::of(b"history"),
             entries: 10,
             instant: 0,
             diff: Diff::default(),
@@ -253,6 +258,8 @@ mod tests {
         check(vec![part("1/2", "a"), part("2/3", "a")], "another number of parts");
         let later = Period { since: Some(trimtab_types::Timestamp::EPOCH), ..Period::default() };
         check(vec![part("1/2", "a"), Part { period: later, ..part("2/2", "a") }], "another period");
+        let longer = Part { history: Digest::of(b"longer"), ..part("2/2", "a") };
+        check(vec![part("1/2", "a"), longer], "parts 1/2 and 2/2 have another history");
         check(vec![part("1/2", "a"), Part { rules: 0, ..part("2/2", "a") }], "part 2/2 was made by a build");
         check(vec![Part { format: 9, ..part("1/1", "a") }], "part 1/1 was made by a build");
     }

@@ -250,7 +250,8 @@ fn answers(seen: &Seen<'_>) -> Vec<Measure> {
         _ => None,
     });
     let answered: Vec<u64> = answered.collect();
-    let open = proposals().filter(|proposal| proposal.state == ProposalState::Open).count();
+    // One that nobody answered in time waits for nobody.
+    let open: usize = seen.registries.iter().map(|(_, registry)| registry.waiting(seen.until).count()).sum();
     vec![
         Measure { note: Some(format!("{open} open now")), ..count("proposals answered", answered.len()) },
         time("from proposal to answer", answered, "none was answered"),

@@ -96,6 +96,16 @@ impl DailyGaps {
         self.gaps.drain(..self.gaps.len().saturating_sub(kept));
     }
 
+    /// The first event.
+    pub fn first(&self) -> Option<i64> {
+        self.span.map(|(first, _)| first)
+    }
+
+    /// How long a silence may last, in milliseconds, so long after the first event.
+    pub fn limit(&self, settings: &SilenceSettings, since_first: u64) -> u64 {
+        settings.limit(&self.gaps, since_first)
+    }
+
     /// The newest event.
     pub fn newest(&self) -> Option<i64> {
         self.span.map(|(_, newest)| newest)

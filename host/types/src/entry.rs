@@ -87,6 +87,7 @@ impl Entry {
                 | Act::Ask { model, .. }
                 | Act::Review { model }
                 | Act::PlanRetrains { model }
+                | Act::Retire { model, .. }
                 | Act::Resume { model } => Some(key(model)),
                 Act::LeaveAlone { .. } | Act::StopPolicy { .. } => None,
             },
@@ -296,6 +297,18 @@ pub enum Act {
     Resume {
         /// About which model.
         model: ModelKey,
+    },
+    /// No further predictions of a model, a version, a segment or a feature are expected: their silence is nothing to tell,
+    /// and what is open of them ends. The next one that comes takes that back.
+    Retire {
+        /// Which model.
+        model: ModelKey,
+        /// Which version; `None`: all.
+        version: Option<String>,
+        /// Which segment; `None`: all.
+        segment: Option<String>,
+        /// Only this feature; `None`: everything.
+        feature: Option<String>,
     },
     /// No alert is sent until then; what is still open at that time is told then.
     Silence {

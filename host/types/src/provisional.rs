@@ -40,13 +40,22 @@ impl Provisional {
         };
         let horizon = match self.within {
             Some(within) => {
-                let within = format_duration(u64::from(within));
+                // What comes at the very end of a horizon comes after it.
+                let (within, longer) = (u64::from(within), u64::from(within) + longer_than(within));
                 format!(
-                    "nine of ten of them within {within}; predictions with `horizon = \"{within}\"` are judged when it has passed"
+                    "nine of ten of them within {}; a prediction that is sent with `horizon = \"{}\"` is judged when that has passed",
+                    format_duration(within),
+                    format_duration(longer)
                 )
             }
             None => "too late for any horizon".to_owned(),
         };
         Some(format!("{what}, {horizon}"))
     }
+}
+
+/// What a horizon is longer than what it is to cover: a day, or an hour where that is much.
+fn longer_than(within: u32) -> u64 {
+    const HOUR: u64 = 3_600;
+    if u64::from(within) >= 48 * HOUR { 24 * HOUR } else { HOUR }
 }

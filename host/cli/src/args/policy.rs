@@ -8,6 +8,7 @@ use clap::{
 };
 use trimtab_author::Language;
 use trimtab_policy::PolicyKind;
+use trimtab_replay::parts::Share;
 
 use super::{FilterArgs, WhoArgs};
 
@@ -234,8 +235,8 @@ pub(crate) struct DryRunArgs {
     pub(crate) fold: bool,
     /// Fold a part of the 64 logs only, such as 2/8, and write what it comes to as JSON, for `policy merge`; wants --until, so
     /// that all parts are about the same decisions.
-    #[arg(long, value_name = "K/N", requires = "until")]
-    pub(crate) shard: Option<String>,
+    #[arg(long, value_name = "K/N", requires = "until", conflicts_with_all = ["html", "examples"], value_parser = Share::parse)]
+    pub(crate) shard: Option<Share>,
     #[command(flatten)]
     pub(crate) period: PeriodArgs,
 }

@@ -1,4 +1,4 @@
-//! `trimtab exposure`, `confidence` and `resume`: what can be said.
+//! `trimtab exposure`, `confidence`, `resume` and `retire`: what can be said.
 
 use clap::{Args, Subcommand};
 
@@ -77,6 +77,23 @@ pub(crate) enum ConfidenceCommand {
 pub(crate) struct ResumeArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetireArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Only this version.
+    #[arg(long)]
+    pub(crate) version: Option<String>,
+    /// Only this segment.
+    #[arg(long)]
+    pub(crate) segment: Option<String>,
+    /// Only this feature: predictions come, and come without it.
+    #[arg(long)]
+    pub(crate) feature: Option<String>,
     #[command(flatten)]
     pub(crate) who: WhoArgs,
 }

@@ -27,7 +27,12 @@ pub(crate) async fn run(
     // The rows are there, and what was asked for besides is not.
     let exit = if fed.not_set.is_empty() { ExitCode::Ok } else { ExitCode::Warning };
     // What was imported is folded and decided before the command ends.
-    let status: trimtab_server::Status = client.get("/v1/status?settled=true&limit=10000").await?;
+    let status = client.get("/v1/status?settled=true&limit=10000").await;
+    let status: trimtab_server::Status = status.map_err(|failure: Failure| {
+        let kept =
+            format!("all {} of {name} are kept; what comes of them", count(fed.new + fed.unchanged, "row"));
+        Failure { message: format!("{kept} is not known yet: {}", failure.message), ..failure }
+    })?;
     if let Client::Local(_, service) = &client {
         let service = std::sync::Arc::clone(service);
         connect::blocking(move || service.deliver()).await?;
@@ -50,6 +55,9 @@ pub(crate) async fn run(
         "{name}: {} lines; {} rows new, {} already there",
         fed.lines, fed.new, fed.unchanged
     ))?;
+    if fed.lines == 0 {
+        output.warning(format!("{name} has no rows; what follows is about what was there before"))?;
+    }
     fed.summary().iter().try_for_each(|line| output.line(line))?;
     show::baselines(&fed.baselines, output)?;
     show::unjudged(&status.subjects).iter().try_for_each(|line| output.line(line))?;

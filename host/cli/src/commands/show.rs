@@ -56,7 +56,11 @@ pub(crate) fn subjects(subjects: &[SubjectStatus]) -> Table {
             share(last_100),
             share(last_200),
             share(subject.baseline),
-            cell(if subject.paused { format!("paused {open}") } else { open }),
+            cell(match (subject.retired, subject.paused) {
+                (true, _) => format!("retired {open}"),
+                (false, true) => format!("paused {open}"),
+                (false, false) => open,
+            }),
         ]);
     }
     table
@@ -112,6 +116,15 @@ pub(crate) fn strengths(subjects: &[SubjectStatus], most: usize) -> Vec<String> 
     // What is judged too early is news; that there is no baseline, many know.
     let early = subjects.iter().filter_map(|subject| subject.provisional.words(&subject.subject));
     let mut lines: Vec<String> = early.collect();
+    let unseen = subjects.iter().filter(|subject| subject.unseen > 0).map(|subject| {
+        format!(
+            "up to {} of {} came before its baseline was set and were never held against it, but for the newest; \
+             `trimtab backtest` with a column map looks at all",
+            count(subject.unseen, "judged prediction"),
+            subject.subject
+        )
+    });
+    lines.extend(unseen);
     lines.extend(subjects.iter().flat_map(|subject| strength(&subject.subject, &subject.strength)));
     let more = lines.len().saturating_sub(most);
     lines.truncate(most);

@@ -5,7 +5,7 @@ use trimtab_server::{ExitCode, Failure};
 
 use super::{actor, query};
 use crate::{
-    args::{AskArgs, ConfidenceCommand, ExposureCommand, Global, ModelArgs, WhoArgs},
+    args::{AskArgs, ConfidenceCommand, ExposureCommand, Global, ModelArgs, RetireArgs, WhoArgs},
     connect,
     output::{Output, Table, cell},
 };
@@ -58,6 +58,33 @@ pub(crate) async fn resume(
 ) -> Result<ExitCode, Failure> {
     let answer = act(global, model, ModelAct::Resume, who).await?;
     done(&answer, output, format!("policies decide about all of `{}`", model.model))
+}
+
+/// No further predictions are expected.
+pub(crate) async fn retire(
+    global: &Global,
+    args: &RetireArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let RetireArgs { model, version, segment, feature, who } = args;
+    let retired =
+        ModelAct::Retire { version: version.clone(), segment: segment.clone(), feature: feature.clone() };
+    let answer = act(global, model, retired, who).await?;
+    let of = |what: &str, name: &Option<String>| {
+        name.as_ref().map_or(String::new(), |name| format!(", {what} `{name}`"))
+    };
+    let whom = format!(
+        "`{}`{}{}{}",
+        model.model,
+        of("version", version),
+        of("segment", segment),
+        of("feature", feature)
+    );
+    done(
+        &answer,
+        output,
+        format!("no further predictions are expected of {whom}; the next one takes that back"),
+    )
 }
 
 /// A policy is asked about what is open of a model.

@@ -139,6 +139,11 @@ impl Columns {
                 next
             };
         }
+        if record.is_blank() {
+            return Err(Failure::invalid(format!(
+                "{file}: is empty; its first line names the columns that the map speaks of"
+            )));
+        }
         let line = record.line.max(1);
         let names: Vec<String> = record.iter().map(column_name).collect();
         let wanted = map.columns();

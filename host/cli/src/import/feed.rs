@@ -160,7 +160,14 @@ impl<'a> Feed<'a> {
         };
         Err(match ended {
             Ended::Row(failure) => kept(failure, &fed),
-            Ended::Other(failure) => failure,
+            Ended::Other(failure) => {
+                let rows = count(fed.new + fed.unchanged, "row");
+                let again = "import the file again, and what is there changes nothing";
+                Failure {
+                    message: format!("{}. {rows} are known to be kept; {again}", failure.message),
+                    ..failure
+                }
+            }
         })
     }
 

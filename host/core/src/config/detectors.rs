@@ -66,11 +66,11 @@ pub struct Detectors {
     /// Whether trades still go well.
     #[serde(skip_serializing_if = "is_default")]
     pub trading: TradingSettings,
-    /// How old the newest prediction is.
-    #[serde(skip_serializing_if = "is_default")]
+    /// Predictions that stay away; on by default.
+    #[serde(skip_serializing_if = "before::is_missed_by_nobody")]
     pub staleness: StalenessSettings,
-    /// How many predictions have an outcome.
-    #[serde(skip_serializing_if = "is_default")]
+    /// How many predictions have an outcome; on by default.
+    #[serde(skip_serializing_if = "before::is_awaited_by_nobody")]
     pub coverage: CoverageSettings,
     /// Whether score and features still come as they did; on by default.
     #[serde(skip_serializing_if = "before::is_unwatched")]

@@ -1,6 +1,7 @@
 //! Settings of what looks now and then, at the newest judged rows or at what stays away.
 
 use serde::{Deserialize, Serialize};
+use trimtab_stats::silence::SilenceSettings;
 
 use super::{
     check::{Need, is_level, rise},
@@ -183,49 +184,55 @@ impl TradingSettings {
     }
 }
 
-/// How old the newest prediction is.
+/// Predictions that stay away.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct StalenessSettings {
     /// Whether it runs.
     pub enabled: bool,
-    /// How often a prediction is expected: the length of a bar.
-    pub interval: Option<Duration>,
-    /// So many intervals without a prediction are too many.
+    /// So many times the longest usual gap is too long.
     pub factor: f64,
-    /// So much time without one is too much where the interval is not known.
-    pub unknown: Duration,
-    /// What has been silent for so long is not stale but retired.
-    pub retired: Duration,
+    /// Days that say what is usual.
+    pub days: u32,
+    /// Shorter silences are none.
+    pub least: Duration,
+    /// What is too long until so many days have passed.
+    pub at_first: Duration,
+    /// What is too long, whatever is usual.
+    pub limit: Option<Duration>,
 }
 
 impl Default for StalenessSettings {
     fn default() -> Self {
         Self {
-            enabled: false,
-            interval: None,
-            factor: 2.0,
-            unknown: Duration(1_800),
-            retired: Duration(7 * 86_400),
+            enabled: true,
+            factor: 2.5,
+            days: 15,
+            least: Duration(900),
+            at_first: Duration(72 * 3_600),
+            limit: None,
         }
     }
 }
 
 impl StalenessSettings {
-    /// Seconds from which on the newest prediction is too old.
-    pub(crate) fn limit(&self) -> f64 {
-        self.interval.map_or(f64::from(self.unknown.0), |interval| self.factor * f64::from(interval.0))
+    /// What is too long, by what is usual.
+    pub(crate) fn rule(&self) -> SilenceSettings {
+        let millis = |length: Duration| u64::from(length.0) * 1_000;
+        SilenceSettings {
+            factor: self.factor,
+            days: self.days,
+            least: millis(self.least),
+            at_first: millis(self.at_first),
+        }
     }
 
     pub(super) fn check(&self, need: &mut Need<'_>) {
-        need(self.interval.is_none_or(|interval| interval.0 > 0), "staleness.interval", "must be above 0");
-        need((1.0..=1_000.0).contains(&self.factor), "staleness.factor", "must lie between 1 and 1000");
-        need(self.unknown.0 > 0, "staleness.unknown", "must be above 0");
-        need(
-            f64::from(self.retired.0) > self.limit(),
-            "staleness.retired",
-            "must be longer than what is stale already",
-        );
+        need((1.0..=100.0).contains(&self.factor), "staleness.factor", "must lie between 1 and 100");
+        need((2..=60).contains(&self.days), "staleness.days", "must lie between 2 and 60");
+        need(self.least.0 > 0, "staleness.least", "must be above 0");
+        need(self.at_first >= self.least, "staleness.at-first", "must not be shorter than `least`");
+        need(self.limit.is_none_or(|limit| limit.0 > 0), "staleness.limit", "must be above 0");
     }
 }
 
@@ -243,11 +250,28 @@ pub struct CoverageSettings {
     pub minimum: u32,
     /// A share below this is medium, below half of it high.
     pub below: f64,
+    /// Predictions without a horizon count, too; they are due at once.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    pub of_all: bool,
 }
 
 impl Default for CoverageSettings {
     fn default() -> Self {
-        Self { enabled: false, window: Duration(86_400), grace: Duration(3_600), minimum: 30, below: 0.5 }
+        Self {
+            enabled: true,
+            window: Duration(86_400),
+            grace: Duration(3_600),
+            minimum: 30,
+            below: 0.5,
+            of_all: false,
+        }
+    }
+}
+
+impl CoverageSettings {
+    /// Hours in which predictions came due that are remembered.
+    pub(crate) fn hours(&self) -> i64 {
+        (i64::from(self.window.0) + i64::from(self.grace.0)) / 3_600 + 2
     }
 }
 

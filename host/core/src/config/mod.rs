@@ -404,7 +404,7 @@ mod tests {
             ("[detectors.performance]\nmetrics = [\"ece\"]", &["detectors.performance.metrics", "`ece`"]),
             ("[detectors.performance]\nmetrics = [\"luck\"]", &["line 2", "luck", "accuracy"]),
             ("[detectors.trading]\nlosses = 1\ndrawdown = 15", &["trading.losses", "trading.drawdown"]),
-            ("[detectors.staleness]\nretired = \"10m\"", &["detectors.staleness.retired", "longer"]),
+            ("[detectors.staleness]\nat-first = \"10m\"", &["detectors.staleness.at-first", "shorter"]),
             ("[detectors.coverage]\nwindow = \"90d\"\nbelow = 50", &["coverage.window", "coverage.below"]),
             (
                 "[metrics]\nwindow = 100000\nperiods-per-year = 0",

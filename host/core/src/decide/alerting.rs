@@ -157,11 +157,34 @@ impl Turn<'_> {
         let open = self.open(&model, key, &group, &news.lines);
         let configuration = Arc::clone(&self.state.configuration);
         let silence = self.state.silence(&model, key.kind).cloned();
-        let by =
-            Rules { rules: &configuration.alerts, silence: silence.as_ref(), now: self.state.now(&model) };
+        let by = Rules {
+            rules: &configuration.alerts,
+            silence: silence.as_ref(),
+            now: self.state.now(&model),
+            awake: self.state.awake,
+        };
         let verdict = group.consider(news, &open, by);
         self.keep(&model, key, group);
         verdict
+    }
+
+    /// Something closed: of what groups of the model nothing is open any more, people are told so.
+    pub(super) fn tell_what_is_over(&mut self, model: &ModelKey) {
+        if self.state.configuration.stage(model) == ReleaseStage::Observe {
+            return;
+        }
+        let known = self.state.models.get(model);
+        let is_told = |(key, group): &(&GroupKey, &AlertGroup)| {
+            key.kind != AlertKind::Policy && group.told.as_ref().is_some_and(|told| !told.momentary)
+        };
+        let told = known.into_iter().flat_map(|known| &known.alerts).filter(is_told);
+        let told: Vec<GroupKey> = told.map(|(key, _)| key.clone()).collect();
+        for key in told {
+            let open = self.open(model, &key, &self.group(model, &key), &[]);
+            if open.lines.is_empty() {
+                self.tell_what_is_due_of(model, &key);
+            }
+        }
     }
 
     /// Time has passed: tells what is due.
@@ -184,7 +207,8 @@ impl Turn<'_> {
         let configuration = Arc::clone(&self.state.configuration);
         let silence = self.state.silence(model, key.kind).cloned();
         let now = self.state.now(model);
-        let by = Rules { rules: &configuration.alerts, silence: silence.as_ref(), now };
+        let by =
+            Rules { rules: &configuration.alerts, silence: silence.as_ref(), now, awake: self.state.awake };
         let due = group.due(&open, by);
         let about = due.and_then(|due| group.tell_what_is_due(due, &open, now));
         group.forget(by);

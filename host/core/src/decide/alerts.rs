@@ -31,6 +31,8 @@ pub(crate) struct Rules<'a> {
     /// The silence that holds now.
     pub(crate) silence: Option<&'a Silence>,
     pub(crate) now: Timestamp,
+    /// Since when time passes for whoever tells: before that nobody could be reminded.
+    pub(crate) awake: Timestamp,
 }
 
 /// Something that was decided to be told about a group.
@@ -175,7 +177,7 @@ impl AlertGroup {
         let is_due = !told.momentary
             && told.acknowledged.is_none()
             && severity >= by.rules.minimum
-            && passed(told.said)
+            && passed(told.said.max(by.awake))
             && by.now.since(told.grave_since) >= due;
         is_due.then_some((Occasion::Repeated, severity))
     }

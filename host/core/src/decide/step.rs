@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use trimtab_types::{
-    About, Act, Ask, Digest, Entry, Finding, Moment, MomentKind, OperatorAct, Position, Record, Request,
+    About, Act, Ask, Digest, Entry, Finding, Moment, MomentKind, OperatorAct, Phase, Position, Record,
+    Request,
 };
 
 use super::{again::Before, moments::moments, output::Output, turn::Turn};
@@ -144,7 +145,12 @@ fn follow(
         }
         _ => {}
     }
-    turn.output
+    let output = turn.output;
+    // What serves and what does not is known by now.
+    if let Some(model) = entry.and_then(fold::acted_on) {
+        state.expect_by_stages(&model);
+    }
+    output
 }
 
 /// Puts something else in force without an entry that says so: what is tried out.
@@ -191,6 +197,10 @@ impl Turn<'_> {
             let put = fold::put_to_policies(&moment.findings);
             if !put.is_empty() {
                 self.decide(subject, put);
+            }
+            // Whatever was decided, people know when the last of something is over.
+            if moment.findings.iter().any(|finding| finding.phase == Phase::Closed) {
+                self.tell_what_is_over(&subject.model_key());
             }
         }
     }

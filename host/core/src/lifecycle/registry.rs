@@ -87,6 +87,12 @@ impl Registry {
         before.filter(|name| *name != champion).find(|name| is_whole(name))
     }
 
+    /// Whether a version served once and does no more.
+    pub fn is_put_away(&self, version: &str) -> bool {
+        let known = self.versions.get(version);
+        known.is_some_and(|known| matches!(known.stage, Stage::Archived | Stage::Degraded | Stage::Deleted))
+    }
+
     /// The version that serves a share beside the champion.
     pub fn challenger(&self) -> Option<&str> {
         self.trials.values().find(|trial| trial.serves()).map(|trial| trial.version.as_str())

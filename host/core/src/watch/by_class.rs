@@ -33,6 +33,8 @@ pub(crate) struct ByClass(BTreeMap<(DetectorKind, u32), Stream>);
 struct Stream {
     watch: TwoLevel,
     newest: Newest,
+    /// As what the newest wrong ones were predicted, newest last.
+    taken_for: Vec<u32>,
     episode: Episode,
 }
 
@@ -51,12 +53,12 @@ impl Newest {
 }
 
 impl ByClass {
-    /// Takes a judged prediction: its true class, and whether it was right.
+    /// Takes a judged prediction: the class that was predicted, the true one, and whether it was right.
     pub(super) fn take(
         &mut self,
         settings: &Detectors,
         baseline: &Baseline,
-        (class, is_right): (u32, bool),
+        ((predicted, class), is_right): ((u32, u32), bool),
         at: At<'_>,
     ) -> Vec<Finding> {
         let watched = baseline.watched_classes();
@@ -73,14 +75,22 @@ impl ByClass {
                 std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::btree_map::Entry::Vacant(place) => {
                     match watch(kind, own, known, watched.len()) {
-                        Some(watch) => {
-                            place.insert(Stream { watch, newest: Newest::default(), episode: None })
-                        }
+                        Some(watch) => place.insert(Stream {
+                            watch,
+                            newest: Newest::default(),
+                            taken_for: Vec::new(),
+                            episode: None,
+                        }),
                         None => continue,
                     }
                 }
             };
-            if let Some(change) = stream.feed(known, !is_right) {
+            let name = |class: u32| {
+                let named = baseline.classes.iter().find(|known| known.class == class);
+                named.map_or_else(|| class.to_string(), |known| known.name.clone())
+            };
+            let wrong = (!is_right).then_some(predicted);
+            if let Some(change) = stream.feed(known, wrong, name) {
                 let quantity = known.quantity();
                 found.extend(episode::advance(&mut stream.episode, (kind.name(), &quantity), change, at));
             }
@@ -103,17 +113,33 @@ impl ByClass {
 }
 
 impl Stream {
-    fn feed(&mut self, known: &ClassErrors, is_wrong: bool) -> Option<Change> {
+    /// Takes an event of the class: as what else it was predicted, if it was. `name` is what people call a class.
+    fn feed(
+        &mut self,
+        known: &ClassErrors,
+        wrong: Option<u32>,
+        name: impl Fn(u32) -> String,
+    ) -> Option<Change> {
+        let is_wrong = wrong.is_some();
         self.newest.push(is_wrong);
+        if let Some(taken) = wrong {
+            if self.taken_for.len() == NEWEST as usize {
+                self.taken_for.remove(0);
+            }
+            self.taken_for.push(taken);
+        }
         // 0 and 1 are always usable.
         let change = self.watch.update(f64::from(u8::from(is_wrong))).ok()??;
         let Newest { wrong, n } = self.newest;
         let newest = rate(u64::from(wrong.count_ones()), u64::from(n));
-        // From where the evidence begins to grow: what was before is not now.
-        let (now, of) = match self.watch.since_onset().and_then(rate_of) {
-            Some(now) => (Some(now), "since it began"),
-            None => (newest, "of the newest"),
+        // From where the evidence begins to grow, or the newest alone where more of them are wrong: what was before is not now.
+        let since = self.watch.since_onset().and_then(rate_of);
+        let is_worse = |newest: &Estimate| since.is_none_or(|since| newest.value > since.value);
+        let (now, of) = match newest.filter(is_worse) {
+            Some(newest) => (Some(newest), "of the newest"),
+            None => (since, "since it began"),
         };
+        let mostly = self.mostly().map_or(String::new(), |class| format!(", mostly as {}", name(class)));
         let evidence = |sum: Sum, words: &str| Evidence {
             statistic: sum.e_value,
             threshold: sum.threshold,
@@ -122,7 +148,7 @@ impl Stream {
             baseline: rate(known.errors, known.events),
             current: now,
             window: format!(
-                "{words}; now: {of}, {} of {} whose outcome was {} were predicted as something else",
+                "{words}; now: {of}, {} of {} whose outcome was {} were predicted as something else{mostly}",
                 now.map_or(0.0, |now| libm::round(now.value * f64::from(now.samples))),
                 now.map_or(0, |now| now.samples),
                 known.name
@@ -140,6 +166,15 @@ impl Stream {
                 Change::Close(evidence(sum, "the share of errors in this class is below the limit again"))
             }
         })
+    }
+}
+
+impl Stream {
+    /// As what more than half of the newest wrong ones were predicted.
+    fn mostly(&self) -> Option<u32> {
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+        self.taken_for.iter().for_each(|class| *counts.entry(*class).or_default() += 1);
+        counts.into_iter().find(|(_, count)| 2 * count > self.taken_for.len()).map(|(class, _)| class)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn test(
 ) -> Vec<Finding> {
     let CategorySettings { medium, high, .. } = *settings;
     let alpha = settings.alpha / references.len() as f64;
-    let limits = Limits { medium, high, critical: f64::INFINITY, alpha };
+    let limits = Limits { medium, high, critical: f64::INFINITY, alpha, grave: 0.1 };
     let mut found = Vec::new();
     for (reference, known) in references.iter().zip(known) {
         let total: u64 = reference.counts.iter().sum();

@@ -12,8 +12,6 @@ use crate::{config::CoverageSettings, detector::DetectorKind, measure::rate};
 const HOUR: i64 = 3_600_000;
 /// Outcomes are back when their share is so much above the limit.
 const MARGIN: f64 = 0.05;
-/// Hours kept: the longest window, the longest grace, and a day.
-const HOURS_KEPT: i64 = 61 * 24;
 
 /// Predictions that came due and those of them that have an outcome, by the hour in which they came due.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,11 +21,14 @@ pub(crate) struct Due {
 
 impl Due {
     /// A prediction arrived.
-    pub(super) fn expect(&mut self, prediction: &Prediction) {
-        let hour = due_hour(prediction);
-        let (due, _) = self.hours.entry(hour).or_default();
+    pub(super) fn expect(&mut self, settings: &CoverageSettings, prediction: &Prediction) {
+        if prediction.horizon.is_none() && !settings.of_all {
+            return;
+        }
+        let (due, _) = self.hours.entry(due_hour(prediction)).or_default();
         *due = due.saturating_add(1);
-        while self.hours.first_key_value().is_some_and(|(oldest, _)| *oldest < hour - HOURS_KEPT) {
+        let now = prediction.time.as_millis().div_euclid(HOUR);
+        while self.hours.first_key_value().is_some_and(|(oldest, _)| *oldest < now - settings.hours()) {
             self.hours.pop_first();
         }
     }

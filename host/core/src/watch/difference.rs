@@ -38,6 +38,9 @@ pub(super) struct Limits {
     pub(super) critical: f64,
     /// For one quantity.
     pub(super) alpha: f64,
+    /// What is more than medium must be improbable at this share of it: a distance that is no size-aware index is large by
+    /// chance alone where few independent values are compared.
+    pub(super) grave: f64,
 }
 
 impl Limits {
@@ -53,6 +56,8 @@ impl Limits {
             None
         };
         let recovered = p_value > RECOVERED || statistic < self.medium * HYSTERESIS;
+        let is_sure = p_value < self.alpha * self.grave;
+        let level = level.map(|level| if is_sure { level } else { level.min(Severity::Medium) });
         (level.filter(|_| p_value < self.alpha), recovered)
     }
 

@@ -69,6 +69,9 @@ impl Pair<'_> {
     }
 }
 
+/// Why episodes end of what a person retired.
+const RETIRED: &str = "closed because it was retired: nothing more of it is expected";
+
 impl SubjectState {
     /// Takes a prediction. Returns the changes of episodes, and whether sketches changed that are older than their hour.
     pub(crate) fn arrive(
@@ -105,10 +108,10 @@ impl SubjectState {
             Some(judged) => self.detect(settings, |_| true, judged, at),
             None => Vec::new(),
         };
-        if let (Some((_, class)), Some(right), Some(baseline)) =
+        if let (Some(classes), Some(right), Some(baseline)) =
             (pair.judged.classes, pair.judged.right, self.baseline.as_deref())
         {
-            found.extend(self.by_class.take(settings.detectors, baseline, (class, right), at));
+            found.extend(self.by_class.take(settings.detectors, baseline, (classes, right), at));
         }
         found.extend(self.examine(settings, pair.judged, at));
         found
@@ -181,13 +184,19 @@ impl SubjectState {
     fn expect_next(&mut self, settings: &Detectors, prediction: &Prediction, at: At<'_>) -> Vec<Finding> {
         self.newest = self.newest.max(Some(prediction.time));
         if settings.coverage.enabled {
-            self.due.expect(prediction);
+            self.due.expect(&settings.coverage, prediction);
         }
-        if settings.staleness.enabled && self.severity(DetectorKind::Staleness, staleness::AGE).is_some() {
-            let look = staleness::look(&settings.staleness, self.newest, at.clock);
-            return self.conclude(look, at);
+        if !settings.staleness.enabled {
+            return Vec::new();
         }
-        Vec::new()
+        self.arrivals.arrived(&settings.staleness, prediction.served, at.clock);
+        if self.severity(DetectorKind::Staleness, staleness::AGE).is_none() {
+            return Vec::new();
+        }
+        let now =
+            staleness::Now { clock: at.clock, awake: at.clock, others: &|_, _| staleness::Others::Silent };
+        let look = staleness::look(&settings.staleness, &self.arrivals, now);
+        self.conclude(look, at)
     }
 
     /// Holds score and features against the baseline.
@@ -245,8 +254,8 @@ impl SubjectState {
             let at = At { row: row.position, ..at };
             let error = f64::from(u8::from(!row.right));
             found.extend(self.detect(settings, DetectorKind::needs_baseline, (row.right, error), at));
-            if let Some(class) = row.class {
-                found.extend(self.by_class.take(settings.detectors, &baseline, (class, row.right), at));
+            if let Some(classes) = row.classes {
+                found.extend(self.by_class.take(settings.detectors, &baseline, (classes, row.right), at));
             }
         }
         found
@@ -318,18 +327,18 @@ impl SubjectState {
     pub(crate) fn as_time_passes(
         &self,
         settings: &Detectors,
-        now: Timestamp,
+        now: staleness::Now<'_>,
         is_new_hour: bool,
     ) -> Vec<Look> {
         let mut looks = Vec::new();
         if settings.staleness.enabled {
-            looks.extend(staleness::look(&settings.staleness, self.newest, now));
+            looks.extend(staleness::look(&settings.staleness, &self.arrivals, now));
         }
         if settings.coverage.enabled && is_new_hour {
-            looks.extend(coverage::look(&settings.coverage, &self.due, now));
+            looks.extend(coverage::look(&settings.coverage, &self.due, now.clock));
         }
         if is_new_hour {
-            looks.extend(self.over_time(settings, now));
+            looks.extend(self.over_time(settings, now.clock));
         }
         looks
     }
@@ -359,6 +368,26 @@ impl SubjectState {
             }
         }
         found
+    }
+
+    /// No further prediction is expected. What is open ends, and everything starts anew if one comes all the same.
+    pub(crate) fn retire(&mut self, at: At<'_>) -> Vec<Finding> {
+        self.arrivals.retire();
+        let ended = self.restart(&DetectorKind::ALL, at);
+        ended.into_iter().map(|ended| Finding { window: RETIRED.to_owned(), ..ended }).collect()
+    }
+
+    /// A quantity is no longer expected. What is open about it ends; the next prediction that has it takes that back.
+    pub(crate) fn retire_feature(&mut self, feature: &str, at: At<'_>) -> Vec<Finding> {
+        let Some(baseline) = self.baseline.clone() else { return Vec::new() };
+        let is_named = |supply: &Supply| supply.feature.as_deref() == Some(feature);
+        let Some(place) = baseline.supplies.iter().position(is_named) else { return Vec::new() };
+        let ended = self.health.retire(place).into_iter().filter_map(|open| episode::end(open, at));
+        let mut ended: Vec<Finding> = ended.collect();
+        if let Some(supply) = baseline.supplies.get(place) {
+            ended.extend(end_of(&mut self.distributions, &baseline, supply, at));
+        }
+        ended.into_iter().map(|ended| Finding { window: RETIRED.to_owned(), ..ended }).collect()
     }
 
     /// Stops detectors, so that they start anew with the next row. Returns the episodes that this closed.

@@ -1,7 +1,7 @@
 //! Whether score and features still come as they did in the baseline: missing, outside its bounds, under a name that it does
 //! not hold, or stuck. A stream of yes and no for each; the streams and their limits are in `trimtab-stats`.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trimtab_stats::{
@@ -24,6 +24,8 @@ const NAMED: usize = 3;
 const LONGEST: usize = 40;
 /// Streams of a quantity.
 const STREAMS: usize = 3;
+/// Features without a baseline that are named.
+const STRANGERS: usize = 16;
 /// A baseline that is worth less knows little of a range.
 const KNOWS_LITTLE: f64 = 50.0;
 
@@ -45,6 +47,10 @@ pub(crate) struct Health {
     live: Vec<Live>,
     /// What each quantity was, as far as it takes to see that it is the same again.
     previous: Vec<Option<u64>>,
+    /// Features that come and of which the baseline has no value, the first few.
+    strangers: BTreeSet<String>,
+    /// Quantities that are no longer expected, because a person said so.
+    retired: BTreeSet<u32>,
     /// Follows from baseline and settings.
     #[serde(skip)]
     limits: Option<Arc<[Limits]>>,
@@ -98,6 +104,7 @@ impl Health {
         };
         let features = &prediction.features;
         let (mut next, mut live) = (0, 0);
+        let mut met = 0;
         for (quantity, (supply, limits)) in supplies.iter().zip(limits.iter()).enumerate() {
             let value = match supply.feature.as_deref() {
                 None => output(prediction, class.as_deref()),
@@ -106,6 +113,7 @@ impl Health {
                         next += 1;
                     }
                     let is_there = features.names.get(next).is_some_and(|other| other.as_str() == name);
+                    met += usize::from(is_there);
                     is_there.then(|| features.values.get(next)).flatten().map(|value| match value {
                         Feature::Number(number) => Value::Number(*number),
                         Feature::Category(name) => Value::Name(name),
@@ -113,12 +121,21 @@ impl Health {
                 }
             };
             let own = value.filter(|value| value.kind() == supply.kind);
+            let number = u32::try_from(quantity).unwrap_or(u32::MAX);
+            if own.is_some() && !self.retired.is_empty() {
+                self.retired.remove(&number);
+            }
+            let is_retired = self.retired.contains(&number);
             let mark = own.map(Value::mark);
             let is_repeated = mark.is_some() && mark == self.previous[quantity];
             if mark.is_some() {
                 self.previous[quantity] = mark;
             }
-            let hits = [own.is_none(), own.is_some_and(|value| is_foreign(supply, value)), is_repeated];
+            let hits = [
+                own.is_none() && !is_retired,
+                own.is_some_and(|value| is_foreign(supply, value)),
+                is_repeated,
+            ];
             for ((fault, limit), is_hit) in FAULTS.into_iter().zip(limits).zip(hits) {
                 let is_live = self
                     .live
@@ -149,12 +166,36 @@ impl Health {
                 }
             }
         }
+        if met + self.strangers.len() < features.names.len() && self.strangers.len() < STRANGERS {
+            let is_known = |name: &str| supplies.iter().any(|supply| supply.feature.as_deref() == Some(name));
+            let unknown = features.names.iter().filter(|name| !is_known(name));
+            let room = STRANGERS - self.strangers.len();
+            let new: Vec<_> =
+                unknown.filter(|name| !self.strangers.contains(*name)).take(room).cloned().collect();
+            self.strangers.extend(new);
+        }
         (found, gone)
+    }
+
+    /// Features that come and of which the baseline has no value.
+    pub(super) fn strangers(&self) -> impl Iterator<Item = &str> {
+        self.strangers.iter().map(String::as_str)
     }
 
     /// Open episodes.
     pub(super) fn open(&self) -> impl Iterator<Item = &Finding> {
         self.live.iter().filter_map(|known| known.episode.as_deref())
+    }
+
+    /// A quantity is no longer expected. Returns the episodes of it that were open.
+    pub(super) fn retire(&mut self, quantity: usize) -> Vec<Episode> {
+        let number = u32::try_from(quantity).unwrap_or(u32::MAX);
+        self.retired.insert(number);
+        let (ended, live) =
+            std::mem::take(&mut self.live).into_iter().partition(|known| known.quantity == number);
+        self.live = live;
+        let ended: Vec<Live> = ended;
+        ended.into_iter().map(|known| known.episode).collect()
     }
 
     /// Forgets everything. Returns the episodes that were open.

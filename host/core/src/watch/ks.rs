@@ -16,7 +16,7 @@ use crate::{config::KsSettings, detector::DetectorKind};
 /// What a distance must be to count, for each of so many quantities.
 pub(super) fn limits(settings: &KsSettings, quantities: usize) -> Limits {
     let KsSettings { medium, high, .. } = *settings;
-    Limits { medium, high, critical: f64::INFINITY, alpha: settings.alpha / quantities as f64 }
+    Limits { medium, high, critical: f64::INFINITY, alpha: settings.alpha / quantities as f64, grave: 0.1 }
 }
 
 /// Takes the score and the features of a prediction, by the finest bins that the baseline has.

@@ -33,4 +33,5 @@ pub(crate) use e_process::{blocks, null_mean};
 pub(crate) use episode::{At, ended};
 pub(crate) use feed::{Pair, Settings};
 pub(crate) use look::Look;
+pub(crate) use staleness::{Now, Others};
 pub use subject::SubjectState;

@@ -19,8 +19,8 @@ pub(crate) struct Pairs(VecDeque<(Position, Both)>);
 pub(super) struct JudgedPair {
     pub(super) position: Position,
     pub(super) right: bool,
-    /// Its true class, if it has any.
-    pub(super) class: Option<u32>,
+    /// The class that was predicted, and the true one, if it has any.
+    pub(super) classes: Option<(u32, u32)>,
 }
 
 /// Predicted and actual.
@@ -67,14 +67,14 @@ impl Pairs {
     /// All that are held; numbers by this scale, and not at all without one.
     pub(super) fn judged_by(&self, scale: Option<ErrorScale>) -> Vec<JudgedPair> {
         let of = |(position, both): &(Position, Both)| {
-            let (right, class) = match (*both, scale) {
-                (Both::Classes(predicted, actual), _) => (predicted == actual, Some(actual)),
+            let (right, classes) = match (*both, scale) {
+                (Both::Classes(predicted, actual), _) => (predicted == actual, Some((predicted, actual))),
                 (Both::Numbers(predicted, actual), Some(scale)) => {
                     ((predicted - actual).abs() <= scale.usual, None)
                 }
                 (Both::Numbers(..), None) => return None,
             };
-            Some(JudgedPair { position: *position, right, class })
+            Some(JudgedPair { position: *position, right, classes })
         };
         self.0.iter().filter_map(of).collect()
     }

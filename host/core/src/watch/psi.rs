@@ -16,7 +16,7 @@ use crate::{config::PsiSettings, detector::DetectorKind};
 /// What an index must be to count, for each of so many quantities.
 pub(super) fn limits(settings: &PsiSettings, quantities: usize) -> Limits {
     let PsiSettings { medium, high, critical, .. } = *settings;
-    Limits { medium, high, critical, alpha: settings.alpha / quantities as f64 }
+    Limits { medium, high, critical, alpha: settings.alpha / quantities as f64, grave: 1.0 }
 }
 
 /// Takes the score and the features of a prediction.

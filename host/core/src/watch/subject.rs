@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use trimtab_stats::Window;
 use trimtab_types::{
-    Baseline, Confusion, Estimate, Finding, Metric, Provisional, Reference, Severity, Sizes, Timestamp,
+    Baseline, BaselineSource, Confusion, Estimate, Finding, Metric, Provisional, Reference, Severity, Sizes,
+    Timestamp,
 };
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
     provisional::Corrections,
     running::Running,
     sketches::{Open, Timelines},
+    staleness::Arrivals,
     times::TimeCounts,
     trading,
     waiting::Waiting,
@@ -53,6 +55,8 @@ pub struct SubjectState {
     pub(crate) times: TimeCounts,
     /// When the newest prediction was made.
     pub newest: Option<Timestamp>,
+    /// When predictions arrived.
+    pub(crate) arrivals: Arrivals,
     /// The newest judged rows, as far as metrics are kept.
     pub(crate) rows: JudgedRows,
     /// Scores of the newest predictions without an outcome, as far as metrics are kept.
@@ -79,6 +83,8 @@ pub struct SubjectState {
     pub(crate) corrections: Corrections,
     /// Which predictions came due and have an outcome, where that is watched.
     pub(crate) due: Due,
+    /// Judged predictions that were there before the baseline and were not held against it, and how many had been judged then.
+    pub(crate) unseen: (u64, u64),
 }
 
 impl Default for SubjectState {
@@ -93,6 +99,7 @@ impl Default for SubjectState {
             events: Events::default(),
             times: TimeCounts::default(),
             newest: None,
+            arrivals: Arrivals::default(),
             rows: JudgedRows::default(),
             waiting: Waiting::default(),
             baseline: None,
@@ -105,6 +112,7 @@ impl Default for SubjectState {
             episodes: BTreeMap::new(),
             corrections: Corrections::default(),
             due: Due::default(),
+            unseen: (0, 0),
         }
     }
 }
@@ -171,6 +179,12 @@ impl SubjectState {
     /// metrics that the rows do not have.
     pub fn cannot_tell(&self, settings: &Detectors, metrics: &MetricSettings) -> Vec<String> {
         let mut all = self.cannot_tell_distributions(settings);
+        if settings.feature_health.enabled && self.baseline.is_some() {
+            let unknown = |name: &str| {
+                format!("feature/{}: the baseline has no value of it", trimtab_types::shown(name))
+            };
+            all.extend(self.health.strangers().map(unknown));
+        }
         if let (true, Some(baseline)) = (settings.performance.enabled, self.baseline.as_deref()) {
             let own = &settings.performance;
             let newest = performance::Newest { rows: &self.rows, events: &self.events };
@@ -207,9 +221,28 @@ impl SubjectState {
         baseline.distributions.iter().filter_map(of_one).collect()
     }
 
+    /// A baseline was set: what was judged before, and is not in it, is looked at only as far as it is kept.
+    pub(crate) fn note_unseen(&mut self) {
+        let Some(baseline) = &self.baseline else { return };
+        let own = if baseline.source == BaselineSource::Given { 0 } else { baseline.samples };
+        self.unseen = (self.resolved.saturating_sub(own + Self::CAUGHT_UP), self.resolved);
+    }
+
+    /// At most so many judged predictions were never held against the baseline, because it came after them. Once as many came
+    /// since it is no longer news.
+    pub fn unseen(&self) -> u64 {
+        let (unseen, judged) = self.unseen;
+        if self.resolved - judged.min(self.resolved) < unseen { unseen } else { 0 }
+    }
+
     /// Outcomes that do not count yet, and those that were corrected after they had counted.
     pub fn provisional(&self) -> Provisional {
         self.corrections.shown(self.resolved)
+    }
+
+    /// Whether no further prediction is expected.
+    pub fn is_retired(&self) -> bool {
+        self.arrivals.is_retired()
     }
 
     /// The gravest open episode.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use trimtab_api::{CheckReport, Totals};
+use trimtab_api::{CheckReport, Failure, Totals};
 use trimtab_replay::verify;
 
 use super::{
@@ -15,6 +15,10 @@ use crate::clock;
 
 pub(super) async fn check(State(service): Shared, Query(query): Query<ListQuery>) -> Answer<CheckReport> {
     blocking(service, move |service| {
+        if service.host.is_restoring() {
+            let why = service.host.behind().unwrap_or_else(|| "the host is starting".to_owned());
+            return Err(Failure::unreachable(format!("{why}; until then nobody can say how all models are")));
+        }
         query.settle_known(service)?;
         let Page { totals, subjects, next } = page(&service.host.snapshot(), &query)?;
         let Totals { ok, warning, critical, unknown, .. } = totals;

@@ -43,7 +43,7 @@ pub(super) fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Failur
 }
 
 /// Most models that an error names.
-const NAMED: usize = 10;
+pub(super) const NAMED: usize = 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,9 +112,9 @@ impl ListQuery {
     /// How many are wanted; so many where nothing is said.
     pub(super) fn limit(&self, usual: u32) -> Result<u32, Failure> {
         let limit = self.limit.unwrap_or(usual);
-        if limit > MOST_LISTED {
+        if !(1..=MOST_LISTED).contains(&limit) {
             return Err(Failure::invalid(format!(
-                "limit: is {limit}; at most {MOST_LISTED} are listed at once"
+                "limit: is {limit}; at least 1 and at most {MOST_LISTED} are listed at once"
             )));
         }
         Ok(limit)

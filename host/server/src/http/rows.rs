@@ -12,7 +12,7 @@ use axum::{
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use trimtab_api::{
-    Accepted,
+    Accepted, Failure,
     rows::{BadRow, OutcomeRow, PredictionRow, Row, parse_row},
 };
 use trimtab_log::{Appended, LogError};
@@ -36,61 +36,53 @@ pub(super) async fn admit(State(service): Shared, request: Request, next: Next) 
     }
 }
 
-/// One object, an array of them, or one on each line. Each comes with its line (or place, in an array).
-pub(super) fn parse_rows<T: for<'de> Deserialize<'de>>(
+/// One object, an array of them, or one on each line; as entries. Each comes with its line (or place, in an array). The first that
+/// is wrong is told, whatever is wrong with it.
+pub(super) fn read_rows<T: for<'de> Deserialize<'de>>(
     ndjson: bool,
     text: &str,
-) -> Result<Vec<(u64, T)>, BadRow> {
-    let trimmed = text.trim_start();
+    make: impl Fn(T) -> Result<Entry, Invalid>,
+) -> Result<Vec<(u64, Entry)>, BadRow> {
+    let now = clock::now();
+    let read = |(row, line): (&str, u64)| {
+        let entry = make(parse_row(line, row)?).and_then(|entry| checked(entry, now));
+        entry.map(|entry| (line, entry)).map_err(|invalid| BadRow { line, problem: invalid.to_string() })
+    };
     if ndjson {
-        return text
-            .lines()
-            .zip(1..)
-            .filter(|(line, _)| !line.trim().is_empty())
-            .map(|(line, number)| Ok((number, parse_row(number, line)?)))
-            .collect();
+        return text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()).map(read).collect();
     }
-    if trimmed.starts_with('[') {
+    if text.trim_start().starts_with('[') {
         let rows: Vec<&serde_json::value::RawValue> = serde_json::from_str(text)
             .map_err(|error| BadRow { line: error.line() as u64, problem: error.to_string() })?;
-        return rows
-            .iter()
-            .zip(1..)
-            .map(|(row, number)| Ok((number, parse_row(number, row.get())?)))
-            .collect();
+        return rows.iter().map(|row| row.get()).zip(1..).map(read).collect();
     }
-    Ok(vec![(1, parse_row(1, text)?)])
+    Ok(vec![read((text, 1))?])
 }
 
-fn check_time(time: Timestamp, now: Timestamp) -> Result<(), Invalid> {
+/// An entry whose time may be.
+fn checked(entry: Entry, now: Timestamp) -> Result<Entry, Invalid> {
+    let time = match &entry {
+        Entry::Prediction(row) => row.time,
+        Entry::Outcome(row) => row.time,
+        _ => return Ok(entry),
+    };
     if time > now.plus(FUTURE) {
         return Err(Invalid::new(
             "time",
             format!("{time} lies in the future (it is {now}); check the sender's clock and zone"),
         ));
     }
-    Ok(())
+    Ok(entry)
 }
 
-/// Makes entries of rows, all or none.
-pub(super) fn entries<T>(
-    rows: Vec<(u64, T)>,
+/// The entries of a request.
+fn entries<T: for<'de> Deserialize<'de>>(
+    ndjson: bool,
+    body: Result<Bytes, BytesRejection>,
     make: impl Fn(T) -> Result<Entry, Invalid>,
-) -> Result<Vec<Entry>, BadRow> {
-    let now = clock::now();
-    rows.into_iter()
-        .map(|(line, row)| {
-            let entry = make(row).and_then(|entry| {
-                match &entry {
-                    Entry::Prediction(row) => check_time(row.time, now)?,
-                    Entry::Outcome(row) => check_time(row.time, now)?,
-                    _ => {}
-                }
-                Ok(entry)
-            });
-            entry.map_err(|invalid| BadRow { line, problem: invalid.to_string() })
-        })
-        .collect()
+) -> Result<Vec<Entry>, Failure> {
+    let rows = read_rows(ndjson, &text(body)?, make)?;
+    Ok(rows.into_iter().map(|(_, entry)| entry).collect())
 }
 
 pub(super) async fn append(service: Arc<Service>, entries: Vec<Entry>, with_ids: bool) -> Answer<Accepted> {
@@ -121,11 +113,8 @@ pub(super) async fn predictions(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<Accepted> {
     let ndjson = is_ndjson(&headers);
-    let parse = move || {
-        let rows = parse_rows(ndjson, &text(body)?)?;
-        Ok(entries(rows, |row: PredictionRow| row.prediction().map(Entry::Prediction))?)
-    };
-    let entries = service.parse(parse).await?;
+    let make = |row: PredictionRow| row.prediction().map(Entry::Prediction);
+    let entries = service.parse(move || entries(ndjson, body, make)).await?;
     append(service, entries, !ndjson).await
 }
 
@@ -135,15 +124,12 @@ pub(super) async fn outcomes(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<Accepted> {
     let ndjson = is_ndjson(&headers);
-    let parse = move || {
-        let rows = parse_rows(ndjson, &text(body)?)?;
-        Ok(entries(rows, |row: OutcomeRow| row.outcome().map(Entry::Outcome))?)
-    };
-    let entries = service.parse(parse).await?;
+    let make = |row: OutcomeRow| row.outcome().map(Entry::Outcome);
+    let entries = service.parse(move || entries(ndjson, body, make)).await?;
     append(service, entries, false).await
 }
 
 pub(super) async fn rows(State(service): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Accepted> {
-    let entries = service.parse(move || Ok(entries(parse_rows(true, &text(body)?)?, Row::entry)?)).await?;
+    let entries = service.parse(move || entries(true, body, Row::entry)).await?;
     append(service, entries, false).await
 }

@@ -29,7 +29,7 @@ use crate::{
 /// Requests with rows that are read and parsed at the same time; more are told to come back.
 const ROW_REQUESTS: usize = 64;
 /// Streams of rows at the same time; more are told to come back.
-const STREAMS: usize = 32;
+pub(super) const STREAMS: usize = 256;
 /// Readers that are kept for the next question.
 const READERS: usize = 8;
 

@@ -23,12 +23,12 @@ use trimtab_api::{
     rows::{BadRow, Row},
 };
 use trimtab_log::{Appended, LogError, Series};
-use trimtab_types::Entry;
+use trimtab_types::{Entry, ErrorKind};
 
 use super::{
     error::Refusal,
-    rows::{entries, parse_rows},
-    service::{Query, Service, Shared},
+    rows::read_rows,
+    service::{Query, STREAMS, Service, Shared},
 };
 use crate::doors::NDJSON;
 
@@ -149,7 +149,10 @@ pub(super) async fn stream(State(service): Shared, Query(query): Query<StreamQue
             .into_response();
     }
     let Ok(permit) = Arc::clone(&service.streams).try_acquire_owned() else {
-        return Refusal::from(LogError::Busy).into_response();
+        let message = format!(
+            "{STREAMS} streams of rows are open, and no more are taken; try again when one has ended"
+        );
+        return Refusal(Failure::new(ErrorKind::Busy, message)).into_response();
     };
     let (chunks, under_way) = mpsc::channel(UNDER_WAY - 1);
     let (lines, answers) = mpsc::channel::<Bytes>(UNDER_WAY);
@@ -168,11 +171,23 @@ async fn store(
     mut body: Body,
     chunks: Chunks,
     to: mpsc::Sender<UnderWay>,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) {
-    store_chunks(&service, &mut body, chunks, to).await;
-    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-    timeout(LINGER, rest).await.ok();
+    let left = store_chunks(&service, &mut body, chunks, to).await;
+    drop(permit);
+    if left == Left::More {
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        timeout(LINGER, rest).await.ok();
+    }
+}
+
+/// What there is left of a stream.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    /// Its sender may have more to say.
+    More,
+    /// It is over, or its sender is gone.
+    Nothing,
 }
 
 /// Stores chunk by chunk, until the stream ends, its client is gone, or nobody hears the answers any more.
@@ -181,14 +196,18 @@ async fn store_chunks(
     body: &mut Body,
     mut chunks: Chunks,
     to: mpsc::Sender<UnderWay>,
-) {
+) -> Left {
     let series = Series::default();
     loop {
+        if service.host.is_closing() {
+            refuse(chunks.cut + 1, LogError::Stopped.into(), &to).await;
+            return Left::Nothing;
+        }
         match chunks.full() {
             Ok(None) => {}
             Ok(Some(chunk)) => {
                 if !put(service, chunk, &series, &to).await {
-                    return;
+                    return Left::More;
                 }
                 continue;
             }
@@ -197,17 +216,17 @@ async fn store_chunks(
                 if let Some(chunk) = chunks.rest()
                     && !put(service, chunk, &series, &to).await
                 {
-                    return;
+                    return Left::More;
                 }
                 let line = bad.line;
                 refuse(line, in_stream(bad.into(), line, |row| row), &to).await;
-                return;
+                return Left::More;
             }
         }
         let pause = if chunks.lines > 0 { PAUSE } else { IDLE };
         let frame = tokio::select! {
             frame = timeout(pause, body.frame()) => frame,
-            () = to.closed() => return,
+            () = to.closed() => return Left::More,
         };
         match frame {
             Ok(Some(Ok(frame))) => {
@@ -215,24 +234,27 @@ async fn store_chunks(
                     chunks.take(bytes);
                 }
             }
-            // Its client is gone, and hears no answer.
-            Ok(Some(Err(_))) => return,
+            Ok(Some(Err(error))) => {
+                // What came whole is stored; that it was not all, whoever still listens is told.
+                if let Some(chunk) = chunks.rest()
+                    && !put(service, chunk, &series, &to).await
+                {
+                    return Left::Nothing;
+                }
+                refuse(chunks.cut + 1, broken(&error, chunks.cut + 1), &to).await;
+                return Left::Nothing;
+            }
             Ok(None) => {
                 if let Some(chunk) = chunks.finish() {
                     put(service, chunk, &series, &to).await;
                 }
-                return;
+                return Left::Nothing;
             }
             Err(_pause) => {
                 if let Some(chunk) = chunks.rest()
                     && !put(service, chunk, &series, &to).await
                 {
-                    return;
-                }
-                if service.host.is_closing() {
-                    let next = chunks.cut + 1;
-                    refuse(next, LogError::Stopped.into(), &to).await;
-                    return;
+                    return Left::More;
                 }
             }
         }
@@ -261,13 +283,31 @@ async fn put(service: &Arc<Service>, chunk: Chunk, series: &Series, to: &mpsc::S
         append = waiting;
         tokio::time::sleep(ROOM).await;
     }
-    to.send(UnderWay { first, last, appended }).await.is_ok()
+    // A client that does not listen does not hold up a host that stops.
+    loop {
+        match timeout(IDLE, to.reserve()).await {
+            Ok(Ok(room)) => {
+                room.send(UnderWay { first, last, appended });
+                return true;
+            }
+            Ok(Err(_nobody_listens)) => return false,
+            Err(_full) if service.host.is_closing() => return false,
+            Err(_full) => {}
+        }
+    }
 }
 
 async fn refuse(first: u64, failure: Failure, to: &mpsc::Sender<UnderWay>) {
     let (sender, appended) = oneshot::channel();
     sender.send(Err(failure)).ok();
     to.send(UnderWay { first, last: first, appended }).await.ok();
+}
+
+/// What is said of a stream whose bytes end in the middle, or are none of HTTP.
+fn broken(error: &axum::Error, next: u64) -> Failure {
+    Failure::invalid(format!(
+        "the stream did not arrive whole ({error}); go on at line {next}. Nothing from there on was kept"
+    ))
 }
 
 /// The entries of a chunk, and the line of each in the stream.
@@ -278,9 +318,9 @@ fn parse(first: u64, text: &[u8]) -> Result<(Vec<Entry>, Vec<u64>), Failure> {
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
         refused(BadRow { line, problem: "is not UTF-8".to_owned() })
     })?;
-    let rows: Vec<(u64, Row)> = parse_rows(true, text).map_err(refused)?;
-    let lines = rows.iter().map(|(line, _)| first - 1 + line).collect();
-    Ok((entries(rows, Row::entry).map_err(refused)?, lines))
+    let rows = read_rows(true, text, Row::entry).map_err(refused)?;
+    let (lines, entries): (Vec<u64>, Vec<Entry>) = rows.into_iter().unzip();
+    Ok((entries, lines.into_iter().map(|line| first - 1 + line).collect()))
 }
 
 /// A failure of a chunk in the words of whoever sends: by lines of the stream, and from where on nothing was kept.

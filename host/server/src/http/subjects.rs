@@ -45,7 +45,7 @@ pub(super) fn page(snapshot: &Snapshot, query: &ListQuery) -> Result<Page, Failu
     }
     let is_more = wanted.len() > limit;
     // What is not on the page need not be sorted.
-    if is_more && limit > 0 {
+    if is_more {
         wanted.select_nth_unstable_by_key(limit, |(place, _)| *place);
     }
     wanted.truncate(limit);
@@ -89,8 +89,10 @@ fn is_paused(snapshot: &Snapshot, subject: &Subject) -> bool {
 /// How a subject is, without looking at its rows.
 pub(super) fn health_of(configuration: &Configuration, subject: &Subject, known: &SubjectState) -> Health {
     let judging = configuration.judging(&subject.model_key());
-    let unknown = strength::unknown(judging, known.baseline.as_deref(), known.predictions > 0);
-    Health::of(unknown.is_none(), known.worst())
+    // Of what is retired nobody wants to know more.
+    let can_tell = known.is_retired()
+        || strength::unknown(judging, known.baseline.as_deref(), known.predictions > 0).is_none();
+    Health::of(can_tell, known.worst())
 }
 
 /// All that is shown of a subject.
@@ -120,6 +122,8 @@ pub(super) fn status_of(snapshot: &Snapshot, subject: &Subject, known: &SubjectS
             known.predictions > 0,
         ),
         provisional: known.provisional(),
+        unseen: known.unseen(),
+        retired: known.is_retired(),
         paused: is_paused(snapshot, subject),
         open: known.open_findings().map(|(_, finding)| finding.clone()).collect(),
     }

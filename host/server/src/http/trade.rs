@@ -1,14 +1,17 @@
 //! "May I trade?", the kill switch, and the other terms that a person can change.
 
+use std::collections::BTreeSet;
+
 use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
 };
 use trimtab_api::{ActRequest, ExposureStatus, Failure, KillRequest, MayTrade, ModelAct, rows::parse_row};
-use trimtab_types::Act;
+use trimtab_runtime::Snapshot;
+use trimtab_types::{Act, ModelKey};
 
 use super::{
-    questions::{ModelQuery, accountable, model_key, named, now_of, text},
+    questions::{ModelQuery, NAMED, accountable, model_key, named, now_of, text},
     service::{Answer, Query, Reply, Shared, blocking},
 };
 use crate::clock;
@@ -56,6 +59,9 @@ pub(super) async fn act(
         ModelAct::PlanRetrains => Act::PlanRetrains { model: key.clone() },
         ModelAct::Resume => Act::Resume { model: key.clone() },
         ModelAct::Ask(policy) => Act::Ask { policy, model: key.clone() },
+        ModelAct::Retire { version, segment, feature } => {
+            Act::Retire { model: key.clone(), version, segment, feature }
+        }
     };
     let recorded = blocking(service, move |service| {
         let is_settled = service.host.settle_soon()?;
@@ -81,6 +87,9 @@ pub(super) async fn act(
                 "there is no policy `{policy}` in force; `trimtab policy list` shows those that are"
             )));
         }
+        if let Act::Retire { version, segment, feature, .. } = &act {
+            retirable(&snapshot, &key, [version, segment, feature])?;
+        }
         let recorded = service.host.act(act, actor, reason, now_of(&snapshot, &key))?;
         // It is recorded, whatever holds the fold up.
         service.host.settle_soon().ok();
@@ -90,7 +99,45 @@ pub(super) async fn act(
     Ok(Reply(serde_json::json!({ "recorded": recorded })))
 }
 
-fn unknown(key: &trimtab_types::ModelKey) -> Failure {
+/// Whether there is what is to be retired; where not, what there is.
+fn retirable(
+    snapshot: &Snapshot,
+    key: &ModelKey,
+    [version, segment, feature]: [&Option<String>; 3],
+) -> Result<(), Failure> {
+    let of_model = || snapshot.all_subjects().filter(|(subject, _)| subject.model_key() == *key);
+    let missing = |what: &str, name: &str, there: BTreeSet<&str>| {
+        let mut names: Vec<String> = there.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+        if there.len() > NAMED {
+            names.push("others".to_owned());
+        }
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Err(Failure::missing(format!("{what} `{name}` of `{key}`: is not known; there are {names}")))
+    };
+    if let Some(name) = version {
+        let there: BTreeSet<&str> = of_model().map(|(subject, _)| subject.version.as_str()).collect();
+        if !there.contains(name.as_str()) {
+            return missing("version", name, there);
+        }
+    }
+    if let Some(name) = segment {
+        let there: BTreeSet<&str> = of_model().map(|(subject, _)| subject.segment.as_str()).collect();
+        if !there.contains(name.as_str()) {
+            return missing("segment", name, there);
+        }
+    }
+    if let Some(name) = feature {
+        let baselines = of_model().filter_map(|(_, known)| known.baseline.as_deref());
+        let supplies = baselines.flat_map(|baseline| &baseline.supplies);
+        let there: BTreeSet<&str> = supplies.filter_map(|supply| supply.feature.as_deref()).collect();
+        if !there.contains(name.as_str()) {
+            return missing("feature", name, there);
+        }
+    }
+    Ok(())
+}
+
+fn unknown(key: &ModelKey) -> Failure {
     Failure::missing(format!("no prediction of `{key}` was ever recorded; `trimtab status` lists models"))
 }
 

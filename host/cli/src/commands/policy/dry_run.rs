@@ -11,7 +11,7 @@ use trimtab_replay::{
     period::Period,
     standing,
 };
-use trimtab_server::{ExitCode, Failure, page::DiffPage};
+use trimtab_server::{ExitCode, Failure, client::Client, page::DiffPage};
 use trimtab_sqlite::LogsReader;
 use trimtab_types::{Question, Timestamp};
 
@@ -28,7 +28,8 @@ pub(super) async fn dry_run(
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
     let data = global.data.clone();
-    let reader = settled(global).await?;
+    let share = args.shard;
+    let reader = if share.is_some() { for_part(global).await? } else { settled(global).await? };
     let in_force = Standing::read(&reader)?;
     let newest = standing::newest(&reader)?;
     let period = period::read(&args.period, newest, &reader)?;
@@ -37,7 +38,6 @@ pub(super) async fn dry_run(
     candidate::check(&overlay, args.config.as_deref(), &sandbox, &in_force, &reader)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or(cores, usize::from);
-    let share = args.shard.as_deref().map(Share::parse).transpose()?;
     let part: Part = {
         let output = &*output;
         let mut progress = |done, of| output.progress(&format!("folded {done} of {of} entries"));
@@ -121,6 +121,18 @@ fn nothing_decided(last: Option<Timestamp>, compared: &str) -> Failure {
     Failure::missing(format!(
         "there are no {compared}, with the candidate or without, and nothing to compare; {last}"
     ))
+}
+
+/// A reader for a part. Parts are made side by side, so none of them takes the directory for itself, unless something is still to
+/// be folded.
+async fn for_part(global: &Global) -> Result<LogsReader, Failure> {
+    if Client::running(&global.data).await.is_none() {
+        let reader = LogsReader::open(&global.data)?;
+        if reader.shards()?.iter().all(|shard| shard.cursor == shard.head) {
+            return Ok(reader);
+        }
+    }
+    settled(global).await
 }
 
 /// A reader of the log, once everything that was acknowledged is folded and decided on.

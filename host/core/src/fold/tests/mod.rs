@@ -3,6 +3,7 @@
 mod errors;
 mod health;
 mod horizon;
+mod silence;
 mod windows;
 
 use std::sync::Arc;

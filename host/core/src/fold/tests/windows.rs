@@ -197,34 +197,6 @@ fn trades_that_no_longer_go_well_are_found() {
 }
 
 #[test]
-fn a_subject_that_falls_silent_is_stale_until_it_speaks_or_is_given_up() {
-    let tick = |log: &mut Log, seconds: u64| log.entry(Entry::Tick(Timestamp::EPOCH.plus(seconds)), None);
-    let mut log = only("staleness", "staleness.interval = \"1m\"");
-    log.scored(0.5);
-    tick(&mut log, 60 + 120);
-    assert_eq!(log.life(), "", "two intervals are allowed");
-    tick(&mut log, 60 + 121);
-    tick(&mut log, 600);
-    assert_eq!(log.life(), "age opened high");
-    let id = 20;
-    let prediction = log.prediction(id);
-    log.entry(Entry::Prediction(prediction), None);
-    assert_eq!(log.life(), "age opened high, age closed high");
-    log.findings.clear();
-    tick(&mut log, 20 * 60 + 500);
-    tick(&mut log, 20 * 60 + 8 * 86_400);
-    tick(&mut log, 20 * 60 + 9 * 86_400);
-    assert_eq!(log.life(), "age opened high, age closed high", "retired, and only once");
-    // Where the interval is not known: half an hour.
-    let mut log = only("staleness", "");
-    log.scored(0.5);
-    tick(&mut log, 60 + 1_800);
-    assert_eq!(log.life(), "");
-    tick(&mut log, 60 + 1_801);
-    assert_eq!(log.life(), "age opened high");
-}
-
-#[test]
 fn outcomes_that_stay_away_are_missed_once_they_are_due() {
     let hour = |log: &mut Log, hours: u64| log.entry(Entry::Tick(Timestamp::EPOCH.plus(hours * 3_600)), None);
     let mut log = only("coverage", "");
