@@ -8,7 +8,7 @@ const HOUR: u32 = 3_600;
 
 /// A prediction of a model at an hour, right four times of five, with a feature or without.
 fn hour(model: &str, n: u32, with_feature: bool) -> [Value; 2] {
-    let is_right = n % 5 != 0;
+    let is_right = !n.is_multiple_of(5);
     let up = u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 63 == 1;
     let score = if up == is_right { 0.9 } else { 0.1 };
     let (id, time) = (format!("{model}-{n}"), at(n * HOUR));

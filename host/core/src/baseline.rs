@@ -222,7 +222,7 @@ fn inflations(errors: &[f64]) -> Vec<Inflation> {
 fn reference((feature, values): (&Option<String>, &Vec<(usize, f64)>)) -> Option<Reference> {
     let values: &Vec<f64> = &values.iter().map(|(_, value)| *value).collect();
     let cut = |bins| {
-        let bins = Bins::quantiles(values, bins).ok()?;
+        let bins = Bins::with_atoms(values, bins).ok()?;
         Some(Cut { edges: bins.edges().to_vec(), counts: bins.count(values).ok()? })
     };
     let Cut { edges, counts } = cut(BINS)?;

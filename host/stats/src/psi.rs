@@ -18,6 +18,13 @@ pub struct Bins {
     edges: Vec<f64>,
 }
 
+/// Values beside those with a bin of their own are cut by themselves where they are at least one in so many …
+const LITTLE: usize = 20;
+/// … and into at least so many bins.
+const LEAST_CUTS: u32 = 4;
+/// Most edges where values have bins of their own.
+const MOST_EDGES: usize = 250;
+
 impl Bins {
     /// Bins that hold about the same number of the baseline's values each. Equal quantiles (ties) leave fewer
     /// bins, and the baseline's extremes are no edges, so that no bin starts out empty. A constant baseline gets
@@ -45,6 +52,52 @@ impl Bins {
             }
         }
         Ok(Self { edges })
+    }
+
+    /// The same, with a bin of its own for each value that is at least one in `count` of the baseline's: where most values
+    /// are 0, what happens to the others would be lost among them. No bin starts out empty.
+    ///
+    /// # Errors
+    /// As [`Self::quantiles`].
+    pub fn with_atoms(baseline: &[f64], count: u32) -> Result<Self, StatsError> {
+        let sorted = sorted("baseline", baseline, 1)?;
+        let bins = Self::quantiles_sorted(&sorted, count)?;
+        let (Some(&least), Some(&greatest)) = (sorted.first(), sorted.last()) else { return Ok(bins) };
+        if least == greatest {
+            return Ok(bins);
+        }
+        let mut edges = bins.edges;
+        let mut others = Vec::new();
+        for run in sorted.chunk_by(|a, b| a == b) {
+            if run.len() * count as usize >= sorted.len() {
+                edges.extend([run[0], run[0].next_up()]);
+            } else {
+                others.extend_from_slice(run);
+            }
+        }
+        // What is left is cut by itself, as finely as it can be compared.
+        let is_much = others.len() < sorted.len() && others.len() * LITTLE >= sorted.len();
+        if is_much {
+            let share = (others.len() * count as usize).div_ceil(sorted.len());
+            let cuts = u32::try_from(share).unwrap_or(count).max(LEAST_CUTS.min(count));
+            edges.extend(Self::quantiles_sorted(&others, cuts)?.edges);
+        }
+        edges.retain(|&edge| least < edge && edge <= greatest);
+        edges.sort_by(f64::total_cmp);
+        edges.dedup();
+        // Of a bin that holds nothing the lower edge goes.
+        let mut kept: Vec<f64> = Vec::with_capacity(edges.len());
+        let mut below = 0;
+        for edge in edges {
+            let at = sorted.partition_point(|&value| value < edge);
+            if at == below {
+                kept.pop();
+            }
+            kept.push(edge);
+            below = at;
+        }
+        kept.truncate(MOST_EDGES);
+        Ok(Self { edges: kept })
     }
 
     /// Bins between given inner edges.
@@ -222,6 +275,39 @@ mod tests {
 
     /// Drawn from one distribution, 30 against 30: the fixed threshold 0.2 alarms nearly always, the size-aware
     /// one about as often as it says.
+    /// A shop's spending: most buy nothing, and what the others spend is seven times as much.
+    #[test]
+    fn what_most_values_are_does_not_hide_the_others() {
+        let spend = |n: u32, times: f64| if n % 20 < 17 { 0.0 } else { times * (1.0 + f64::from(n % 97)) };
+        let before: Vec<f64> = (0..2_000).map(|n| spend(n, 1.0)).collect();
+        let after: Vec<f64> = (0..500).map(|n| spend(n, 7.0)).collect();
+        let index = |bins: &Bins| {
+            psi(
+                &bins.count(&before).expect("counts"),
+                &bins.count(&after).expect("counts"),
+                EmptyBins::HalfCount,
+            )
+        };
+        let merged = index(&Bins::quantiles(&before, 10).expect("valid")).expect("an index");
+        let apart = index(&Bins::with_atoms(&before, 10).expect("valid")).expect("an index");
+        assert!(merged < 0.1 && apart > 0.1, "{merged} {apart}");
+        let check = |values: &[f64], counts: &[u64]| {
+            let bins = Bins::with_atoms(values, 4).expect("valid");
+            assert_eq!(bins.count(values).expect("counts"), counts, "{values:?}: {:?}", bins.edges());
+        };
+        check(&[0.0, 0.0, 1.0, 1.0], &[2, 2]);
+        check(&[0.0, 1.0, 1.0, 2.0], &[1, 2, 1]);
+        check(&[1.0, 2.0, 3.0, 4.0], &[1, 1, 1, 1]);
+        check(&[5.0; 3], &[0, 3, 0]);
+        // However many values have a bin of their own, none is empty but those beside a constant.
+        for distinct in 2..40_u32 {
+            let values: Vec<f64> = (0..400).map(|n| f64::from(n % distinct)).collect();
+            let counts = Bins::with_atoms(&values, 10).expect("valid");
+            let counts = counts.count(&values).expect("counts");
+            assert!(counts.iter().all(|count| *count > 0), "{distinct}: {counts:?}");
+        }
+    }
+
     #[test]
     fn size_matters_more_than_the_famous_thresholds() {
         for (n, fixed_alarms_at_least) in [(30, 300), (100, 40)] {
