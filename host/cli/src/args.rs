@@ -29,7 +29,7 @@ pub(crate) use terms::{
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; check: no drift; verify: identical; may-trade: yes
-  1   check: a warning, or nobody knows; import: a baseline not set
+  1   check: a warning, or nobody knows; import: a baseline of what is not there
   2   check: critical drift
   3   verify, policy dry-run, compare and test: a difference
   4   may-trade, route: no; the host says no: a stage, a safeguard, a proposal that is stale

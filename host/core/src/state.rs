@@ -36,6 +36,8 @@ pub struct State {
     pub(crate) looked: i64,
     /// Since when ticks come without a pause: before that nothing could be missed.
     pub(crate) awake: Timestamp,
+    /// The same of a pause of more than a day: before that nobody could be reminded.
+    pub(crate) back: Timestamp,
     /// The configuration in force.
     pub configuration: Arc<Configuration>,
     /// Its digest; `None` before the first.
@@ -72,6 +74,7 @@ struct Global {
     tick: Timestamp,
     looked: i64,
     awake: Timestamp,
+    back: Timestamp,
     configuration: Option<Digest>,
     /// As JSON: its type is made to grow there.
     policies: String,
@@ -82,6 +85,8 @@ struct Global {
 
 /// Ticks that are further apart, in seconds, have a pause between them: no host ran.
 const PAUSE: u64 = 2 * 3_600;
+/// A longer one than history has that comes once a day.
+const LONG_PAUSE: u64 = 26 * 3_600;
 
 /// A part's key and its bytes.
 pub type StateChange = (StateKey, Vec<u8>);
@@ -101,6 +106,7 @@ impl Default for State {
             tick: Timestamp::MIN,
             looked: i64::MIN,
             awake: Timestamp::MIN,
+            back: Timestamp::MIN,
             configuration: Arc::default(),
             configuration_digest: None,
             policies: PolicySetEntry::default(),
@@ -151,8 +157,12 @@ impl State {
         match (entry, entry.model()) {
             (Entry::Prediction(_), _) => {}
             (Entry::Tick(_), _) if time > self.tick => {
-                if self.tick == Timestamp::MIN || time.since(self.tick) > PAUSE {
+                let pause = if self.tick == Timestamp::MIN { u64::MAX } else { time.since(self.tick) };
+                if pause > PAUSE {
                     self.awake = time;
+                }
+                if pause > LONG_PAUSE {
+                    self.back = time;
                 }
                 self.tick = time;
                 self.touched.insert(StateKey::Global);
@@ -374,6 +384,7 @@ impl State {
                 tick: self.tick,
                 looked: self.looked,
                 awake: self.awake,
+                back: self.back,
                 configuration: self.configuration_digest,
                 policies: serde_json::to_string(&self.policies).map_err(|error| error.to_string())?,
                 killed: self.killed.clone(),
@@ -429,6 +440,7 @@ impl State {
                 self.tick = global.tick;
                 self.looked = global.looked;
                 self.awake = global.awake;
+                self.back = global.back;
                 self.configuration_digest = global.configuration;
                 self.policies = serde_json::from_str(&global.policies).map_err(|error| error.to_string())?;
                 self.killed = global.killed;

@@ -71,8 +71,10 @@ impl<T> Arrivals<T> {
         self.waiting.push(Reverse((time, self.outcomes, Waiting(row))));
     }
 
-    /// Passes on what is still waiting, at the end of the file.
+    /// Passes on what is still waiting, at the end of the file. There are no more ticks: that no prediction follows says
+    /// nothing of the model but that the file ends.
     pub fn finish(&mut self, mut arrive: impl FnMut(Arrived<T>)) {
+        self.tick = None;
         self.pass(Timestamp::MAX, &mut arrive);
     }
 
@@ -123,7 +125,7 @@ mod tests {
         check(&[(0, 30), (30, 60), (60, 90)], None, "p0 o0 p1 o1 p2 o2");
         check(&[(0, 90), (30, 60), (60, 61)], None, "p0 p1 o1 p2 o2 o0");
         check(&[(0, 30), (0, 30), (30, 31)], None, "p0 p1 o0 o1 p2 o2");
-        check(&[(0, 30), (70, 200)], Some(3_600), "p0 o0 t60 p1 t180 o1");
+        check(&[(0, 30), (70, 200)], Some(3_600), "p0 o0 t60 p1 o1");
         check(&[(-90, -30), (10, 20)], Some(3_600), "p0 t-60 o0 t0 p1 o1");
         check(&[], None, "");
     }

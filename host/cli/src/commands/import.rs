@@ -24,8 +24,9 @@ pub(crate) async fn run(
         .await;
     output.progress("");
     let fed = fed?;
-    // The rows are there, and what was asked for besides is not.
-    let exit = if fed.not_set.is_empty() { ExitCode::Ok } else { ExitCode::Warning };
+    // The rows are there, and what was asked for besides is not, and will not be: nothing has that name, or too much has.
+    let exit =
+        if fed.not_set.iter().all(|not_set| not_set.has_rows) { ExitCode::Ok } else { ExitCode::Warning };
     // What was imported is folded and decided before the command ends.
     let status = client.get("/v1/status?settled=true&limit=10000").await;
     let status: trimtab_server::Status = status.map_err(|failure: Failure| {

@@ -184,7 +184,10 @@ pub(crate) fn cannot_tell(subjects: &[SubjectStatus]) -> Vec<String> {
 
 /// A tenant's subjects together, in words.
 pub(crate) fn fleet(fleet: &Fleet) -> Vec<String> {
-    let found = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let found = |names: &[String]| match names {
+        [] => "none stands out (what is open by itself is open all the same)".to_owned(),
+        names => names.join(", "),
+    };
     let mut lines = vec![format!(
         "{}: at most {} false alarms a week expected",
         fleet.tenant,
@@ -194,10 +197,18 @@ pub(crate) fn fleet(fleet: &Fleet) -> Vec<String> {
         lines.push(format!("  besides those of {}, which promise no rate", fleet.without_promise.join(", ")));
     }
     if fleet.streams > 1 {
-        lines.push(format!("  of {} streams together changed: {}", fleet.streams, found(&fleet.changed)));
+        lines.push(format!(
+            "  {} streams of errors, held against chance all together: {}",
+            fleet.streams,
+            found(&fleet.changed)
+        ));
     }
     if fleet.tests > 1 {
-        lines.push(format!("  of {} tests together significant: {}", fleet.tests, found(&fleet.significant)));
+        lines.push(format!(
+            "  {} tests of distributions, held against chance all together: {}",
+            fleet.tests,
+            found(&fleet.significant)
+        ));
     }
     lines
 }

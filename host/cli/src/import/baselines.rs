@@ -49,6 +49,8 @@ struct Waiting {
 pub(crate) struct NotSet {
     pub(crate) subject: Subject,
     pub(crate) why: String,
+    /// It has rows, and not enough of them yet: more may come in another file.
+    pub(crate) has_rows: bool,
 }
 
 impl Baselines {
@@ -142,25 +144,31 @@ impl Baselines {
                 Some(baseline) => set.push(baseline),
                 None => {
                     let missing = self.waiting.get(&subject).map_or(0, |waiting| waiting.missing);
-                    let why = self.why(&subject, first, first - missing.min(first));
-                    not_set.push(NotSet { subject, why });
+                    let judged = first - missing.min(first);
+                    let has_rows = self.has_rows(&subject, judged);
+                    not_set.push(NotSet { why: self.why(&subject, first, judged), subject, has_rows });
                 }
             }
         }
         for each in &self.each {
             let subject = each.map.subject();
             if each.begun.is_empty() {
-                not_set.push(NotSet { why: self.why(&subject, each.map.first, 0), subject });
+                let has_rows = self.has_rows(&subject, 0);
+                not_set.push(NotSet { why: self.why(&subject, each.map.first, 0), subject, has_rows });
             } else if each.too_many {
                 let why = format!("there are more than {MOST_SEGMENTS} segments; name those that matter");
-                not_set.push(NotSet { subject, why });
+                not_set.push(NotSet { subject, why, has_rows: false });
             }
         }
         Ok((set, not_set))
     }
 
+    fn has_rows(&self, subject: &Subject, judged: u64) -> bool {
+        self.seen.contains(subject) || judged > 0
+    }
+
     fn why(&self, subject: &Subject, first: u64, judged: u64) -> String {
-        if self.seen.contains(subject) || judged > 0 {
+        if self.has_rows(subject, judged) {
             return format!("{judged} different predictions of it are judged, and it wants {first}");
         }
         let mut there: Vec<String> =
