@@ -59,7 +59,7 @@ fn wrong_csv_is_refused_by_line_and_column() {
     let line = |line: &str| format!("at,score,price,label\n{good}{line}\n");
     #[rustfmt::skip]
     let cases: [(String, &[&str]); 15] = [
-        (String::new(),                                     &["line 1", "no column `at` (for `time`)", "`score`"]),
+        (String::new(),                                     &["is empty", "names the columns"]),
         (format!("at,score,label\n{good}"),                 &["line 1", "no column `price` (for `features`)", "the columns are at, score, label"]),
         (format!("at,score,price,label,score\n{good}"),     &["line 1", "column `score` is there twice"]),
         (line("2025-01-01T00:30:00Z,0.7,1.5,1,9"),          &["line 3", "has 5 cells", "the first line 4", "look for"]),

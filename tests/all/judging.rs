@@ -216,6 +216,18 @@ fn a_map_makes_a_baseline_for_each_segment() {
     assert_eq!(openings(&parts), found);
 }
 
+/// Rows that say themselves what they are need a map for their baselines alone; whoever has columns is told what is missing.
+#[test]
+fn baselines_of_ndjson_need_no_columns() {
+    let scratch = Scratch::with_config("");
+    let only = scratch.file("map.toml", "[[baselines]]\nmodel = \"m\"\nversion = \"v1\"\nfirst = 1000\n");
+    let rows = scratch.file("rows.ndjson", lines(&payments(1_500, 1_500, None)));
+    scratch.run(&["import", &rows, "--map", &only]).expect(0).prints(&["baseline of m@v1: "]);
+    let csv = scratch.file("rows.csv", "time,score\n");
+    let refused = scratch.run(&["import", &csv, "--map", &only]).expect(78);
+    refused.says(&["map.toml: there is no `time`", "which column"]);
+}
+
 /// What is there changes nothing, also where it was corrected since.
 #[test]
 fn a_file_with_corrections_may_be_imported_again() {

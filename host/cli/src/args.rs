@@ -174,7 +174,7 @@ pub(crate) enum Format {
 pub(crate) struct SourceArgs {
     /// The file; `-` for stdin.
     pub(crate) file: PathBuf,
-    /// What the columns mean, in TOML; needed for CSV.
+    /// What the columns mean, in TOML; needed for CSV. For NDJSON: which baselines to set on the way.
     #[arg(long, value_name = "FILE")]
     pub(crate) map: Option<PathBuf>,
     /// By the file's name where nothing is said.

@@ -26,7 +26,8 @@ pub(crate) struct Map {
     /// Between two cells.
     #[serde(default = "comma")]
     pub(crate) delimiter: char,
-    /// Column of the time at which predictions were made.
+    /// Column of the time at which predictions were made; NDJSON has none.
+    #[serde(default)]
     pub(crate) time: String,
     #[serde(default)]
     pub(crate) time_format: TimeFormat,
@@ -45,7 +46,8 @@ pub(crate) struct Map {
     pub(crate) decimal: char,
     /// Between groups of three digits, if they are grouped.
     pub(crate) thousands: Option<char>,
-    /// The predictions that a line holds; one whose column is empty is left out.
+    /// The predictions that a line holds; one whose column is empty is left out. NDJSON has none.
+    #[serde(default)]
     pub(crate) predictions: Vec<PredictionMap>,
     /// The outcome of all of them.
     pub(crate) outcome: Option<OutcomeMap>,
@@ -197,21 +199,33 @@ impl BaselineMap {
     }
 }
 
+fn wrong_map(file: &str, problem: &str) -> Failure {
+    Failure { exit_code: ExitCode::Config as u8, ..Failure::invalid(format!("{file}: {problem}")) }
+}
+
 impl Map {
     /// Reads and checks a map.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        Self::parse(&read_text(path)?, &path.display().to_string())
+    /// Reads a map. Rows that say themselves what they are (NDJSON) need nothing of it but baselines.
+    pub(crate) fn read(path: &Path, of_columns: bool) -> Result<Self, Failure> {
+        let (text, file) = (read_text(path)?, path.display().to_string());
+        if of_columns { Self::parse(&text, &file) } else { Self::parse_any(&text, &file) }
     }
 
     pub(super) fn parse(text: &str, file: &str) -> Result<Self, Failure> {
-        let wrong = |problem: String| Failure {
-            exit_code: ExitCode::Config as u8,
-            ..Failure::invalid(format!("{file}: {problem}"))
+        let map = Self::parse_any(text, file)?;
+        let missing = if map.time.is_empty() {
+            "there is no `time`; say which column holds the time of a prediction"
+        } else if map.predictions.is_empty() {
+            "there is no [[predictions]]; say which columns hold a prediction"
+        } else {
+            return Ok(map);
         };
+        Err(wrong_map(file, missing))
+    }
+
+    fn parse_any(text: &str, file: &str) -> Result<Self, Failure> {
+        let wrong = |problem: String| wrong_map(file, &problem);
         let map: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        if map.predictions.is_empty() {
-            return Err(wrong("there is no [[predictions]]; say which columns hold a prediction".to_owned()));
-        }
         if !map.delimiter.is_ascii() || matches!(map.delimiter, '"' | '\n' | '\r') {
             return Err(wrong(
                 "`delimiter` must be one ASCII character, and no quote or line break".to_owned(),

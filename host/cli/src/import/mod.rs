@@ -61,8 +61,10 @@ impl Source {
     /// Opens what the arguments name.
     pub(crate) fn open(args: &SourceArgs) -> Result<Self, Failure> {
         let name = if is_stdin(&args.file) { "stdin".to_owned() } else { args.file.display().to_string() };
-        let map = args.map.as_deref().map(Map::read).transpose()?;
-        let format = args.format.or_else(|| by_name(&args.file)).or(map.as_ref().map(|_| Format::Csv));
+        let said = args.format.or_else(|| by_name(&args.file));
+        let of_columns = !matches!(said, Some(Format::Ndjson));
+        let map = args.map.as_deref().map(|map| Map::read(map, of_columns)).transpose()?;
+        let format = said.or(map.as_ref().map(|_| Format::Csv));
         let reader: Box<dyn Read + Send> = if is_stdin(&args.file) {
             Box::new(std::io::stdin())
         } else {
