@@ -161,7 +161,7 @@ impl Turn<'_> {
             rules: &configuration.alerts,
             silence: silence.as_ref(),
             now: self.state.now(&model),
-            awake: self.state.back,
+            back: self.state.back,
         };
         let verdict = group.consider(news, &open, by);
         self.keep(&model, key, group);
@@ -208,7 +208,7 @@ impl Turn<'_> {
         let silence = self.state.silence(model, key.kind).cloned();
         let now = self.state.now(model);
         let by =
-            Rules { rules: &configuration.alerts, silence: silence.as_ref(), now, awake: self.state.back };
+            Rules { rules: &configuration.alerts, silence: silence.as_ref(), now, back: self.state.back };
         let due = group.due(&open, by);
         let about = due.and_then(|due| group.tell_what_is_due(due, &open, now));
         group.forget(by);

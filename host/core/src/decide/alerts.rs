@@ -32,7 +32,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) silence: Option<&'a Silence>,
     pub(crate) now: Timestamp,
     /// Since when time passes for whoever tells: before that nobody could be reminded.
-    pub(crate) awake: Timestamp,
+    pub(crate) back: Timestamp,
 }
 
 /// Something that was decided to be told about a group.
@@ -177,7 +177,7 @@ impl AlertGroup {
         let is_due = !told.momentary
             && told.acknowledged.is_none()
             && severity >= by.rules.minimum
-            && passed(told.said.max(by.awake))
+            && passed(told.said.max(by.back))
             && by.now.since(told.grave_since) >= due;
         is_due.then_some((Occasion::Repeated, severity))
     }

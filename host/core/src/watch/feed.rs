@@ -330,6 +330,10 @@ impl SubjectState {
         now: staleness::Now<'_>,
         is_new_hour: bool,
     ) -> Vec<Look> {
+        // What a person retired is nobody's to miss, its outcomes neither.
+        if self.arrivals.is_retired() {
+            return Vec::new();
+        }
         let mut looks = Vec::new();
         if settings.staleness.enabled {
             looks.extend(staleness::look(&settings.staleness, &self.arrivals, now));

@@ -300,7 +300,8 @@ async fn put(service: &Arc<Service>, chunk: Chunk, series: &Series, to: &mpsc::S
 async fn refuse(first: u64, failure: Failure, to: &mpsc::Sender<UnderWay>) {
     let (sender, appended) = oneshot::channel();
     sender.send(Err(failure)).ok();
-    to.send(UnderWay { first, last: first, appended }).await.ok();
+    // Whoever does not listen is not waited for.
+    timeout(LINGER, to.send(UnderWay { first, last: first, appended })).await.ok();
 }
 
 /// What is said of a stream whose bytes end in the middle, or are none of HTTP.

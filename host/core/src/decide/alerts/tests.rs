@@ -17,7 +17,7 @@ struct Story {
     open: BTreeMap<&'static str, Severity>,
     silence: Option<Silence>,
     now: u64,
-    awake: Timestamp,
+    back: Timestamp,
     /// How often whoever decides wants its alerts to be said again.
     repeat: Option<u32>,
     /// Hour, occasion and severity of what was told.
@@ -48,7 +48,7 @@ impl Story {
         let now = Timestamp::EPOCH.plus(self.now);
         let silence = self.silence.as_ref().filter(|silence| now < silence.until);
         let open = self.open_now();
-        f(&mut self.group, &open, Rules { rules: &self.rules, silence, now, awake: self.awake })
+        f(&mut self.group, &open, Rules { rules: &self.rules, silence, now, back: self.back })
     }
 
     fn tick(&mut self) {
@@ -252,11 +252,11 @@ fn reminders_end_with_an_acknowledgement_and_begin_with_news() {
 fn who_wakes_up_waits_before_reminding() {
     let mut late = story().opens("a", High);
     late.now = 300 * DAY;
-    late.awake = Timestamp::EPOCH.plus(300 * DAY);
+    late.back = Timestamp::EPOCH.plus(300 * DAY);
     late.at(301 * 24).told(&["0 firing high"]);
     let mut late = story().opens("a", High);
     late.now = 300 * DAY;
-    late.awake = Timestamp::EPOCH.plus(300 * DAY);
+    late.back = Timestamp::EPOCH.plus(300 * DAY);
     late.at(301 * 24 + 1).told(&["0 firing high", "7224 repeated high"]);
 }
 
